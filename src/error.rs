@@ -1,0 +1,229 @@
+//! The one error type, with the limits in its words.
+
+use core::fmt;
+
+/// What went wrong, and what the limit is.
+///
+/// Nothing has changed in the queue or the region when an operation returns one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No room for the message now: every slot (or run of slots) is taken.
+    Full,
+    /// The body has no byte; a message has at least one.
+    BodyEmpty,
+    /// The body is longer than the queue takes.
+    BodyTooLong {
+        /// Length of the body, bytes.
+        len: usize,
+        /// The queue's limit, bytes.
+        max: usize,
+    },
+    /// The caller's buffer is too small for the message, which stays in the queue.
+    BufferTooSmall {
+        /// Length of the body, bytes.
+        needed: usize,
+        /// Length of the buffer, bytes.
+        len: usize,
+    },
+    /// A batch has 1 to 10 entries.
+    BatchSize {
+        /// How many were asked for.
+        len: usize,
+    },
+    /// The bodies of a batch count together against the limit.
+    BatchTooLong {
+        /// Sum of the bodies, bytes.
+        len: usize,
+        /// The limit, bytes.
+        max: usize,
+    },
+    /// An option or an argument is outside its range.
+    OutOfRange {
+        /// Which one, with its unit.
+        what: &'static str,
+        /// The value.
+        value: u64,
+        /// The least value allowed.
+        min: u64,
+        /// The greatest value allowed.
+        max: u64,
+    },
+    /// The receipt is not that of the latest receive: the message was received again, or is gone.
+    StaleReceipt,
+    /// The receipt comes from another queue.
+    ForeignReceipt,
+    /// The text is not a receipt, or names a slot that does not exist.
+    MalformedReceipt,
+    /// The message is not in flight, so there is no timeout to extend and nothing to release.
+    NotInFlight,
+    /// The message is read in place by its holder and by as many former holders as a slot can
+    /// remember; try again when one of them is done.
+    Pinned {
+        /// How many former holders a slot remembers.
+        max: usize,
+    },
+    /// More futures wait at one handle than it can wake.
+    Waiters {
+        /// The limit.
+        max: usize,
+    },
+    /// The region is too small for what it should hold.
+    RegionTooSmall {
+        /// Bytes given.
+        len: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// The region is larger than this machine can map.
+    RegionTooLarge {
+        /// Bytes asked for.
+        len: u64,
+        /// Bytes possible.
+        max: u64,
+    },
+    /// The region holds something already.
+    Occupied,
+    /// The region holds no queue yet.
+    Vacant,
+    /// The region holds a thing of another kind.
+    Kind {
+        /// The kind found.
+        found: u64,
+        /// The kind expected.
+        expected: u64,
+    },
+    /// The options differ from those the queue was created with.
+    OptionsDiffer {
+        /// The option.
+        option: &'static str,
+        /// Its value in the queue.
+        found: u64,
+        /// Its value in the call.
+        given: u64,
+    },
+    /// The file is not a ringmain region.
+    NotARegion,
+    /// The file was made by a version with another format.
+    Version {
+        /// The file's format version.
+        found: u32,
+        /// The format version of this library.
+        supported: u32,
+    },
+    /// The file is shorter than its header says.
+    Truncated {
+        /// Bytes found.
+        found: u64,
+        /// Bytes expected.
+        expected: u64,
+    },
+    /// A field of the region's header contradicts another.
+    Damaged {
+        /// The field.
+        field: &'static str,
+    },
+    /// Every attachment of the region is taken.
+    Attachments {
+        /// The limit.
+        max: u32,
+    },
+    /// This is a forked child: the attachment belongs to its parent. Open the region again.
+    Forked,
+    /// No such file or directory.
+    NotFound,
+    /// The file exists already.
+    Exists,
+    /// The operating system denies access.
+    Permission,
+    /// The file or its file system can only be read.
+    ReadOnly,
+    /// The disk is full: the region's space could not be reserved.
+    NoSpace,
+    /// Any other error of the operating system.
+    Os {
+        /// What was being done.
+        doing: &'static str,
+        /// The error number (`errno`).
+        errno: i32,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::Full => f.write_str("the queue is full"),
+            Error::BodyEmpty => f.write_str("the body is empty; a message has at least 1 byte"),
+            Error::BodyTooLong { len, max } => {
+                write!(f, "the body has {len} bytes; this queue takes at most {max}")
+            }
+            Error::BufferTooSmall { needed, len } => {
+                write!(f, "the buffer has {len} bytes; the message has {needed}")
+            }
+            Error::BatchSize { len } => write!(f, "a batch of {len}; a batch has 1 to 10 entries"),
+            Error::BatchTooLong { len, max } => {
+                write!(f, "the batch has {len} bytes; all bodies together at most {max}")
+            }
+            Error::OutOfRange { what, value, min, max } => {
+                write!(f, "{what} is {value}; it must be {min} to {max}")
+            }
+            Error::StaleReceipt => {
+                f.write_str("the receipt is stale: the message was received again or is gone")
+            }
+            Error::ForeignReceipt => f.write_str("the receipt is another queue's"),
+            Error::MalformedReceipt => f.write_str("not a receipt of this library"),
+            Error::NotInFlight => f.write_str("the message is not in flight"),
+            Error::Pinned { max } => {
+                write!(f, "{max} former holders and the present one still read the message")
+            }
+            Error::Waiters { max } => {
+                write!(f, "{max} futures already wait at this handle, which is the most")
+            }
+            ref other => other.fmt_region(f),
+        }
+    }
+}
+
+impl Error {
+    fn fmt_region(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::RegionTooSmall { len, needed } => {
+                write!(f, "the region has {len} bytes; at least {needed} are needed")
+            }
+            Error::RegionTooLarge { len, max } => {
+                write!(f, "a region of {len} bytes; this machine takes at most {max}")
+            }
+            Error::Occupied => f.write_str("the region holds a queue already"),
+            Error::Vacant => f.write_str("the region holds no queue yet"),
+            Error::Kind { found, expected } => {
+                write!(f, "the region holds kind {found}; kind {expected} was expected")
+            }
+            Error::OptionsDiffer { option, found, given } => {
+                write!(f, "option {option} is {given}; the queue was created with {found}")
+            }
+            Error::NotARegion => f.write_str("not a ringmain region"),
+            Error::Version { found, supported } => {
+                write!(f, "region format {found}; this library reads format {supported}")
+            }
+            Error::Truncated { found, expected } => {
+                write!(f, "the region is cut short: {found} bytes of {expected}")
+            }
+            Error::Damaged { field } => write!(f, "the region is damaged: {field}"),
+            Error::Attachments { max } => {
+                write!(f, "{max} attachments to this region, which is the most")
+            }
+            Error::Forked => {
+                f.write_str("forked child: the attachment is the parent's; open the region again")
+            }
+            Error::NotFound => f.write_str("no such file or directory"),
+            Error::Exists => f.write_str("the file exists already"),
+            Error::Permission => f.write_str("permission denied"),
+            Error::ReadOnly => f.write_str("the file or its file system is read-only"),
+            Error::NoSpace => f.write_str("no space left on the device for the whole region"),
+            Error::Os { doing, errno } => write!(f, "{doing}: errno {errno}"),
+            _ => f.write_str("error"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

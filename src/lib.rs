@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod error;
+#[cfg(all(feature = "cli", not(ringmain_loom)))]
+#[doc(hidden)]
+pub mod face;
+mod hash;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod pod;
+mod queue;
+mod region;
+pub mod ring;
+#[cfg(ringmain_loom)]
+pub mod sync;
+#[cfg(not(ringmain_loom))]
+mod sync;
+mod time;
+
+pub use error::Error;
+#[cfg(not(ringmain_loom))]
+pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
+#[cfg(not(ringmain_loom))]
+pub use queue::{Receipt, Received};
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use queue::{ReceiveBatchFuture, ReceiveFuture};
+#[cfg(all(feature = "alloc", not(ringmain_loom)))]
+pub use region::Heap;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use region::Mapped;
+#[cfg(not(ringmain_loom))]
+pub use region::{Fixed, Region, Tended};
+#[cfg(feature = "std")]
+pub use time::SystemClock;
+pub use time::{Clock, DefaultClock, ManualClock};
+
+/// What the models are made of; present only under `cfg(ringmain_loom)`.
+#[cfg(ringmain_loom)]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::queue::{place, sweep};
+    pub use crate::region::{arena, event, layout, repair, store, word};
+    pub use crate::ring::blocks;
+}

@@ -1,0 +1,49 @@
+//! Floor 3: standard queues.
+//!
+//! What a queue does is policy over the arena of floor 2: where the next message goes
+//! ([`place`]), which comes next ([`sweep`]), how long it stays invisible, what a receipt may do, and
+//! who is woken.
+#![forbid(unsafe_code)]
+
+pub(crate) mod place;
+pub(crate) mod sweep;
+
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+mod asynchronous;
+#[cfg(not(ringmain_loom))]
+mod batch;
+#[cfg(not(ringmain_loom))]
+mod options;
+#[cfg(not(ringmain_loom))]
+mod receipt;
+#[cfg(not(ringmain_loom))]
+mod receive;
+#[cfg(not(ringmain_loom))]
+mod received;
+#[cfg(not(ringmain_loom))]
+mod send;
+#[cfg(not(ringmain_loom))]
+mod settle;
+#[cfg(not(ringmain_loom))]
+mod standard;
+#[cfg(not(ringmain_loom))]
+mod stat;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod wait;
+
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
+#[cfg(not(ringmain_loom))]
+pub use batch::{Batch, Outcomes};
+#[cfg(not(ringmain_loom))]
+pub use options::QueueOptions;
+#[cfg(not(ringmain_loom))]
+pub use receipt::{MessageId, Receipt};
+#[cfg(not(ringmain_loom))]
+pub use received::{Copied, Received};
+#[cfg(not(ringmain_loom))]
+pub use send::Claim;
+#[cfg(not(ringmain_loom))]
+pub use standard::Queue;
+#[cfg(not(ringmain_loom))]
+pub use stat::QueueStats;

@@ -1,0 +1,217 @@
+//! Where the next message goes: runs of free slots, from the send cursor on.
+//!
+//! Senders sweep only the blocks in use so far (the *extent*) and add one when the sweep comes round
+//! to blocks that are still more than half full. So a queue that is never deep keeps to a few blocks
+//! and their cache lines, and filling a deep one looks at a few blocks for each one added. When
+//! every block is in use and a whole lap found no room, the queue is full.
+
+use crate::region::arena::Claimed;
+use crate::region::repair::extent;
+use crate::region::store::Store;
+use crate::ring::blocks::{self, BLOCK_SLOTS, bits_from, lowest_run};
+use crate::sync::Ordering;
+
+/// The most runs taken at once: a batch.
+pub const RUNS_MAX: usize = 10;
+
+/// Runs of free slots whose bits were taken with one compare-exchange.
+pub struct Taken {
+    pub first: [u32; RUNS_MAX],
+    pub count: usize,
+}
+
+impl Store<'_> {
+    /// Takes free bits for as many of `runs` as fit into one block, at least one; `None` if there is
+    /// no room for the first. Each run is 1 to 64 slots.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; looks at each block at most twice.
+    pub fn take_free(&self, runs: &[u32]) -> Option<Taken> {
+        let cursor = self.head.send.cursor.load(Ordering::Relaxed);
+        let mut used = extent(self);
+        let mut block = (cursor as usize) / BLOCK_SLOTS;
+        let mut mask = bits_from(cursor as u32);
+        if block >= used {
+            (block, mask) = (0, u64::MAX);
+        }
+        let mut visits = 0;
+        loop {
+            if let Some(taken) = self.take_in(block, mask, runs) {
+                return Some(taken);
+            }
+            visits += 1;
+            (block, mask) = (block + 1, u64::MAX);
+            if block < used && visits <= used {
+                continue;
+            }
+            let lapped = visits > used;
+            if used < self.blocks.len() && (lapped || !self.is_roomy(used)) {
+                block = used;
+                used += 1;
+                self.head.send.extent.fetch_max(used as u64, Ordering::Relaxed);
+            } else if lapped {
+                return None;
+            } else {
+                block = 0;
+            }
+        }
+    }
+
+    /// Whether one of the first few blocks is at least half free.
+    fn is_roomy(&self, used: usize) -> bool {
+        let first = &self.blocks[..used.min(4)];
+        let half = BLOCK_SLOTS as u32 / 2;
+        first.iter().any(|block| block.free.load(Ordering::Relaxed).count_ones() >= half)
+    }
+
+    #[inline(always)]
+    fn take_in(&self, block: usize, mask: u64, runs: &[u32]) -> Option<Taken> {
+        let word = &self.blocks[block].free;
+        let valid = mask & self.shape.valid(block);
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let mut left = seen & valid;
+            let mut taken = Taken { first: [0; RUNS_MAX], count: 0 };
+            for &run in runs {
+                let bits = if run == 1 { left & left.wrapping_neg() } else { lowest_run(left, run) };
+                if bits == 0 {
+                    break;
+                }
+                left &= !bits;
+                taken.first[taken.count] = (block * BLOCK_SLOTS) as u32 + bits.trailing_zeros();
+                taken.count += 1;
+            }
+            if taken.count == 0 {
+                return None;
+            }
+            let set = (seen & valid) & !left;
+            // ORDERING: [bits-put] Acquire, as in `blocks::take`.
+            match word.compare_exchange_weak(
+                seen,
+                seen & !set,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    let next = (block * BLOCK_SLOTS) as u64 + 64 - set.leading_zeros() as u64;
+                    self.head.send.cursor.store(next, Ordering::Relaxed);
+                    return Some(taken);
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Claims a run of any length.
+    ///
+    /// # Progress
+    ///
+    /// Up to 64 slots: lock-free. Longer runs want whole adjacent blocks; two that want the same
+    /// ones may both give way and go on searching, so they are obstruction-free.
+    #[cold]
+    pub fn claim_run(&self, run: usize, owner: u32) -> Option<Claimed> {
+        if run > BLOCK_SLOTS {
+            return self.claim_blocks(run, owner);
+        }
+        // Each failure of `claim` consumes a bit that stood wrongly, so this ends.
+        loop {
+            let taken = self.take_free(&[run as u32])?;
+            if let Some(claimed) = self.claim(taken.first[0] as usize, run, owner) {
+                return Some(claimed);
+            }
+        }
+    }
+
+    fn claim_blocks(&self, run: usize, owner: u32) -> Option<Claimed> {
+        let span = run.div_ceil(BLOCK_SLOTS);
+        let starts = (self.blocks.len() + 1).checked_sub(span)?;
+        let from = self.head.send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
+        for step in 0..starts {
+            let first = (from + step) % starts;
+            if !self.take_blocks(first, run) {
+                continue;
+            }
+            self.head.send.extent.fetch_max((first + span) as u64, Ordering::Relaxed);
+            if let Some(claimed) = self.claim(first * BLOCK_SLOTS, run, owner) {
+                let next = (first * BLOCK_SLOTS + run) as u64;
+                self.head.send.cursor.store(next, Ordering::Relaxed);
+                return Some(claimed);
+            }
+        }
+        None
+    }
+
+    /// Takes the free bits of `run` slots from the start of block `first` on: all or none.
+    fn take_blocks(&self, first: usize, run: usize) -> bool {
+        let mut have = 0;
+        while have < run {
+            let len = (run - have).min(BLOCK_SLOTS);
+            let set = u64::MAX >> (64 - len);
+            let word = &self.blocks[first + have / BLOCK_SLOTS].free;
+            let seen = word.load(Ordering::Relaxed);
+            // ORDERING: [bits-put] Acquire, as in `blocks::take`.
+            let won = seen & set == set
+                && word
+                    .compare_exchange(seen, seen & !set, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            if !won {
+                self.put_free(first * BLOCK_SLOTS, have);
+                return false;
+            }
+            have += len;
+        }
+        true
+    }
+}
+
+/// Collects free or ready bits block by block, so that a batch puts them with few `fetch_or`s.
+pub struct Bits<'a> {
+    store: Store<'a>,
+    ready: bool,
+    block: usize,
+    set: u64,
+}
+
+impl<'a> Bits<'a> {
+    /// Bits of the free words.
+    pub fn free(store: Store<'a>) -> Self {
+        Self { store, ready: false, block: 0, set: 0 }
+    }
+
+    /// Bits of the ready words.
+    pub fn ready(store: Store<'a>) -> Self {
+        Self { store, ready: true, block: 0, set: 0 }
+    }
+
+    /// Adds one slot.
+    #[inline(always)]
+    pub fn add(&mut self, index: usize) {
+        let block = index / BLOCK_SLOTS;
+        if block != self.block {
+            self.flush();
+            self.block = block;
+        }
+        self.set |= 1 << (index % BLOCK_SLOTS);
+    }
+
+    /// Adds a run.
+    #[inline(always)]
+    pub fn add_run(&mut self, index: usize, run: usize) {
+        if run == 1 {
+            self.add(index);
+        } else {
+            self.store.put_free(index, run);
+        }
+    }
+
+    /// Puts what was collected.
+    #[inline(always)]
+    pub fn flush(&mut self) {
+        if self.set != 0 {
+            let block = &self.store.blocks[self.block];
+            blocks::put(if self.ready { &block.ready } else { &block.free }, self.set);
+            self.set = 0;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Receiving: borrow in place, or copy out.
+
+use super::batch::Batch;
+use super::options::visibility_ms;
+use super::place::Bits;
+use super::received::{Copied, Received};
+use super::receipt::Receipt;
+use super::standard::Queue;
+use super::sweep::{BATCH_MAX, Holds, Receive};
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::arena::Hold;
+use crate::region::store::Store;
+use crate::sync::Ordering;
+use crate::time::Clock;
+use core::time::Duration;
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Receives one message, if one is visible now. It stays invisible to others for the queue's
+    /// visibility timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free. No allocation; no system call, but that in shared memory it asks once in 10 ms
+    /// who has died.
+    #[inline]
+    pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
+        Ok(self.receive_some(1, None)?.pop())
+    }
+
+    /// Receives up to `max` (1 to 10) messages that are visible now; maybe none. One
+    /// compare-exchange takes all that lie in one block of 64 slots.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// As [`receive`](Queue::receive).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ringmain::{Heap, Queue, QueueOptions};
+    /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
+    /// queue.send_batch(&["a", "b", "c"])?;
+    /// let batch = queue.receive_batch(10)?;
+    /// assert_eq!(batch.len(), 3);
+    /// for outcome in batch.delete() {
+    ///     outcome?;
+    /// }
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    #[inline]
+    pub fn receive_batch(&self, max: usize) -> Result<Batch<'_, R, C>, Error> {
+        self.receive_some(max, None)
+    }
+
+    /// [`receive_batch`](Queue::receive_batch) with a visibility timeout of its own, 0 s to 12 h.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`], [`Error::BatchSize`], [`Error::Forked`].
+    pub fn receive_batch_for(
+        &self,
+        max: usize,
+        visibility: Duration,
+    ) -> Result<Batch<'_, R, C>, Error> {
+        self.receive_some(max, Some(visibility_ms(visibility)?))
+    }
+
+    /// Receives one message into `buffer` and reads nothing in place: the slot can be reused as soon
+    /// as the message is deleted, whatever becomes of the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BufferTooSmall`]: the message is visible again, with this receive counted.
+    /// [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// As [`receive`](Queue::receive).
+    pub fn receive_into(&self, buffer: &mut [u8]) -> Result<Option<Copied>, Error> {
+        let Some(received) = self.receive()? else { return Ok(None) };
+        let (len, body) = (received.body().len(), received.body());
+        match buffer.get_mut(..len) {
+            Some(buffer) => buffer.copy_from_slice(body),
+            None => {
+                let error = Error::BufferTooSmall { needed: len, len: buffer.len() };
+                received.release()?;
+                return Err(error);
+            }
+        }
+        Ok(Some(Copied {
+            len,
+            receipt: received.receipt(),
+            receive_count: received.receive_count(),
+        }))
+    }
+
+    #[inline(always)]
+    pub(super) fn receive_some(
+        &self,
+        max: usize,
+        visibility_ms: Option<u64>,
+    ) -> Result<Batch<'_, R, C>, Error> {
+        self.region.check()?;
+        if max == 0 || max > BATCH_MAX {
+            return Err(Error::BatchSize { len: max });
+        }
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        let config = &store.head.config;
+        let visibility_ms =
+            visibility_ms.unwrap_or_else(|| config.visibility_ms.load(Ordering::Relaxed));
+        let due_at_ms = now_ms.saturating_add(visibility_ms);
+        let how = Receive { max, owner: self.region.owner(), borrowed: true, now_ms, due_at_ms };
+        let mut holds = Holds::new();
+        let expired = store.receive(&how, &mut holds);
+        if expired != 0 {
+            self.notify(&store, expired);
+        }
+        let mut batch = Batch::new(self);
+        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
+        for hold in holds {
+            let sound = store.inspect(&hold, self.place.checksum);
+            match sound {
+                Some(len) if hold.sent_ms() >= oldest_ms => batch.push(Received {
+                    queue: self,
+                    hold,
+                    received_ms: now_ms,
+                    len,
+                }),
+                _ => self.set_aside(&store, &hold, sound.is_none()),
+            }
+        }
+        self.tend_sometimes(&store, now_ms);
+        Ok(batch)
+    }
+
+    /// Drops a message whose bytes are damaged, or that is older than the retention.
+    #[cold]
+    fn set_aside(&self, store: &Store<'_>, hold: &Hold, damaged: bool) {
+        let counters = &store.head.counters;
+        let counter = if damaged { &counters.damaged } else { &counters.expired };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let index = hold.index as usize;
+        let run = store.measured_run(index);
+        if let Ok(Some(true)) =
+            store.remove(index, hold.word, run, 0, false, self.region.owner())
+        {
+            let mut free = Bits::free(*store);
+            free.add_run(index, run);
+            free.flush();
+        }
+    }
+
+    pub(super) fn receipt_of(&self, hold: &Hold, received_ms: u64) -> Receipt {
+        Receipt::new(self.nonce, hold, received_ms)
+    }
+}

@@ -1,0 +1,211 @@
+//! A received message, read in place.
+
+use super::options::{VISIBILITY_MS_MAX, visibility_ms};
+use super::place::Bits;
+use super::receipt::{MessageId, Receipt};
+use super::standard::Queue;
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::arena::Hold;
+use crate::time::Clock;
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::time::Duration;
+
+/// One receive of one message; its body is a slice of the region, not a copy.
+///
+/// The bytes stay as they are for as long as this value lives, even if the visibility timeout runs
+/// out and somebody else receives, and deletes, the message meanwhile.
+///
+/// Dropped without [`delete`](Received::delete) or [`release`](Received::release), the message stays
+/// in flight until its visibility timeout runs out, or this process dies.
+#[must_use = "an unsettled message comes back when its visibility timeout runs out"]
+pub struct Received<'q, R: Region, C: Clock> {
+    pub(super) queue: &'q Queue<R, C>,
+    pub(super) hold: Hold,
+    pub(super) received_ms: u64,
+    pub(super) len: u32,
+}
+
+impl<R: Region, C: Clock> fmt::Debug for Received<'_, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("id", &self.id())
+            .field("len", &self.len)
+            .field("receive_count", &self.receive_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Region, C: Clock> Received<'_, R, C> {
+    /// The body, in place. Aligned to 8 bytes.
+    #[inline]
+    pub fn body(&self) -> &[u8] {
+        self.queue.body_of(&self.hold, self.len)
+    }
+
+    /// The message's id.
+    pub fn id(&self) -> MessageId {
+        MessageId::new(self.queue.nonce, self.hold.index, self.hold.stamp)
+    }
+
+    /// How often the message has been received, this time included; stops at 262 143.
+    pub fn receive_count(&self) -> u32 {
+        self.hold.receive_count()
+    }
+
+    /// When it was sent, ms of the region's time (in mapped regions: close to Unix time).
+    pub fn sent_ms(&self) -> u64 {
+        self.hold.sent_ms()
+    }
+
+    /// When it was received, ms of the region's time.
+    pub fn received_ms(&self) -> u64 {
+        self.received_ms
+    }
+
+    /// What deletes, extends or releases this receive from elsewhere.
+    pub fn receipt(&self) -> Receipt {
+        self.queue.receipt_of(&self.hold, self.received_ms)
+    }
+
+    /// Deletes the message: it will not be received again.
+    ///
+    /// Good also after the visibility timeout has run out, until somebody receives the message again.
+    /// If it is gone already, that is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StaleReceipt`]: received again meanwhile; nothing was deleted. [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline]
+    pub fn delete(self) -> Result<(), Error> {
+        let this = ManuallyDrop::new(self);
+        let queue = this.queue;
+        queue.region.check()?;
+        let store = queue.store();
+        if let Some(run) = store.delete(&this.hold, queue.region.owner())? {
+            let mut free = Bits::free(store);
+            free.add_run(this.hold.index as usize, run);
+            free.flush();
+        }
+        Ok(())
+    }
+
+    /// Makes the message visible at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StaleReceipt`], [`Error::NotInFlight`] (its visibility had run out, or it was
+    /// deleted), [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn release(self) -> Result<(), Error> {
+        let this = ManuallyDrop::new(self);
+        this.queue.region.check()?;
+        this.queue.release_hold(&this.hold)
+    }
+
+    /// Sets a new visibility timeout, counted from now: 0 s to 12 h, and at most 12 h after the
+    /// receive. 0 makes the message visible at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`], [`Error::StaleReceipt`], [`Error::NotInFlight`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn extend(&mut self, visibility: Duration) -> Result<(), Error> {
+        let queue = self.queue;
+        queue.region.check()?;
+        let word = queue.extend_hold(&self.hold, self.received_ms, visibility)?;
+        self.hold.word = word;
+        Ok(())
+    }
+
+    /// Ends the reading and gives the receipt instead. The message stays in flight until its
+    /// visibility timeout runs out, even if this process ends.
+    pub fn detach(self) -> Receipt {
+        let this = ManuallyDrop::new(self);
+        let receipt = this.receipt();
+        if this.queue.region.check().is_ok() {
+            this.queue.store().detach(&this.hold, this.queue.region.owner());
+        }
+        receipt
+    }
+}
+
+impl<R: Region, C: Clock> Drop for Received<'_, R, C> {
+    fn drop(&mut self) {
+        if self.queue.region.check().is_ok() {
+            self.queue.store().unborrow(&self.hold, self.queue.region.owner());
+        }
+    }
+}
+
+impl<R: Region, C: Clock> AsRef<[u8]> for Received<'_, R, C> {
+    fn as_ref(&self) -> &[u8] {
+        self.body()
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    #[inline(always)]
+    fn body_of(&self, hold: &Hold, len: u32) -> &[u8] {
+        self.store().held_bytes(hold, len as usize)
+    }
+
+    pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
+        let store = self.store();
+        store.release(hold, self.region.owner())?;
+        let mut ready = Bits::ready(store);
+        ready.add(hold.index as usize);
+        ready.flush();
+        self.notify(&store, 1);
+        Ok(())
+    }
+
+    /// Gives a hold another due time; returns its word.
+    pub(super) fn extend_hold(
+        &self,
+        hold: &Hold,
+        received_ms: u64,
+        visibility: Duration,
+    ) -> Result<crate::region::word::Word, Error> {
+        let ms = visibility_ms(visibility)?;
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        let age_ms = now_ms.saturating_sub(received_ms);
+        let max = VISIBILITY_MS_MAX.saturating_sub(age_ms);
+        if ms > max {
+            let what = "visibility timeout (ms), with the time since the receive";
+            return Err(Error::OutOfRange { what, value: ms, min: 0, max });
+        }
+        let word = store.extend(hold, now_ms + ms)?;
+        let index = hold.index as usize;
+        let block = index / crate::ring::blocks::BLOCK_SLOTS;
+        store.blocks[block].lower_due(now_ms + ms);
+        if ms == 0 {
+            let expired = store.expire_block(block, now_ms);
+            self.notify(&store, expired);
+        }
+        Ok(word)
+    }
+}
+
+/// A message that was copied out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes written to the buffer.
+    pub len: usize,
+    /// What deletes, extends or releases it.
+    pub receipt: Receipt,
+    /// How often it has been received, this time included.
+    pub receive_count: u32,
+}

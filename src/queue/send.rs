@@ -1,0 +1,264 @@
+//! Sending: copy in, or claim, fill in place, and commit.
+
+use super::batch::Outcomes;
+use super::place::{Bits, RUNS_MAX};
+use super::receipt::MessageId;
+use super::standard::Queue;
+use super::sweep::BATCH_MAX;
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::arena::Claimed;
+use crate::region::store::Store;
+use crate::time::Clock;
+use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Sends one message: `body` is copied in. When this returns `Ok`, the message is in the queue,
+    /// and stays there whoever dies.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::BodyEmpty`], [`Error::BodyTooLong`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free up to 64 slots, obstruction-free above. No allocation, no system call unless a
+    /// receiver sleeps.
+    #[inline]
+    pub fn send(&self, body: &[u8]) -> Result<MessageId, Error> {
+        self.region.check()?;
+        let run = self.admit(body.len())?;
+        let store = self.store();
+        let claimed = self.claim_slots(&store, run).ok_or(Error::Full)?;
+        let index = claimed.index as usize;
+        let stamp = self.fill(&store, claimed, body, self.now_ms(&store));
+        self.announce(&store, index);
+        Ok(MessageId::new(self.nonce, index as u32, stamp))
+    }
+
+    /// Sends 1 to 10 messages. Each succeeds or fails alone; what fits one block of 64 slots is
+    /// claimed with one compare-exchange and published with one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::BatchTooLong`] (all bodies together may have as many bytes as
+    /// the longest body), [`Error::Forked`]: then nothing is sent. For each entry those of
+    /// [`send`](Queue::send).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](Queue::send).
+    pub fn send_batch<B: AsRef<[u8]>>(&self, bodies: &[B]) -> Result<Outcomes<MessageId>, Error> {
+        self.region.check()?;
+        if bodies.is_empty() || bodies.len() > BATCH_MAX {
+            return Err(Error::BatchSize { len: bodies.len() });
+        }
+        let len = bodies.iter().fold(0usize, |sum, b| sum.saturating_add(b.as_ref().len()));
+        let max = self.place.shape.body_bytes_max;
+        let mut outcomes = Outcomes::new();
+        let mut runs = [0u32; RUNS_MAX];
+        let mut small = true;
+        for (run, body) in runs.iter_mut().zip(bodies) {
+            *run = self.admit(body.as_ref().len()).unwrap_or(0) as u32;
+            small &= (1..=64).contains(run);
+        }
+        // An entry that is too long fails alone; the sum is the batch's own limit.
+        let long = bodies.iter().any(|body| body.as_ref().len() > max);
+        if len > max && !long && bodies.len() > 1 && max >= BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLong { len, max });
+        }
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        let mut ready = Bits::ready(store);
+        let runs = &runs[..bodies.len()];
+        while outcomes.len() < bodies.len() {
+            let done = outcomes.len();
+            if small {
+                self.send_taken(&store, &bodies[done..], &runs[done..], now_ms, &mut outcomes, &mut ready);
+            }
+            if outcomes.len() == done {
+                let outcome = self.send_entry(&store, bodies[done].as_ref(), now_ms, &mut ready);
+                let _ = outcomes.push(outcome); // as many as bodies: at most 10
+            }
+        }
+        ready.flush();
+        let sent = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        if sent != 0 {
+            self.notify(&store, sent as u32);
+        }
+        Ok(outcomes)
+    }
+
+    /// Sends as many of `bodies` as one block has room for.
+    #[inline(always)]
+    fn send_taken<B: AsRef<[u8]>>(
+        &self,
+        store: &Store<'_>,
+        bodies: &[B],
+        runs: &[u32],
+        now_ms: u64,
+        outcomes: &mut Outcomes<MessageId>,
+        ready: &mut Bits<'_>,
+    ) {
+        let Some(taken) = store.take_free(runs) else { return };
+        let owner = self.region.owner();
+        for entry in 0..taken.count {
+            let (index, run) = (taken.first[entry] as usize, runs[entry] as usize);
+            let body = bodies[entry].as_ref();
+            let outcome = match store.claim(index, run, owner) {
+                Some(claimed) => {
+                    let stamp = self.fill(store, claimed, body, now_ms);
+                    ready.add(index);
+                    Ok(MessageId::new(self.nonce, index as u32, stamp))
+                }
+                None => self.send_entry(store, body, now_ms, ready),
+            };
+            let _ = outcomes.push(outcome); // as many as bodies: at most 10
+        }
+    }
+
+    #[cold]
+    fn send_entry(
+        &self,
+        store: &Store<'_>,
+        body: &[u8],
+        now_ms: u64,
+        ready: &mut Bits<'_>,
+    ) -> Result<MessageId, Error> {
+        let run = self.admit(body.len())?;
+        let claimed = self.claim_slots(store, run).ok_or(Error::Full)?;
+        let index = claimed.index;
+        let stamp = self.fill(store, claimed, body, now_ms);
+        ready.add(index as usize);
+        Ok(MessageId::new(self.nonce, index, stamp))
+    }
+
+    /// Slots for a body of this length.
+    #[inline(always)]
+    fn admit(&self, len: usize) -> Result<usize, Error> {
+        let shape = &self.place.shape;
+        if len == 0 {
+            return Err(Error::BodyEmpty);
+        }
+        if len > shape.body_bytes_max {
+            return Err(Error::BodyTooLong { len, max: shape.body_bytes_max });
+        }
+        Ok(shape.run(len))
+    }
+
+    #[inline(always)]
+    fn claim_slots(&self, store: &Store<'_>, run: usize) -> Option<Claimed> {
+        let owner = self.region.owner();
+        if run == 1
+            && let Some(taken) = store.take_free(&[1])
+            && let Some(claimed) = store.claim(taken.first[0] as usize, 1, owner)
+        {
+            return Some(claimed);
+        }
+        store.claim_run(run, owner)
+    }
+
+    #[inline(always)]
+    fn fill(&self, store: &Store<'_>, mut claimed: Claimed, body: &[u8], now_ms: u64) -> u64 {
+        store.fill(&mut claimed, body);
+        store.publish_body(claimed, body, now_ms, self.place.checksum)
+    }
+
+    #[inline(always)]
+    fn announce(&self, store: &Store<'_>, index: usize) {
+        let mut ready = Bits::ready(*store);
+        ready.add(index);
+        ready.flush();
+        self.notify(store, 1);
+    }
+
+    /// Claims room for a body of `len` bytes, to be filled in place. [`Claim::commit`] sends it;
+    /// dropped, or left by a death, it is as if it had not been.
+    ///
+    /// The bytes are whatever the slot held before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Queue::send).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](Queue::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ringmain::{Heap, Queue, QueueOptions};
+    /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
+    /// let mut claim = queue.claim(5)?;
+    /// claim.copy_from_slice(b"hello");
+    /// claim.commit();
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn claim(&self, len: usize) -> Result<Claim<'_, R, C>, Error> {
+        self.region.check()?;
+        let run = self.admit(len)?;
+        let claimed = self.claim_slots(&self.store(), run).ok_or(Error::Full)?;
+        Ok(Claim { queue: self, claimed: claimed, len })
+    }
+}
+
+/// The least limit for a batch, bytes: that of SQS. A queue with a smaller longest body takes ten of
+/// those.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// Room for one message, filled in place through `DerefMut<Target = [u8]>`.
+#[must_use = "a claim that is dropped sends nothing"]
+#[derive(Debug)]
+pub struct Claim<'q, R: Region, C: Clock> {
+    queue: &'q Queue<R, C>,
+    claimed: Claimed,
+    len: usize,
+}
+
+impl<R: Region, C: Clock> Claim<'_, R, C> {
+    /// Sends the message.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn commit(self) -> MessageId {
+        let (queue, len) = (self.queue, self.len);
+        let mut this = ManuallyDrop::new(self); // published, so not aborted
+        let store = queue.store();
+        let now_ms = queue.now_ms(&store);
+        let checksum = queue.place.checksum;
+        let claimed = core::mem::replace(&mut this.claimed, Claimed::EMPTY);
+        let index = claimed.index;
+        let stamp = store.publish_claimed(claimed, len, now_ms, checksum);
+        queue.announce(&store, index as usize);
+        MessageId::new(queue.nonce, index, stamp)
+    }
+
+    /// Gives the room back; the same as dropping it.
+    pub fn abort(self) {}
+}
+
+impl<R: Region, C: Clock> Deref for Claim<'_, R, C> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.claimed.bytes(self.queue.store(), self.len)
+    }
+}
+
+impl<R: Region, C: Clock> DerefMut for Claim<'_, R, C> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let store = self.queue.store();
+        self.claimed.bytes_mut(store, self.len)
+    }
+}
+
+impl<R: Region, C: Clock> Drop for Claim<'_, R, C> {
+    fn drop(&mut self) {
+        let claimed = core::mem::replace(&mut self.claimed, Claimed::EMPTY);
+        if self.queue.region.check().is_ok() {
+            self.queue.store().abort(claimed);
+        }
+    }
+}

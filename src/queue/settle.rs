@@ -1,0 +1,118 @@
+//! Settling by receipt: from another thread or another process than the one that received.
+
+use super::batch::Outcomes;
+use super::place::Bits;
+use super::receipt::Receipt;
+use super::standard::Queue;
+use super::sweep::BATCH_MAX;
+use crate::error::Error;
+use crate::region::Region;
+use crate::time::Clock;
+use core::time::Duration;
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Deletes the message of a receive. If it is gone already, that is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StaleReceipt`] (received again: nothing was deleted), [`Error::ForeignReceipt`],
+    /// [`Error::MalformedReceipt`], [`Error::Pinned`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn delete(&self, receipt: &Receipt) -> Result<(), Error> {
+        self.region.check()?;
+        let store = self.store();
+        let mut free = Bits::free(store);
+        self.delete_one(receipt, &mut free)?;
+        free.flush();
+        Ok(())
+    }
+
+    fn delete_one(&self, receipt: &Receipt, free: &mut Bits<'_>) -> Result<(), Error> {
+        let hold = receipt.hold(self.nonce, self.place.shape.slots)?;
+        if let Some(run) = self.store().delete(&hold, self.region.owner())? {
+            free.add_run(hold.index as usize, run);
+        }
+        Ok(())
+    }
+
+    /// Sets a new visibility timeout for the message of a receive, counted from now: 0 s to 12 h,
+    /// and at most 12 h after the receive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`], [`Error::NotInFlight`], [`Error::StaleReceipt`],
+    /// [`Error::ForeignReceipt`], [`Error::MalformedReceipt`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), Error> {
+        self.region.check()?;
+        let hold = receipt.hold(self.nonce, self.place.shape.slots)?;
+        self.extend_hold(&hold, receipt.received_ms(), visibility).map(|_| ())
+    }
+
+    /// Makes the message of a receive visible at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInFlight`], [`Error::StaleReceipt`], [`Error::ForeignReceipt`],
+    /// [`Error::MalformedReceipt`], [`Error::Pinned`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn release(&self, receipt: &Receipt) -> Result<(), Error> {
+        self.region.check()?;
+        self.release_hold(&receipt.hold(self.nonce, self.place.shape.slots)?)
+    }
+
+    /// [`delete`](Queue::delete) for 1 to 10 receipts, each with its own outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::Forked`]: then nothing is done.
+    pub fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
+        let mut free = Bits::free(self.store());
+        let outcomes = self.each(receipts, |receipt| self.delete_one(receipt, &mut free))?;
+        free.flush();
+        Ok(outcomes)
+    }
+
+    /// [`extend`](Queue::extend) for 1 to 10 receipts, each with its own outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::Forked`]: then nothing is done.
+    pub fn extend_batch(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Result<Outcomes<()>, Error> {
+        self.each(receipts, |receipt| self.extend(receipt, visibility))
+    }
+
+    /// [`release`](Queue::release) for 1 to 10 receipts, each with its own outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::Forked`]: then nothing is done.
+    pub fn release_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
+        self.each(receipts, |receipt| self.release(receipt))
+    }
+
+    fn each(
+        &self,
+        receipts: &[Receipt],
+        settle: impl FnMut(&Receipt) -> Result<(), Error>,
+    ) -> Result<Outcomes<()>, Error> {
+        self.region.check()?;
+        if receipts.is_empty() || receipts.len() > BATCH_MAX {
+            return Err(Error::BatchSize { len: receipts.len() });
+        }
+        Ok(receipts.iter().map(settle).collect())
+    }
+}

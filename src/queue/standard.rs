@@ -1,0 +1,233 @@
+//! The standard queue: how one is made, and what all its operations share.
+
+use super::options::QueueOptions;
+use crate::error::Error;
+use crate::region::memory::Place;
+use crate::region::store::Store;
+use crate::region::{Fixed, Intent, Region, Tended};
+use crate::sync::Ordering;
+use crate::time::{Clock, DefaultClock};
+
+/// A standard queue: competing consumers, at least once, best-effort order.
+///
+/// A received message stays invisible to others until it is deleted, released, or its visibility
+/// timeout runs out; then it may be received again. The same code runs over [`Fixed`],
+/// [`Heap`](crate::Heap) and [`Mapped`](crate::Mapped) memory. All methods take `&self`; a queue is
+/// shared between threads by reference, and between processes by opening the same file.
+///
+/// | operation | progress | when the caller dies in it |
+/// |---|---|---|
+/// | `send`, `send_batch` | lock-free (bodies over 64 slots: obstruction-free) | sent or not sent; a part of a batch |
+/// | `claim`, `commit` | as `send` | not sent before `commit` |
+/// | `receive`, `receive_batch`, `receive_into` | lock-free | the messages come back |
+/// | `delete`, `extend`, `release`, and batches | lock-free | done or not done |
+/// | `receive_timeout`, `receive_async` | wait for a message | the messages come back |
+/// | `purge`, `stat`, `tend` | lock-free, a scan | a part is done |
+///
+/// "Comes back" happens when the kernel confirms the death (see [`tend`](Queue::tend)), else when
+/// the visibility timeout runs out. None of these operations waits for another participant.
+///
+/// # Examples
+///
+/// ```
+/// use ringmain::{Heap, Queue, QueueOptions};
+///
+/// let region = Heap::new(1 << 20)?;
+/// let jobs = Queue::create(&region, QueueOptions::new())?;
+/// jobs.send(b"resize 17.png")?;
+/// if let Some(job) = jobs.receive()? {
+///     assert_eq!(job.body(), b"resize 17.png");
+///     job.delete()?;
+/// }
+/// assert!(jobs.receive()?.is_none());
+/// # Ok::<(), ringmain::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Queue<R: Region, C: Clock = DefaultClock> {
+    pub(super) region: R,
+    pub(super) place: Place,
+    pub(super) clock: C,
+    pub(super) nonce: u64,
+}
+
+/// How much newer a time must be before it is noted in the region, ms.
+const TIME_NOTE_MS: u64 = 64;
+/// A busy receiver asks the kernel at most this often who has died, ms.
+pub(super) const TEND_EVERY_MS: u64 = 10;
+
+impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<N, B, BLOCKS>, C> {
+    /// A queue that comes with its memory, for a `static`: no heap, no initialising call.
+    ///
+    /// # Panics
+    ///
+    /// At compile time, in a `static` or `const`, if an option is outside its range.
+    pub const fn fixed(clock: C, options: QueueOptions) -> Self {
+        let settings = match options.settings() {
+            Ok(settings) => settings,
+            Err(_) => panic!("an option of the queue is outside its range"),
+        };
+        let place = Fixed::<N, B, BLOCKS>::place_of(settings);
+        Self { region: Fixed::with(settings), place, clock, nonce: settings.nonce }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<R: Region> Queue<R> {
+    /// Makes a queue in a region.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Occupied`] if there is one, [`Error::RegionTooSmall`], [`Error::OutOfRange`].
+    pub fn create(region: R, options: QueueOptions) -> Result<Self, Error> {
+        Self::create_with(region, options, DefaultClock::default())
+    }
+
+    /// Opens the queue of a region.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vacant`] if there is none, [`Error::Kind`], [`Error::Damaged`].
+    pub fn open(region: R) -> Result<Self, Error> {
+        Self::open_with(region, DefaultClock::default())
+    }
+
+    /// Opens the queue of a region, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OptionsDiffer`] if it exists with other options, and those of
+    /// [`create`](Queue::create) and [`open`](Queue::open).
+    pub fn open_or_create(region: R, options: QueueOptions) -> Result<Self, Error> {
+        Self::open_or_create_with(region, options, DefaultClock::default())
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// [`create`](Queue::create) with another clock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Queue::create).
+    pub fn create_with(region: R, options: QueueOptions, clock: C) -> Result<Self, Error> {
+        Self::with(region, Intent::Create, options, clock)
+    }
+
+    /// [`open`](Queue::open) with another clock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Queue::open).
+    pub fn open_with(region: R, clock: C) -> Result<Self, Error> {
+        Self::with(region, Intent::Open, QueueOptions::new(), clock)
+    }
+
+    /// [`open_or_create`](Queue::open_or_create) with another clock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_or_create`](Queue::open_or_create).
+    pub fn open_or_create_with(region: R, options: QueueOptions, clock: C) -> Result<Self, Error> {
+        Self::with(region, Intent::OpenOrCreate, options, clock)
+    }
+
+    fn with(region: R, intent: Intent, options: QueueOptions, clock: C) -> Result<Self, Error> {
+        let place = region.place(intent, &options.wish()?)?;
+        let nonce = region.store(&place).head.config.nonce.load(Ordering::Relaxed);
+        Ok(Self { region, place, clock, nonce })
+    }
+
+    /// The region that the queue is in.
+    pub fn region(&self) -> &R {
+        &self.region
+    }
+
+    #[inline(always)]
+    pub(super) fn store(&self) -> Store<'_> {
+        self.region.store(&self.place)
+    }
+
+    /// The region's time, ms: the clock's, moved to the region's origin, never backwards.
+    #[inline(always)]
+    pub(super) fn now_ms(&self, store: &Store<'_>) -> u64 {
+        let now = self.clock.now_ms().saturating_add(self.region.time_base_ms());
+        let high = &store.head.counters.time_high_ms;
+        let seen = high.load(Ordering::Relaxed);
+        if now < seen {
+            return seen;
+        }
+        if now > seen + TIME_NOTE_MS {
+            high.fetch_max(now, Ordering::Relaxed);
+        }
+        now
+    }
+
+    /// Wakes whoever waits for `count` new messages.
+    #[inline(always)]
+    pub(super) fn notify(&self, store: &Store<'_>, count: u32) {
+        #[cfg(feature = "std")]
+        if store.head.event.has_sleepers() {
+            self.wake_sleepers(store, count);
+        }
+        let _ = (store, count);
+    }
+
+    #[cfg(feature = "std")]
+    #[cold]
+    fn wake_sleepers(&self, store: &Store<'_>, count: u32) {
+        let shared = self.region.is_shared();
+        store.head.event.wake(|word| crate::region::futex_wake(word, count, shared));
+    }
+
+    /// Asks the kernel which participants have died, and makes what they held visible again.
+    ///
+    /// Nobody has to call this: who waits does it, and a busy receiver does it once in 10 ms. A
+    /// timer or a supervisor may call it to be faster than that on a queue nobody receives from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; one system call for each attachment, and a scan after a death.
+    pub fn tend(&self) -> Result<Tended, Error> {
+        self.region.check()?;
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        store.head.receive.tended_ms.store(now_ms, Ordering::Relaxed);
+        Ok(self.region.tend(&self.place))
+    }
+
+    /// Tends if nobody has for a while.
+    #[inline(always)]
+    pub(super) fn tend_sometimes(&self, store: &Store<'_>, now_ms: u64) {
+        if !self.region.is_shared() {
+            return;
+        }
+        let tended = &store.head.receive.tended_ms;
+        let last = tended.load(Ordering::Relaxed);
+        if now_ms >= last.saturating_add(TEND_EVERY_MS) || last > now_ms.saturating_add(1000) {
+            self.tend_now(store, last, now_ms);
+        }
+    }
+
+    #[cold]
+    fn tend_now(&self, store: &Store<'_>, last: u64, now_ms: u64) {
+        let tended = &store.head.receive.tended_ms;
+        let mine = tended.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+        if mine.is_ok() {
+            self.region.tend(&self.place);
+        }
+    }
+
+    /// The longest body that the queue takes, bytes.
+    pub fn max_body(&self) -> usize {
+        self.place.shape.body_bytes_max
+    }
+
+    /// How many slots the queue has. A message takes one, or several if its body is longer than
+    /// the typical one.
+    pub fn capacity(&self) -> usize {
+        self.place.shape.slots
+    }
+}

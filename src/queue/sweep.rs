@@ -1,0 +1,138 @@
+//! Which message comes next: ready slots from the receive cursor on, and those whose time is over.
+
+use crate::region::arena::{Hold, stamp_sent_ms};
+use crate::region::repair::extent;
+use crate::region::store::Store;
+use crate::region::word::{Phase, Word};
+use crate::ring::blocks::{self, BLOCK_SLOTS, DUE_NONE_MS, Sweep};
+use crate::sync::Ordering;
+
+/// The most messages received at once.
+pub const BATCH_MAX: usize = 10;
+/// Blocks looked at for more once a receive has something.
+const MORE_BLOCKS: usize = 4;
+/// When to look again at a message that two former holders still read, ms.
+const PINNED_RETRY_MS: u64 = 10;
+
+/// What one receive found.
+pub type Holds = heapless::Vec<Hold, BATCH_MAX>;
+
+/// How a receive is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Receive {
+    /// The most messages.
+    pub max: usize,
+    /// Who receives.
+    pub owner: u32,
+    /// Whether the bytes are read in place.
+    pub borrowed: bool,
+    /// The time, ms.
+    pub now_ms: u64,
+    /// When the visibility runs out, ms.
+    pub due_at_ms: u64,
+}
+
+impl Store<'_> {
+    /// Receives up to `max` messages. Returns how many others became visible on the way because
+    /// their time was over.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: a failed compare-exchange means that another one took a message.
+    #[inline(always)]
+    pub fn receive(&self, how: &Receive, holds: &mut Holds) -> u32 {
+        let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
+        let mut expired = 0;
+        let mut more = MORE_BLOCKS;
+        for (index, mask) in Sweep::new(cursor, extent(self)) {
+            let block = &self.blocks[index];
+            if block.is_due(how.now_ms) {
+                expired += self.expire_block(index, how.now_ms);
+            }
+            if block.ready.load(Ordering::Relaxed) & mask != 0 {
+                self.receive_in(index, mask, how, holds);
+                if holds.len() == how.max {
+                    break;
+                }
+            }
+            if !holds.is_empty() {
+                more -= 1;
+                if more == 0 {
+                    break;
+                }
+            }
+        }
+        expired
+    }
+
+    #[inline(always)]
+    fn receive_in(&self, index: usize, mask: u64, how: &Receive, holds: &mut Holds) {
+        let block = &self.blocks[index];
+        let first = index * BLOCK_SLOTS;
+        let mask = mask & self.shape.valid(index);
+        let taken = blocks::take(&block.ready, mask, (how.max - holds.len()) as u32);
+        if taken == 0 {
+            return;
+        }
+        let mut left = taken;
+        while left != 0 {
+            self.prefetch(first + left.trailing_zeros() as usize);
+            left &= left - 1;
+        }
+        let before = holds.len();
+        left = taken;
+        while left != 0 {
+            let slot = first + left.trailing_zeros() as usize;
+            left &= left - 1;
+            if let Some(hold) = self.hold(slot, how.owner, how.borrowed, how.due_at_ms) {
+                let _ = holds.push(hold); // `take` gave no more bits than there is room
+            }
+        }
+        if holds.len() > before {
+            block.lower_due(how.due_at_ms);
+        }
+        let next = first as u64 + 64 - taken.leading_zeros() as u64;
+        self.head.receive.cursor.store(next, Ordering::Relaxed);
+    }
+
+    /// Makes messages visible whose time is over, and raises the block's bound. Returns how many.
+    #[cold]
+    pub fn expire_block(&self, index: usize, now_ms: u64) -> u32 {
+        let block = &self.blocks[index];
+        let Some(mark) = block.begin_raise() else { return 0 };
+        let mut least = DUE_NONE_MS;
+        let mut expired = 0u64;
+        let free = block.free.load(Ordering::SeqCst);
+        let mut held = !free & self.shape.valid(index);
+        while held != 0 {
+            let bit = held.trailing_zeros() as usize;
+            held &= held - 1;
+            let slot = index * BLOCK_SLOTS + bit;
+            // ORDERING: SeqCst; [due-closing] looked at after the mark.
+            let seen = Word(self.words[slot].load(Ordering::SeqCst));
+            if seen.phase() != Phase::Held {
+                continue;
+            }
+            let sent_ms = stamp_sent_ms(self.slot(slot).stamp.load(Ordering::Relaxed));
+            let due_at_ms = sent_ms + seen.due_ms();
+            if due_at_ms > now_ms {
+                least = least.min(due_at_ms);
+            } else if self.expire(slot, seen) {
+                expired |= 1 << bit;
+            } else {
+                least = least.min(now_ms + PINNED_RETRY_MS);
+            }
+        }
+        if expired != 0 {
+            blocks::put(&block.ready, expired);
+        }
+        block.finish_raise(mark, least.min(DUE_NONE_MS));
+        expired.count_ones()
+    }
+
+    /// The least due time of all, as far as the blocks know; [`DUE_NONE_MS`] if there is none.
+    pub fn least_due_ms(&self) -> u64 {
+        let used = &self.blocks[..extent(self)];
+        used.iter().map(|block| block.due_ms()).min().unwrap_or(DUE_NONE_MS)
+    }
+}

@@ -1,0 +1,599 @@
+//! The arena: how slots are claimed, filled, held and freed.
+//!
+//! # States of a slot's word (see [`word`](super::word))
+//!
+//! ```text
+//!            claim                publish                 hold
+//!   Free ------------> Claimed ------------> Ready -------------------> Held
+//!    ^                  |  ^                  ^ |                       | | ^
+//!    |      abort       |  |   late delete    | |    release, expiry,   | | | extend
+//!    +------------------+  +------------------|-+    death of holder    | +-+
+//!    ^                  ^                     +-------------------------+
+//!    |   last unpin     |   delete of a run, or delete under pins       |
+//!    +------------------+-----------------------------------------------+
+//!    +------------------------ delete ----------------------------------+
+//! ```
+//!
+//! Each arrow is one compare-exchange on the word, but for *publish* and *abort*, which are release
+//! stores by the only one who may touch a claimed word: its owner, or, after the kernel has
+//! confirmed its death, whoever repairs (who first makes the word its own).
+//!
+//! # Runs
+//!
+//! A message longer than a slot takes a run of adjacent slots. The first word speaks for the run;
+//! each later one is *interior* and says how far back the first is. A claimant wins the first word,
+//! then marks the interior; who frees takes the first word as Claimed, frees the interior, and frees
+//! the first word last. So an interior word always has a live first word, or an owner who died and
+//! whose first word names the run's length.
+//!
+//! # Bits
+//!
+//! Bits of [`Block`] follow the words: a bit is put after its word has changed. A death
+//! in between leaves a bit missing, which repair puts again; a bit that stands although its slot is
+//! somebody's is refused by the word.
+//!
+//! # Former holders
+//!
+//! A holder may still read the bytes when its visibility runs out. Whoever takes the message on
+//! writes `{ owner, generation }` of that hold into one of two cells of the slot's head and then
+//! changes the word, setting the cell's pin in the same compare-exchange. A cell without its pin
+//! counts for nothing. Race: A holds, B and C both see that A's time is over. Both may write A's
+//! name (the same name) into a cell, one of them wins the word, and only the winner's cell has a
+//! pin. A, when done, finds its hold gone from the word, looks for its name in a pinned cell, and
+//! takes that pin away. Deleted meanwhile: the word is retired, and the last pin frees the run. A
+//! dead: repair takes the pins whose cells name it. With both cells in use the message stays with
+//! its present holder until a former one is done.
+//!
+//! # Edges
+//!
+//! - `[slot-freed]`: freeing a word releases, claiming it acquires: the last reader's reads come
+//!   before the next writer's writes.
+//! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
+//! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
+
+use super::layout::Shape;
+use super::store::Store;
+use super::word::{GENERATIONS, INTERIOR, PIN_CELLS, Phase, Word};
+use crate::error::Error;
+use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::sync::Ordering;
+
+/// A run of slots that this owner writes. Not dropped by itself: publish it or abort it.
+#[derive(Debug)]
+#[must_use]
+pub struct Claimed {
+    /// First slot.
+    pub index: u32,
+    /// Length in slots.
+    pub run: u32,
+    generation: u64,
+}
+
+/// One receive of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// First slot.
+    pub index: u32,
+    /// The state word as the receive (or its last extension) left it.
+    pub word: Word,
+    /// The message's stamp: `{ generation:18, sent_ms:44 }`.
+    pub stamp: u64,
+}
+
+const SENT_MS_MASK: u64 = (1 << 44) - 1;
+
+/// A message's stamp: send time and send generation.
+#[inline(always)]
+pub const fn stamp(sent_ms: u64, generation: u64) -> u64 {
+    (sent_ms & SENT_MS_MASK) | ((generation & (GENERATIONS - 1)) << 44)
+}
+
+/// The send time in a stamp, ms.
+#[inline(always)]
+pub const fn stamp_sent_ms(stamp: u64) -> u64 {
+    stamp & SENT_MS_MASK
+}
+
+/// The send generation in a stamp.
+#[inline(always)]
+pub const fn stamp_generation(stamp: u64) -> u64 {
+    (stamp >> 44) & (GENERATIONS - 1)
+}
+
+const fn former_name(owner: u32, generation: u64) -> u32 {
+    (owner << 18) | generation as u32
+}
+
+impl Claimed {
+    /// Stands for a claim that was used up.
+    pub const EMPTY: Self = Self { index: 0, run: 0, generation: 0 };
+
+    /// The generation that the message will have.
+    #[inline(always)]
+    pub const fn next_generation(&self) -> u64 {
+        self.generation + 1
+    }
+}
+
+impl Hold {
+    /// How often the message has been received, this time included.
+    pub const fn receive_count(&self) -> u32 {
+        (self.word.generation().wrapping_sub(stamp_generation(self.stamp)) & (GENERATIONS - 1))
+            as u32
+    }
+
+    /// The send time, ms.
+    pub const fn sent_ms(&self) -> u64 {
+        stamp_sent_ms(self.stamp)
+    }
+
+    /// When the visibility runs out, ms.
+    pub const fn due_ms(&self) -> u64 {
+        self.sent_ms() + self.word.due_ms()
+    }
+}
+
+impl Store<'_> {
+    /// Wins the words of `run` slots from `index` on, whose free bits the caller has taken.
+    ///
+    /// `None`: somebody owns one of them (a bit stood although its slot was taken). What had been
+    /// won is free again and its bits are put.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: one compare-exchange a slot.
+    #[inline(always)]
+    pub fn claim(&self, index: usize, run: usize, owner: u32) -> Option<Claimed> {
+        let first = Word(self.words[index].load(Ordering::Relaxed));
+        if first.phase() != Phase::Free {
+            return None;
+        }
+        let claimed = Word::claimed(owner, first.generation(), run as u64);
+        // ORDERING: Acquire; [slot-freed] the last reader is done. Relaxed store half: nothing is
+        // published by a claim.
+        self.words[index]
+            .compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        if run > 1 && !self.claim_interior(index, run) {
+            return None;
+        }
+        let generation = first.generation();
+        Some(Claimed { index: index as u32, run: run as u32, generation })
+    }
+
+    fn claim_interior(&self, index: usize, run: usize) -> bool {
+        for back in 1..run {
+            let word = &self.words[index + back];
+            let seen = Word(word.load(Ordering::Relaxed));
+            let interior = Word::interior(seen.generation(), back as u64);
+            // ORDERING: Acquire; [slot-freed] as for the first word.
+            let won = seen.phase() == Phase::Free
+                && word
+                    .compare_exchange(seen.0, interior.0, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            if !won {
+                self.free_claimed(index, back);
+                self.put_free(index, back);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Publishes a claimed run as a message: head first, then the word. The ready bit is the
+    /// caller's to put. Returns the message's stamp.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    #[inline(always)]
+    pub fn publish(&self, claimed: Claimed, len: u32, checksum: u32, sent_ms: u64) -> u64 {
+        let generation = claimed.generation + 1;
+        let stamp = stamp(sent_ms, generation);
+        let head = self.slot(claimed.index as usize);
+        head.stamp.store(stamp, Ordering::Relaxed);
+        head.size.store(((checksum as u64) << 32) | len as u64, Ordering::Relaxed);
+        // ORDERING: Release; [slot-filled] publishes head and body. Pairs in `hold`.
+        self.words[claimed.index as usize].store(Word::ready(generation, 0).0, Ordering::Release);
+        stamp
+    }
+
+    /// Gives a claimed run back unused.
+    pub fn abort(&self, claimed: Claimed) {
+        if claimed.run == 0 {
+            return;
+        }
+        self.free_claimed(claimed.index as usize, claimed.run as usize);
+        self.put_free(claimed.index as usize, claimed.run as usize);
+    }
+
+    /// Frees the words of a run whose first word the caller owns (Claimed): interior first, so that
+    /// an interior word never lacks its first.
+    pub(super) fn free_claimed(&self, index: usize, run: usize) {
+        let first = Word(self.words[index].load(Ordering::Relaxed));
+        for back in 1..run.min(self.words.len() - index) {
+            let word = &self.words[index + back];
+            let seen = Word(word.load(Ordering::Relaxed));
+            if !seen.is_interior() || seen.back() != back as u64 {
+                break; // the claimant died before it got here
+            }
+            // ORDERING: Release; [slot-freed].
+            word.store(Word::free(seen.generation()).0, Ordering::Release);
+        }
+        // ORDERING: Release; [slot-freed].
+        self.words[index].store(Word::free(first.generation() + 1).0, Ordering::Release);
+    }
+
+    /// Puts the free bits of a run.
+    pub fn put_free(&self, index: usize, run: usize) {
+        let end = (index + run).min(self.words.len());
+        let mut at = index;
+        while at < end {
+            let (block, bit) = (at / BLOCK_SLOTS, at % BLOCK_SLOTS);
+            let len = (end - at).min(BLOCK_SLOTS - bit);
+            blocks::put(&self.blocks[block].free, (u64::MAX >> (64 - len)) << bit);
+            at += len;
+        }
+    }
+
+    /// Receives the message at `index`, if there is one that waits.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: a failed compare-exchange means that another one received or deleted it.
+    #[inline(always)]
+    pub fn hold(
+        &self,
+        index: usize,
+        owner: u32,
+        borrowed: bool,
+        due_at_ms: u64,
+    ) -> Option<Hold> {
+        // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
+        let seen = Word(self.words[index].load(Ordering::Acquire));
+        if seen.phase() != Phase::Ready {
+            return None;
+        }
+        let stamp = self.slot(index).stamp.load(Ordering::Relaxed);
+        let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
+        let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
+        // The receive count stops at its greatest value instead of starting anew.
+        let generation = seen.generation() + (seen.generation() != last) as u64;
+        let word = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
+        // ORDERING: SeqCst: acquires [slot-filled], and comes before the caller's look at the
+        // block's due time ([due-closing]).
+        self.words[index]
+            .compare_exchange(seen.0, word.0, Ordering::SeqCst, Ordering::Relaxed)
+            .ok()
+            .map(|_| Hold { index: index as u32, word: Word(word.0), stamp })
+    }
+
+    /// Whether the slot still has the message of `hold`, and its word.
+    #[inline(always)]
+    fn current(&self, hold: &Hold) -> Option<Word> {
+        // ORDERING: Acquire, so that the stamp read next is not older than the word.
+        let word = Word(self.words[hold.index as usize].load(Ordering::Acquire));
+        let stamp = self.slot(hold.index as usize).stamp.load(Ordering::Relaxed);
+        let lives = match word.phase() {
+            Phase::Ready | Phase::Held => true,
+            Phase::Free | Phase::Claimed => false,
+        };
+        (lives && stamp == hold.stamp).then_some(word)
+    }
+
+    /// Deletes the message of `hold`. `Ok(Some(run))`: freed; the free bits of `run` slots are the
+    /// caller's to put. `Ok(None)`: gone already, or kept for a former reader.
+    ///
+    /// A hold whose visibility has run out still deletes, until the message is received again; then
+    /// this is [`Error::StaleReceipt`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline(always)]
+    pub fn delete(&self, hold: &Hold, owner: u32) -> Result<Option<usize>, Error> {
+        let index = hold.index as usize;
+        let slot = self.slot(index);
+        let len = slot.size.load(Ordering::Relaxed) as u32 as usize;
+        let run = self.shape.run(len);
+        let whole = run == 1 && hold.word.pins() == 0;
+        if whole && slot.stamp.load(Ordering::Relaxed) == hold.stamp {
+            let free = Word::free(hold.word.generation());
+            // ORDERING: Release; [slot-freed].
+            let freed = self.words[index].compare_exchange(
+                hold.word.0,
+                free.0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if freed.is_ok() {
+                return Ok(Some(1));
+            }
+        }
+        self.delete_slow(hold, run, owner)
+    }
+
+    #[cold]
+    fn delete_slow(&self, hold: &Hold, run: usize, owner: u32) -> Result<Option<usize>, Error> {
+        let index = hold.index as usize;
+        let generation = hold.word.generation();
+        loop {
+            let Some(seen) = self.current(hold) else {
+                self.unpin(hold, owner);
+                return Ok(None);
+            };
+            if seen.generation() != generation {
+                self.unpin(hold, owner);
+                return Err(Error::StaleReceipt);
+            }
+            let own = if hold.word.is_borrowed() { self.pin_of(hold) } else { 0 };
+            let other_reads = seen.is_borrowed() && !hold.word.is_borrowed();
+            if let Some(freed) = self.remove(index, seen, run, own, other_reads, owner)? {
+                return Ok(freed.then_some(run));
+            }
+        }
+    }
+
+    /// Takes a message that is ready or held out of the queue, without the pins in `own`; a present
+    /// holder who reads it in place (`reader`) keeps its bytes. `None`: the word has changed, look
+    /// again. `Some(true)`: the words of the run are free; the bits are the caller's to put.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pinned`] if there is a reader and both cells of former holders are in use.
+    pub fn remove(
+        &self,
+        index: usize,
+        seen: Word,
+        run: usize,
+        own: u64,
+        reader: bool,
+        owner: u32,
+    ) -> Result<Option<bool>, Error> {
+        let mut pins = seen.pins() & !own;
+        if reader {
+            let Some(pin) = self.pin_former(index, seen) else {
+                let changed = self.words[index].load(Ordering::Relaxed) != seen.0;
+                let full = Error::Pinned { max: PIN_CELLS };
+                return if changed || seen.pins().count_ones() < 2 { Ok(None) } else { Err(full) };
+            };
+            pins |= pin;
+        }
+        let next = if pins == 0 {
+            Word::claimed(owner, seen.generation(), run as u64)
+        } else {
+            Word::retired(seen.generation(), pins, run as u64)
+        };
+        // ORDERING: AcqRel: Release for [slot-freed] (through the free that follows) and for the
+        // former holder's cell; Acquire since another holder's reads may have ended by
+        // [slot-returned].
+        let word = &self.words[index];
+        if word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return Ok(None);
+        }
+        if seen.phase() == Phase::Ready {
+            self.unset_ready(index);
+        }
+        if pins == 0 {
+            self.free_claimed(index, run);
+        }
+        Ok(Some(pins == 0))
+    }
+
+    /// Takes away the ready bit of a slot that the caller has just made its own.
+    pub(super) fn unset_ready(&self, index: usize) {
+        let bit = 1u64 << (index % BLOCK_SLOTS);
+        self.blocks[index / BLOCK_SLOTS].ready.fetch_and(!bit, Ordering::Relaxed);
+    }
+
+    /// Makes the message of `hold` visible. The ready bit is the caller's to put.
+    pub fn release(&self, hold: &Hold, owner: u32) -> Result<(), Error> {
+        loop {
+            let Some(seen) = self.current(hold) else {
+                self.unpin(hold, owner);
+                return Err(Error::NotInFlight);
+            };
+            if seen.generation() != hold.word.generation() {
+                self.unpin(hold, owner);
+                return Err(Error::StaleReceipt);
+            }
+            if seen.phase() != Phase::Held {
+                self.unpin(hold, owner);
+                return Err(Error::NotInFlight);
+            }
+            let index = hold.index as usize;
+            let mut pins = seen.pins();
+            if seen.is_borrowed() && !hold.word.is_borrowed() {
+                match self.pin_former(index, seen) {
+                    Some(pin) => pins |= pin,
+                    None if pins.count_ones() < 2 => continue, // another names the same holder
+                    None => return Err(Error::Pinned { max: PIN_CELLS }),
+                }
+            }
+            let ready = Word::ready(seen.generation(), pins);
+            // ORDERING: AcqRel: Release; [slot-returned], and the former holder's cell.
+            let word = &self.words[index];
+            let won = word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends the reading of a hold and parts it from its owner's life: it stays in flight until its
+    /// visibility runs out, also if the owner dies.
+    pub fn detach(&self, hold: &Hold, owner: u32) {
+        let word = &self.words[hold.index as usize];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let mine = seen.phase() == Phase::Held
+                && seen.generation() == hold.word.generation()
+                && seen.owner() == owner
+                && seen.is_borrowed() == hold.word.is_borrowed();
+            if !mine {
+                return self.unpin(hold, owner);
+            }
+            let next = Word::held(0, seen.generation(), seen.pins(), false, seen.due_ms());
+            // ORDERING: Release; [slot-returned].
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the hold another due time; returns its new word.
+    pub fn extend(&self, hold: &Hold, due_at_ms: u64) -> Result<Word, Error> {
+        loop {
+            let Some(seen) = self.current(hold) else { return Err(Error::NotInFlight) };
+            if seen.generation() != hold.word.generation() {
+                return Err(Error::StaleReceipt);
+            }
+            if seen.phase() != Phase::Held {
+                return Err(Error::NotInFlight);
+            }
+            let next = seen.with_due_ms(due_at_ms.saturating_sub(hold.sent_ms()));
+            // ORDERING: SeqCst: comes before the caller's look at the block's due time.
+            let word = &self.words[hold.index as usize];
+            let won = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
+            if won.is_ok() {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Ends the reading of a borrowed hold; the message stays in flight.
+    pub fn unborrow(&self, hold: &Hold, owner: u32) {
+        let word = &self.words[hold.index as usize];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let mine = seen.phase() == Phase::Held
+                && seen.generation() == hold.word.generation()
+                && seen.owner() == owner
+                && seen.is_borrowed();
+            if !mine {
+                return self.unpin(hold, owner);
+            }
+            let next = seen.unborrowed();
+            // ORDERING: Release; [slot-returned]: the reads come before the next writer's writes,
+            // by way of whoever frees the word.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The pin, if any, under which `hold` still reads.
+    fn pin_of(&self, hold: &Hold) -> u64 {
+        let index = hold.index as usize;
+        let name = former_name(hold.word.owner(), hold.word.generation());
+        let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
+        let former = &self.slot(index).former;
+        let pinned = |cell: &usize| {
+            pins & (1 << cell) != 0 && former[*cell].load(Ordering::Relaxed) == name
+        };
+        (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
+    }
+
+    /// Takes away the pin of a hold that was taken on by somebody else.
+    fn unpin(&self, hold: &Hold, owner: u32) {
+        if !hold.word.is_borrowed() {
+            return;
+        }
+        // ORDERING: Acquire: the cell was written before its pin.
+        self.words[hold.index as usize].load(Ordering::Acquire);
+        let pin = self.pin_of(hold);
+        if pin != 0 {
+            self.drop_pins(hold.index as usize, pin, owner);
+        }
+    }
+
+    /// Takes pins away; frees the run if it is retired and these were the last.
+    pub(super) fn drop_pins(&self, index: usize, pins: u64, owner: u32) {
+        let word = &self.words[index];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let left = seen.pins() & !pins;
+            let last = seen.is_retired() && left == 0;
+            let next = if last {
+                Word::claimed(owner, seen.generation(), seen.run())
+            } else {
+                seen.with_pins(left)
+            };
+            // ORDERING: AcqRel; [slot-returned] this reader is done; Acquire so that who frees has
+            // seen all other readers be done.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_err() {
+                continue;
+            }
+            if last {
+                let run = seen.run() as usize;
+                self.free_claimed(index, run);
+                self.put_free(index, run);
+            }
+            return;
+        }
+    }
+
+    /// Takes a message on from a hold whose time is over. `true`: it is ready, and its ready bit is
+    /// the caller's to put. `false`: it changed meanwhile, or two former holders still read it.
+    pub fn expire(&self, index: usize, seen: Word) -> bool {
+        let mut pins = seen.pins();
+        if seen.is_borrowed() {
+            let Some(pin) = self.pin_former(index, seen) else { return false };
+            pins |= pin;
+        }
+        let ready = Word::ready(seen.generation(), pins);
+        // ORDERING: AcqRel: Release publishes the former holder's cell with its pin; Acquire for
+        // [slot-returned].
+        self.words[index]
+            .compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
+        let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
+        let former = &self.slot(index).former[cell];
+        let name = former_name(seen.owner(), seen.generation());
+        let was = former.load(Ordering::Relaxed);
+        // ORDERING: Release order comes from the word's compare-exchange that follows.
+        let named = was == name
+            || former.compare_exchange(was, name, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let bit = 1u64 << (index % BLOCK_SLOTS);
+        self.blocks[index / BLOCK_SLOTS].pinned.fetch_or(bit, Ordering::Relaxed);
+        named.then_some(1 << cell)
+    }
+
+    /// Length of the run at `index` by its interior words: what a damaged head cannot lie about.
+    pub fn measured_run(&self, index: usize) -> usize {
+        let mut run = 1;
+        while index + run < self.words.len() {
+            let word = Word(self.words[index + run].load(Ordering::Relaxed));
+            if !word.is_interior() || word.back() != run as u64 {
+                break;
+            }
+            run += 1;
+        }
+        run
+    }
+
+    /// Takes pins of dead owners away, as `dead` tells them by index.
+    pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
+        let pins = Word(self.words[index].load(Ordering::Acquire)).pins();
+        let former = &self.slot(index).former;
+        let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
+        let gone = gone.filter(|&cell| dead(former[cell].load(Ordering::Relaxed) >> 18));
+        let gone = gone.fold(0, |set, cell| set | (1u64 << cell));
+        if gone != 0 {
+            self.drop_pins(index, gone, owner);
+        }
+    }
+}
+
+/// Whether a body of `len` bytes can be in this arena at `index`.
+pub fn fits(shape: &Shape, index: usize, len: usize) -> bool {
+    len >= 1 && len <= shape.body_bytes_max && shape.run(len) <= shape.slots - index
+}
+
+const _: () = assert!(INTERIOR < 1024);

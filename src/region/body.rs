@@ -1,0 +1,91 @@
+//! Bodies: the bytes of claimed and of held runs.
+
+use super::arena::{Claimed, Hold, fits, stamp};
+use super::store::Store;
+use super::word::Word;
+use crate::hash::checksum;
+use crate::sync::Ordering;
+
+impl Claimed {
+    /// The bytes of this run, which `store` claimed.
+    pub fn bytes<'s>(&'s self, store: Store<'s>, len: usize) -> &'s [u8] {
+        debug_assert!(store.shape.run(len) <= self.run as usize);
+        // SAFETY: this value exists only between a won claim and its publication or abort, which
+        // consume it, so nobody else writes these bytes while it is borrowed.
+        unsafe { store.body(self.index as usize, len) }
+    }
+
+    /// The bytes of this run, which `store` claimed, for writing.
+    pub fn bytes_mut<'s>(&'s mut self, store: Store<'s>, len: usize) -> &'s mut [u8] {
+        debug_assert!(store.shape.run(len) <= self.run as usize);
+        // SAFETY: as in `bytes`; exclusive through `&mut self`.
+        unsafe { store.body_mut(self.index as usize, len) }
+    }
+}
+
+impl Store<'_> {
+    /// Copies a body into a claimed run.
+    #[inline(always)]
+    pub fn fill(&self, claimed: &mut Claimed, body: &[u8]) {
+        claimed.bytes_mut(*self, body.len()).copy_from_slice(body);
+    }
+
+    /// Publishes a claimed run whose bytes are `body`; returns the stamp.
+    #[inline(always)]
+    pub fn publish_body(&self, claimed: Claimed, body: &[u8], sent_ms: u64, check: bool) -> u64 {
+        let stamp = stamp(sent_ms, claimed.next_generation());
+        let sum = if check { checksum(body, stamp) } else { 0 };
+        self.publish(claimed, body.len() as u32, sum, sent_ms)
+    }
+
+    /// Publishes a claimed run that was filled in place.
+    pub fn publish_claimed(&self, claimed: Claimed, len: usize, sent_ms: u64, check: bool) -> u64 {
+        let stamp = stamp(sent_ms, claimed.next_generation());
+        let sum = if check { checksum(claimed.bytes(*self, len), stamp) } else { 0 };
+        self.publish(claimed, len as u32, sum, sent_ms)
+    }
+
+    /// The length of a held message, after checking it and, if `check`, its bytes; `None` if they
+    /// are damaged.
+    #[inline(always)]
+    pub fn inspect(&self, hold: &Hold, check: bool) -> Option<u32> {
+        let index = hold.index as usize;
+        let size = self.slot(index).size.load(Ordering::Relaxed);
+        let len = size as u32 as usize;
+        if !fits(&self.shape, index, len) {
+            return None;
+        }
+        if check && checksum(self.held_body(hold, len), hold.stamp) != (size >> 32) as u32 {
+            return None;
+        }
+        // A run whose later words do not belong to it could be reused while it is read.
+        let run = self.shape.run(len);
+        if run > 1 {
+            let last = Word(self.words[index + run - 1].load(Ordering::Relaxed));
+            if !last.is_interior() || last.back() != (run - 1) as u64 {
+                return None;
+            }
+        }
+        Some(len as u32)
+    }
+
+    #[inline(always)]
+    fn held_body(&self, hold: &Hold, len: usize) -> &[u8] {
+        // SAFETY: held and borrowed, so the run is not freed before the hold is settled or its pin
+        // is taken away, and nobody writes a held run.
+        unsafe { self.body(hold.index as usize, len) }
+    }
+}
+
+impl<'a> Store<'a> {
+    /// The bytes of a held message.
+    ///
+    /// `hold` is one that was made borrowed and has not been settled: `Received`, the only caller,
+    /// settles it by value and hands the bytes out by its own lifetime.
+    #[inline(always)]
+    pub fn held_bytes(self, hold: &Hold, len: usize) -> &'a [u8] {
+        // SAFETY: held and borrowed, so the run is not freed before the hold is settled or its pin
+        // is taken away, and nobody writes a held run.
+        unsafe { self.body(hold.index as usize, len) }
+    }
+}

@@ -1,0 +1,108 @@
+//! The static home: a queue in a `static` or any other value, laid out at compile time.
+
+use super::home::{Intent, Region, Wish};
+use super::layout::{
+    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead, valid_bits,
+};
+use super::memory::Place;
+use super::store::Store;
+use crate::error::Error;
+use crate::ring::blocks::Block;
+use crate::sync::{AtomicU64, UnsafeCell};
+
+/// One slot of a fixed home.
+#[derive(Debug)]
+#[repr(C, align(8))]
+struct Slot<const B: usize> {
+    head: SlotHead,
+    body: [u8; B],
+}
+
+/// Memory for `N` messages of at most `B` bytes, without a heap and without an initialising call.
+///
+/// `BLOCKS` is `N / 64` rounded up: 1, the default, does for up to 64 messages. Anything else does
+/// not compile. A message costs `40 + B` bytes rounded up to 8, and 8 more for its state word.
+///
+/// ```
+/// use ringmain::{ManualClock, Queue, QueueOptions, Fixed};
+/// static CLOCK: ManualClock = ManualClock::new(0);
+/// static READINGS: Queue<Fixed<100, 16, 2>, &ManualClock> =
+///     Queue::fixed(&CLOCK, QueueOptions::new());
+/// READINGS.send(b"21.5 C")?;
+/// # Ok::<(), ringmain::Error>(())
+/// ```
+///
+/// ```compile_fail
+/// use ringmain::{ManualClock, Queue, QueueOptions, Fixed};
+/// static CLOCK: ManualClock = ManualClock::new(0);
+/// static READINGS: Queue<Fixed<100, 16>, &ManualClock> = // 100 messages need 2 blocks
+///     Queue::fixed(&CLOCK, QueueOptions::new());
+/// ```
+#[derive(Debug)]
+#[repr(C)]
+pub struct Fixed<const N: usize, const B: usize, const BLOCKS: usize = 1> {
+    head: QueueHead,
+    blocks: [Block; BLOCKS],
+    words: [AtomicU64; N],
+    slots: UnsafeCell<[Slot<B>; N]>,
+}
+
+// SAFETY: all access to `slots` goes through `Store`, whose protocol orders it; the rest is atomic.
+unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Sync for Fixed<N, B, BLOCKS> {}
+
+impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
+    const SHAPE: Shape = {
+        assert!(N > 0 && B > 0, "a queue has at least one message of at least one byte");
+        assert!(N.div_ceil(64) == BLOCKS, "BLOCKS is N / 64, rounded up");
+        Shape { slot_bytes: size_of::<Slot<B>>(), slots: N, body_bytes_max: B }
+    };
+
+    pub(crate) const fn with(settings: Settings) -> Self {
+        let mut valid = [0; BLOCKS];
+        let mut index = 0;
+        while index < BLOCKS {
+            valid[index] = valid_bits(N, index);
+            index += 1;
+        }
+        let mut blocks = [const { Block::new(0) }; BLOCKS];
+        index = 0;
+        while index < BLOCKS {
+            blocks[index] = Block::new(valid[index]);
+            index += 1;
+        }
+        Self {
+            head: QueueHead::new(Self::SHAPE, settings),
+            blocks,
+            words: [const { AtomicU64::new(0) }; N],
+            slots: UnsafeCell::new(
+                [const { Slot { head: SlotHead::new(), body: [0; B] } }; N],
+            ),
+        }
+    }
+
+    pub(crate) const fn place_of(settings: Settings) -> Place {
+        Place {
+            offset: 0,
+            offsets: [0; 4],
+            shape: Self::SHAPE,
+            checksum: settings.flags & FLAG_CHECKSUM != 0,
+        }
+    }
+}
+
+// SAFETY: the store is this value's own memory, private to it.
+unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixed<N, B, BLOCKS> {
+    fn place(&self, _intent: Intent, _wish: &Wish) -> Result<Place, Error> {
+        Err(Error::Occupied) // it comes with its queue: `Queue::fixed`
+    }
+
+    #[inline(always)]
+    fn store(&self, _place: &Place) -> Store<'_> {
+        let slots = self.slots.with_mut(|slots| slots as *mut u8);
+        // SAFETY: the array has N slots of slot_bytes, aligned to 8, initialised; blocks and words
+        // have the shape's lengths, as asserted at compile time.
+        unsafe { Store::new(&self.head, &self.blocks, &self.words, slots, Self::SHAPE) }
+    }
+}
+
+const _: () = assert!(size_of::<Slot<16>>() == SLOT_HEAD_BYTES + 16);

@@ -1,0 +1,255 @@
+//! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
+
+use crate::ring::blocks::Block;
+use crate::sync::{AtomicU32, AtomicU64, Padded, const_fn};
+
+/// Bytes of a slot that are its head; the body follows.
+pub const SLOT_HEAD_BYTES: usize = 40;
+
+/// What the sender writes before a slot becomes ready; it does not change while the message lives,
+/// but for the cells of former holders.
+#[derive(Debug)]
+#[repr(C)]
+pub struct SlotHead {
+    /// `{ generation:18, sent_ms:44 }`: names the message in this slot.
+    pub stamp: AtomicU64,
+    /// `{ checksum:32, len:32 }` of the body.
+    pub size: AtomicU64,
+    /// Zero: room for attributes.
+    pub attributes: AtomicU64,
+    /// Zero: room for the time of the first receive.
+    pub first_received_ms: AtomicU64,
+    /// `{ owner:10, generation:18 }` of holders whose visibility ran out while they still read; a
+    /// cell counts only while the state word has its pin.
+    pub former: [AtomicU32; 2],
+}
+
+#[cfg(not(ringmain_loom))]
+const _: () = assert!(size_of::<SlotHead>() == SLOT_HEAD_BYTES && align_of::<SlotHead>() == 8);
+
+/// What was fixed when the queue was created. Written once, before the queue is published.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Config {
+    /// Bytes of a slot.
+    pub slot_bytes: AtomicU64,
+    /// How many slots.
+    pub slots: AtomicU64,
+    /// How many blocks of 64 slots.
+    pub blocks: AtomicU64,
+    /// Longest body, bytes.
+    pub body_bytes_max: AtomicU64,
+    /// Visibility timeout, ms.
+    pub visibility_ms: AtomicU64,
+    /// Retention, ms.
+    pub retention_ms: AtomicU64,
+    /// Bit 0: bodies carry checksums.
+    pub flags: AtomicU64,
+    /// Random name of the queue: part of message ids and receipts.
+    pub nonce: AtomicU64,
+}
+
+/// Bodies carry checksums.
+pub const FLAG_CHECKSUM: u64 = 1;
+
+/// The senders' line: hints.
+#[derive(Debug)]
+#[repr(C)]
+pub struct SendSide {
+    /// Slot at which the next sender starts to look.
+    pub cursor: AtomicU64,
+    /// Blocks in use so far: only these are swept. It only grows.
+    pub extent: AtomicU64,
+}
+
+/// The receivers' line: hints.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ReceiveSide {
+    /// Slot at which the next receiver starts to look.
+    pub cursor: AtomicU64,
+    /// When somebody last asked the kernel who has died.
+    pub tended_ms: AtomicU64,
+}
+
+/// The waiters' line: an event count.
+#[derive(Debug)]
+#[repr(C)]
+pub struct EventSide {
+    /// The futex word; grows by one with each wake-up.
+    pub sequence: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+    /// `{ version:63, asleep:1 }`: whether somebody may be asleep.
+    pub sleepers: AtomicU64,
+}
+
+/// Counters that are off the data path.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Counters {
+    /// The latest time seen: time does not run backwards over it.
+    pub time_high_ms: AtomicU64,
+    /// Messages set aside because their bytes failed their checksum.
+    pub damaged: AtomicU64,
+    /// Messages dropped because they were older than the retention.
+    pub expired: AtomicU64,
+}
+
+/// The head of a queue; blocks, state words and slots follow it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct QueueHead {
+    /// Fixed at creation.
+    pub config: Padded<Config>,
+    /// Senders' hints.
+    pub send: Padded<SendSide>,
+    /// Receivers' hints.
+    pub receive: Padded<ReceiveSide>,
+    /// Waiters.
+    pub event: Padded<EventSide>,
+    /// Counters.
+    pub counters: Padded<Counters>,
+}
+
+#[cfg(all(not(ringmain_loom), not(target_os = "none")))]
+const _: () = {
+    assert!(size_of::<QueueHead>() == 640);
+    assert!(core::mem::offset_of!(QueueHead, send) == 128);
+    assert!(core::mem::offset_of!(QueueHead, receive) == 256);
+    assert!(core::mem::offset_of!(QueueHead, event) == 384);
+    assert!(core::mem::offset_of!(QueueHead, counters) == 512);
+};
+
+/// The numbers that fix a queue's layout; verified before use, then kept outside the region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of a slot: a multiple of 8, at least the head and one byte.
+    pub slot_bytes: usize,
+    /// How many slots.
+    pub slots: usize,
+    /// Longest body, bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Shape {
+    /// Blocks that hold the slots.
+    #[inline(always)]
+    pub const fn blocks(&self) -> usize {
+        self.slots.div_ceil(crate::ring::blocks::BLOCK_SLOTS)
+    }
+
+    /// Slots that a body of `len` bytes takes.
+    #[inline(always)]
+    pub const fn run(&self, len: usize) -> usize {
+        if len + SLOT_HEAD_BYTES <= self.slot_bytes {
+            return 1; // the common case spares the division
+        }
+        (len + SLOT_HEAD_BYTES).div_ceil(self.slot_bytes)
+    }
+
+    /// The slots of block `block` that exist, as bits.
+    pub const fn valid(&self, block: usize) -> u64 {
+        valid_bits(self.slots, block)
+    }
+}
+
+/// The slots of block `block` that exist when there are `slots` in all.
+pub const fn valid_bits(slots: usize, block: usize) -> u64 {
+    let first = block * crate::ring::blocks::BLOCK_SLOTS;
+    if slots >= first + 64 {
+        u64::MAX
+    } else if slots <= first {
+        0
+    } else {
+        u64::MAX >> (64 - (slots - first))
+    }
+}
+
+impl SlotHead {
+    const_fn! {
+        /// An unused slot's head.
+        pub fn new() -> Self {
+            Self {
+                stamp: AtomicU64::new(0),
+                size: AtomicU64::new(0),
+                attributes: AtomicU64::new(0),
+                first_received_ms: AtomicU64::new(0),
+                former: [AtomicU32::new(0), AtomicU32::new(0)],
+            }
+        }
+    }
+}
+
+/// What a queue is created with, as numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Visibility timeout, ms.
+    pub visibility_ms: u64,
+    /// Retention, ms.
+    pub retention_ms: u64,
+    /// See [`Config::flags`].
+    pub flags: u64,
+    /// See [`Config::nonce`].
+    pub nonce: u64,
+}
+
+impl QueueHead {
+    const_fn! {
+        /// The head of an empty queue.
+        pub fn new(shape: Shape, settings: Settings) -> Self {
+            Self {
+                config: Padded(Config {
+                    slot_bytes: AtomicU64::new(shape.slot_bytes as u64),
+                    slots: AtomicU64::new(shape.slots as u64),
+                    blocks: AtomicU64::new(shape.blocks() as u64),
+                    body_bytes_max: AtomicU64::new(shape.body_bytes_max as u64),
+                    visibility_ms: AtomicU64::new(settings.visibility_ms),
+                    retention_ms: AtomicU64::new(settings.retention_ms),
+                    flags: AtomicU64::new(settings.flags),
+                    nonce: AtomicU64::new(settings.nonce),
+                }),
+                send: Padded(SendSide { cursor: AtomicU64::new(0), extent: AtomicU64::new(1) }),
+                receive: Padded(ReceiveSide {
+                    cursor: AtomicU64::new(0),
+                    tended_ms: AtomicU64::new(0),
+                }),
+                event: Padded(EventSide {
+                    sequence: AtomicU32::new(0),
+                    reserved: AtomicU32::new(0),
+                    sleepers: AtomicU64::new(0),
+                }),
+                counters: Padded(Counters {
+                    time_high_ms: AtomicU64::new(0),
+                    damaged: AtomicU64::new(0),
+                    expired: AtomicU64::new(0),
+                }),
+            }
+        }
+    }
+}
+
+/// Bytes that a queue of this shape takes, each part on its own line; `None` if it overflows.
+pub const fn queue_bytes(shape: Shape) -> Option<[usize; 4]> {
+    // Offsets of: blocks, words, slots, end.
+    let blocks = size_of::<QueueHead>();
+    let Some(words) = align_up(blocks + shape.blocks() * size_of::<Block>(), 128) else {
+        return None;
+    };
+    let Some(word_bytes) = shape.slots.checked_mul(size_of::<AtomicU64>()) else { return None };
+    let Some(end_of_words) = words.checked_add(word_bytes) else { return None };
+    let Some(slots) = align_up(end_of_words, 128) else { return None };
+    let Some(slot_bytes) = shape.slots.checked_mul(shape.slot_bytes) else { return None };
+    match slots.checked_add(slot_bytes) {
+        Some(end) => Some([blocks, words, slots, end]),
+        None => None,
+    }
+}
+
+/// `n` rounded up to a multiple of `to` (a power of two).
+pub const fn align_up(n: usize, to: usize) -> Option<usize> {
+    match n.checked_add(to - 1) {
+        Some(n) => Some(n & !(to - 1)),
+        None => None,
+    }
+}

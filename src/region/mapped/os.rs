@@ -1,0 +1,271 @@
+//! What a mapped region asks of the operating system.
+
+use super::header::{Birth, REGION_BYTES_MAX};
+use crate::error::Error;
+use crate::pod::pod_read_unaligned;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The last error of the operating system as one of ours.
+pub fn last_error(doing: &'static str) -> Error {
+    error(doing, &io::Error::last_os_error())
+}
+
+/// An I/O error as one of ours.
+pub fn error(doing: &'static str, error: &io::Error) -> Error {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::ENOENT | libc::ENOTDIR => Error::NotFound,
+        libc::EEXIST => Error::Exists,
+        libc::EACCES | libc::EPERM => Error::Permission,
+        libc::EROFS => Error::ReadOnly,
+        libc::ENOSPC | libc::EDQUOT => Error::NoSpace,
+        errno => Error::Os { doing, errno },
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::NotFound)
+}
+
+/// The directory that `path` is in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file without a name, or with a passing one where the file system has no nameless files.
+pub struct Unnamed {
+    pub file: File,
+    passing: Option<PathBuf>,
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if let Some(passing) = &self.passing {
+            let _ = std::fs::remove_file(passing); // nothing half-made stays behind
+        }
+    }
+}
+
+impl Unnamed {
+    /// Makes one in the directory of `path`, readable and writable by its owner only.
+    pub fn new(path: &Path) -> Result<Self, Error> {
+        let dir = c_path(parent(path))?;
+        let flags = libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC;
+        // SAFETY: the path is a live C string.
+        let fd = unsafe { libc::open(dir.as_ptr(), flags, 0o600) };
+        if fd >= 0 {
+            // SAFETY: the descriptor was just opened and is ours.
+            return Ok(Self { file: unsafe { File::from_raw_fd(fd) }, passing: None });
+        }
+        let error = last_error("opening a nameless file");
+        match error {
+            Error::Os { errno: libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL, .. } => {
+                Self::passing(path)
+            }
+            other => Err(other),
+        }
+    }
+
+    fn passing(path: &Path) -> Result<Self, Error> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut name = path.file_name().ok_or(Error::NotFound)?.to_os_string();
+        name.push(format!(".{:016x}.new", random()));
+        let passing = parent(path).join(name);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&passing)
+            .map_err(|e| error("creating a file", &e))?;
+        Ok(Self { file, passing: Some(passing) })
+    }
+
+    /// Gives it its name; an error if the name is taken. The directory is synced.
+    pub fn name(&self, path: &Path) -> Result<(), Error> {
+        let to = c_path(path)?;
+        let from = match &self.passing {
+            Some(passing) => c_path(passing)?,
+            None => c_path(Path::new(&format!("/proc/self/fd/{}", self.file.as_raw_fd())))?,
+        };
+        let follow = libc::AT_SYMLINK_FOLLOW;
+        // SAFETY: both paths are live C strings.
+        let done = unsafe {
+            libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow)
+        };
+        if done != 0 {
+            return Err(last_error("naming the file"));
+        }
+        let dir = File::open(parent(path)).map_err(|e| error("opening the directory", &e))?;
+        match dir.sync_all() {
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()), // nothing to sync
+            other => other.map_err(|e| error("syncing the directory", &e)),
+        }
+    }
+}
+
+/// Reserves the whole of the file: after this a store into the mapping finds its page.
+pub fn reserve(file: &File, len: u64) -> Result<(), Error> {
+    let too_large = Error::RegionTooLarge { len, max: REGION_BYTES_MAX };
+    let len = libc::off_t::try_from(len).map_err(|_| too_large.clone())?;
+    loop {
+        // SAFETY: a call on our own descriptor.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len) } {
+            0 => return Ok(()),
+            libc::EINTR => continue,
+            libc::EFBIG => return Err(too_large),
+            errno => {
+                return Err(error("reserving space", &io::Error::from_raw_os_error(errno)));
+            }
+        }
+    }
+}
+
+/// Opens an existing region's file for reading and writing.
+pub fn open(path: &Path) -> Result<File, Error> {
+    let file = File::options().read(true).write(true).open(path).map_err(|e| {
+        match e.raw_os_error() {
+            Some(libc::EISDIR | libc::ENXIO) => Error::NotARegion,
+            _ => error("opening the file", &e),
+        }
+    })?;
+    let meta = file.metadata().map_err(|e| error("reading the file's size", &e))?;
+    if meta.is_file() { Ok(file) } else { Err(Error::NotARegion) }
+}
+
+/// The first bytes of a file, and its length.
+pub fn read_birth(file: &File) -> Result<(Birth, u64), Error> {
+    let len = file.metadata().map_err(|e| error("reading the file's size", &e))?.len();
+    let mut bytes = [0u8; size_of::<Birth>()];
+    let mut have = 0;
+    while have < bytes.len() {
+        match file.read_at(&mut bytes[have..], have as u64) {
+            Ok(0) => return Err(Error::NotARegion),
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(error("reading the header", &e)),
+        }
+    }
+    Ok((pod_read_unaligned(&bytes), len))
+}
+
+/// A lock on byte `byte` beyond the data, that goes with the open file description.
+const LOCK_BASE: i64 = 1 << 62;
+
+fn lock_call(file: &File, command: libc::c_int, kind: libc::c_int, byte: i64) -> Option<i32> {
+    // SAFETY: flock is plain data; zero is a valid value of each field.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    lock.l_type = kind as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    lock.l_start = (LOCK_BASE + byte) as _;
+    lock.l_len = 1;
+    loop {
+        // SAFETY: the pointer is to a live flock, on our own descriptor.
+        let done = unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) };
+        if done == 0 {
+            return Some(lock.l_type as i32);
+        }
+        if io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return None;
+        }
+    }
+}
+
+/// Takes the lock if nobody has it.
+pub fn try_lock(file: &File, byte: i64) -> bool {
+    lock_call(file, libc::F_OFD_SETLK, libc::F_WRLCK as _, byte).is_some()
+}
+
+/// Waits for the lock: its holder frees it or dies.
+pub fn lock(file: &File, byte: i64) -> Result<(), Error> {
+    let locked = lock_call(file, libc::F_OFD_SETLKW, libc::F_WRLCK as _, byte);
+    locked.map(|_| ()).ok_or_else(|| last_error("locking the region"))
+}
+
+/// Frees the lock.
+pub fn unlock(file: &File, byte: i64) {
+    let _ = lock_call(file, libc::F_OFD_SETLK, libc::F_UNLCK as _, byte);
+}
+
+/// Whether another open file description holds the lock; when in doubt, yes.
+pub fn is_locked(file: &File, byte: i64) -> bool {
+    lock_call(file, libc::F_OFD_GETLK, libc::F_WRLCK as _, byte) != Some(libc::F_UNLCK as i32)
+}
+
+/// 64 random bits.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is live and has 8 bytes.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), 8, 0) };
+    if got == 8 {
+        return u64::from_le_bytes(bytes);
+    }
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Names this boot of the machine; zero if the kernel does not tell.
+pub fn boot_id() -> [u64; 2] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let number = u128::from_str_radix(&hex, 16).unwrap_or(0);
+    [number as u64, (number >> 64) as u64]
+}
+
+/// Wall-clock time, ms since 1970.
+pub fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A page that reads zero in a forked child.
+#[derive(Debug)]
+pub struct ForkMark(*const crate::sync::AtomicU64);
+
+const PAGE: usize = 4096;
+
+impl ForkMark {
+    /// Makes one.
+    pub fn new() -> Result<Self, Error> {
+        let (prot, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh anonymous mapping.
+        let page = unsafe { libc::mmap(core::ptr::null_mut(), PAGE, prot, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(last_error("mapping a page"));
+        }
+        let mark = Self(page as *const crate::sync::AtomicU64);
+        // SAFETY: the page is ours. Kernels before 4.14 refuse; then a fork goes unnoticed, as
+        // docs/caveats.md says.
+        unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) };
+        mark.word().store(1, crate::sync::Ordering::Relaxed);
+        Ok(mark)
+    }
+
+    #[inline(always)]
+    fn word(&self) -> &crate::sync::AtomicU64 {
+        // SAFETY: mapped as long as this value lives, aligned to a page.
+        unsafe { &*self.0 }
+    }
+
+    /// Whether this is a forked child of the process that made it.
+    #[inline(always)]
+    pub fn is_child(&self) -> bool {
+        self.word().load(crate::sync::Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for ForkMark {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, unmapped once.
+        unsafe { libc::munmap(self.0 as *mut _, PAGE) };
+    }
+}

@@ -1,0 +1,134 @@
+//! The registry of attachments: who takes part, and who has died.
+//!
+//! # Protocol
+//!
+//! An attachment is an index of the registry and a lock on that index's byte, held through this
+//! attachment's own open file description. The kernel frees the lock when the last descriptor goes:
+//! at death, at any instruction. `state` is *attached* or not.
+//!
+//! - Attach: take the lock of a free index; if the state says *attached*, its owner has died: repair
+//!   first. Then set *attached*.
+//! - Detach: take back what is held, set *not attached*, free the lock.
+//! - Tend: an index that is *attached* and whose lock nobody holds is a dead owner's. Take the lock
+//!   (so that one repairs, and nobody attaches there meanwhile), look at the state again, repair, set
+//!   *not attached*, free the lock.
+//!
+//! A death in any of these leaves *attached* without a lock, which is where the next one begins. An
+//! index is given out again only after its repair is complete, so the index alone, without an epoch,
+//! is enough in state words.
+//!
+//! Locks of one open file description do not exclude each other, so two threads of one attachment
+//! never tend at once: `tending` lets one in.
+
+use super::Mapped;
+use super::header::{ENTRIES, Entry};
+use super::os;
+use crate::error::Error;
+use crate::region::home::Tended;
+use crate::region::store::Store;
+use crate::region::word::OWNER_MAX;
+use crate::sync::Ordering;
+
+const ATTACHED: u64 = 1;
+const EPOCH: u64 = 2;
+
+/// The lock that serialises laying out a section and setting the region's time.
+pub const SETUP_BYTE: i64 = 0;
+
+impl Entry {
+    fn is_attached(&self) -> bool {
+        // ORDERING: Acquire; [attached]: pairs with the Release stores of attach and detach.
+        self.state.load(Ordering::Acquire) & ATTACHED != 0
+    }
+
+    fn set(&self, attached: u64) {
+        let epoch = (self.state.load(Ordering::Relaxed) & !ATTACHED).wrapping_add(EPOCH);
+        // ORDERING: Release; [attached]: a repair before it is complete.
+        self.state.store(epoch | attached, Ordering::Release);
+    }
+}
+
+impl Mapped {
+    /// Takes an index for this attachment.
+    pub(super) fn attach(&mut self) -> Result<(), Error> {
+        // First the indices that look free, then those of dead owners.
+        for dead in [false, true] {
+            for index in 1..=OWNER_MAX {
+                let entry = &self.entries()[index as usize];
+                if entry.is_attached() != dead || !os::try_lock(&self.file, index as i64) {
+                    continue;
+                }
+                self.owner = index;
+                if self.entries()[index as usize].is_attached() {
+                    self.take_back(index);
+                }
+                let entry = &self.entries()[index as usize];
+                entry.pid.store(std::process::id() as u64, Ordering::Relaxed);
+                self.header().entries_high.fetch_max(index as u64, Ordering::Relaxed);
+                entry.set(ATTACHED);
+                return Ok(());
+            }
+        }
+        Err(Error::Attachments { max: OWNER_MAX })
+    }
+
+    /// Gives the index back; what is still held becomes visible.
+    pub(super) fn detach(&self) {
+        if self.owner != 0 {
+            self.take_back(self.owner);
+            self.entries()[self.owner as usize].set(0);
+            os::unlock(&self.file, self.owner as i64);
+        }
+    }
+
+    fn entries_used(&self) -> usize {
+        let high = self.header().entries_high.load(Ordering::Relaxed);
+        (high as usize).min(OWNER_MAX as usize).min(ENTRIES - 1) + 1
+    }
+
+    /// How many are attached.
+    pub(super) fn attached(&self) -> u64 {
+        let used = &self.entries()[..self.entries_used()];
+        used.iter().filter(|entry| entry.is_attached()).count() as u64
+    }
+
+    /// Looks for dead owners and takes back what they held.
+    pub(super) fn tend_owners(&self) -> Tended {
+        let mut tended = Tended::default();
+        // ORDERING: Acquire; the previous tender's repairs are complete.
+        if self.tending.swap(true, Ordering::Acquire) {
+            return tended;
+        }
+        for index in 1..self.entries_used() {
+            let entry = &self.entries()[index];
+            let byte = index as i64;
+            let other = index as u32 != self.owner;
+            if !other || !entry.is_attached() || os::is_locked(&self.file, byte) {
+                continue;
+            }
+            if os::try_lock(&self.file, byte) {
+                if entry.is_attached() {
+                    tended.returned += self.take_back(index as u32);
+                    tended.dead += 1;
+                    entry.set(0);
+                }
+                os::unlock(&self.file, byte);
+            }
+        }
+        // ORDERING: Release; pairs with the swap above.
+        self.tending.store(false, Ordering::Release);
+        tended
+    }
+
+    /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.
+    fn take_back(&self, dead: u32) -> u64 {
+        let Ok(Some(place)) = self.existing() else { return 0 };
+        let store: Store<'_> = self.store_at(&place);
+        let returned = store.repair(&|owner| owner == dead, self.owner);
+        if returned != 0 && store.head.event.has_sleepers() {
+            let count = returned.min(u32::MAX as u64) as u32;
+            store.head.event.wake(|word| crate::region::futex_wake(word, count, true));
+        }
+        returned
+    }
+}

@@ -1,0 +1,173 @@
+//! Floor 2: memory. The only place where bytes become typed references.
+//!
+//! [`Fixed`] is a static or borrowed home, [`Heap`] one allocation, [`Mapped`] a file that
+//! processes share. All three give a queue the same [`Store`](store::Store), so everything above is
+//! written once.
+
+pub mod arena;
+#[cfg(not(ringmain_loom))]
+mod body;
+pub mod event;
+pub mod layout;
+pub mod repair;
+pub mod store;
+pub mod word;
+
+#[cfg(not(ringmain_loom))]
+mod fixed;
+#[cfg(all(feature = "alloc", not(ringmain_loom)))]
+mod heap;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub(crate) mod mapped;
+#[cfg(not(ringmain_loom))]
+pub(crate) mod memory;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod park;
+
+#[cfg(not(ringmain_loom))]
+pub use fixed::Fixed;
+#[cfg(all(feature = "alloc", not(ringmain_loom)))]
+pub use heap::Heap;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use mapped::Mapped;
+
+#[cfg(not(ringmain_loom))]
+mod home {
+    use super::memory::Place;
+    use super::store::Store;
+    use crate::error::Error;
+
+    /// What [`Region::place`] should do.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Intent {
+        /// Make a queue; an error if there is one.
+        Create,
+        /// Use the queue that is there; an error if there is none.
+        Open,
+        /// Use the queue that is there, else make one.
+        OpenOrCreate,
+    }
+
+    /// A queue's wishes for its memory, before the region says what it can give.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Wish {
+        /// A body that should take one slot, bytes.
+        pub body_bytes_typical: usize,
+        /// Longest body, bytes; `None`: 256 KiB or what the region allows.
+        pub body_bytes_max: Option<usize>,
+        /// Checksums over bodies; `None`: if the region is shared.
+        pub checksum: Option<bool>,
+        /// Visibility timeout, ms.
+        pub visibility_ms: u64,
+        /// Retention, ms.
+        pub retention_ms: u64,
+    }
+
+    /// What came of asking the kernel about the other participants.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Tended {
+        /// Participants found dead, whose holdings were taken back.
+        pub dead: u32,
+        /// Messages that became visible again.
+        pub returned: u64,
+    }
+
+    /// Memory in which a queue can live. See the implementors.
+    ///
+    /// # Safety
+    ///
+    /// [`store`](Region::store) returns the same memory for the same place for as long as the region
+    /// lives, and nobody else uses that memory but through such stores.
+    pub unsafe trait Region {
+        /// Finds or makes a queue in this region.
+        #[doc(hidden)]
+        fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error>;
+
+        /// The memory of a queue that [`place`](Region::place) verified.
+        #[doc(hidden)]
+        fn store(&self, place: &Place) -> Store<'_>;
+
+        /// The index that names this participant in state words.
+        #[doc(hidden)]
+        fn owner(&self) -> u32 {
+            1
+        }
+
+        /// What to add to a clock's time to get the region's, ms.
+        #[doc(hidden)]
+        fn time_base_ms(&self) -> u64 {
+            0
+        }
+
+        /// Whether other processes may take part.
+        #[doc(hidden)]
+        fn is_shared(&self) -> bool {
+            false
+        }
+
+        /// An error if this participant may not go on (a forked child).
+        #[doc(hidden)]
+        #[inline(always)]
+        fn check(&self) -> Result<(), Error> {
+            Ok(())
+        }
+
+        /// Asks the kernel who has died, and takes back what they held.
+        #[doc(hidden)]
+        fn tend(&self, _place: &Place) -> Tended {
+            Tended::default()
+        }
+
+        /// How many participants are attached.
+        #[doc(hidden)]
+        fn attachments(&self) -> u64 {
+            1
+        }
+    }
+
+    macro_rules! forward {
+        ($type:ty) => {
+            // SAFETY: forwards to a region that keeps the promise.
+            unsafe impl<R: Region + ?Sized> Region for $type {
+                fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
+                    (**self).place(intent, wish)
+                }
+                #[inline(always)]
+                fn store(&self, place: &Place) -> Store<'_> {
+                    (**self).store(place)
+                }
+                #[inline(always)]
+                fn owner(&self) -> u32 {
+                    (**self).owner()
+                }
+                #[inline(always)]
+                fn time_base_ms(&self) -> u64 {
+                    (**self).time_base_ms()
+                }
+                #[inline(always)]
+                fn is_shared(&self) -> bool {
+                    (**self).is_shared()
+                }
+                #[inline(always)]
+                fn check(&self) -> Result<(), Error> {
+                    (**self).check()
+                }
+                fn tend(&self, place: &Place) -> Tended {
+                    (**self).tend(place)
+                }
+                fn attachments(&self) -> u64 {
+                    (**self).attachments()
+                }
+            }
+        };
+    }
+
+    forward!(&R);
+    #[cfg(feature = "alloc")]
+    forward!(alloc::sync::Arc<R>);
+}
+
+#[cfg(not(ringmain_loom))]
+pub use home::{Intent, Region, Tended, Wish};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use park::{futex_wait, futex_wake};

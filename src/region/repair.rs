@@ -1,0 +1,107 @@
+//! Repair by scanning: what a dead owner held comes back, and bits that a death left missing are
+//! put again.
+//!
+//! Everything that is held stands in neither the free nor the ready word of its block, so a scan
+//! looks at one line a block and at the words of held slots only. Each step is one
+//! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side, or
+//! one that dies and is begun again, end the same.
+
+use super::store::Store;
+use super::word::{INTERIOR, Phase, Word};
+use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::sync::Ordering;
+
+/// Blocks that have been used so far, at least 1, whatever the memory says.
+pub fn extent(store: &Store<'_>) -> usize {
+    let extent = store.head.send.extent.load(Ordering::Relaxed) as usize;
+    extent.clamp(1, store.blocks.len().max(1))
+}
+
+impl Store<'_> {
+    /// Takes back whatever belongs to owners that `dead` names, and puts missing bits. Returns how
+    /// many messages became visible.
+    ///
+    /// The caller has proof that these owners are dead, and keeps their indices from being given
+    /// out meanwhile.
+    pub fn repair(&self, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
+        (0..extent(self)).map(|block| self.repair_block(block, dead, owner)).sum()
+    }
+
+    fn repair_block(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
+        let block = &self.blocks[index];
+        let free = block.free.load(Ordering::Acquire);
+        let ready = block.ready.load(Ordering::Acquire);
+        let pinned = block.pinned.load(Ordering::Acquire);
+        let mut look = (!(free | ready) | pinned) & self.shape.valid(index);
+        let mut returned = 0;
+        while look != 0 {
+            let bit = look.trailing_zeros() as usize;
+            look &= look - 1;
+            returned += self.repair_slot(index * BLOCK_SLOTS + bit, dead, owner) as u64;
+        }
+        returned
+    }
+
+    /// One slot; whether a message became visible.
+    fn repair_slot(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> bool {
+        let block = &self.blocks[index / BLOCK_SLOTS];
+        let bit = 1u64 << (index % BLOCK_SLOTS);
+        let seen = Word(self.words[index].load(Ordering::Acquire));
+        if seen.pins() != 0 {
+            self.drop_dead_pins(index, dead, owner);
+        }
+        match seen.phase() {
+            Phase::Free => blocks::put(&block.free, bit),
+            Phase::Ready => blocks::put(&block.ready, bit),
+            Phase::Held if dead(seen.owner()) => {
+                let ready = Word::ready(seen.generation(), seen.pins());
+                // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads ended.
+                let word = &self.words[index];
+                let won =
+                    word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
+                if won.is_ok() {
+                    blocks::put(&block.ready, bit);
+                    return true;
+                }
+            }
+            Phase::Held => {}
+            Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
+            Phase::Claimed if seen.is_retired() && seen.pins() == 0 => self.reclaim(index, seen, owner),
+            Phase::Claimed if seen.owner() != 0 && dead(seen.owner()) => {
+                self.reclaim(index, seen, owner);
+            }
+            Phase::Claimed => {}
+        }
+        false
+    }
+
+    /// Frees a claimed run after making it the caller's own.
+    fn reclaim(&self, index: usize, seen: Word, owner: u32) {
+        let mine = Word::claimed(owner, seen.generation(), seen.run());
+        // ORDERING: AcqRel; only one repair goes on from here.
+        let word = &self.words[index];
+        if word.compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let run = self.measured_run(index);
+            self.free_claimed(index, run);
+            self.put_free(index, run);
+        }
+    }
+
+    /// Frees an interior word that no run covers. None arises by a death; a damaged file has them.
+    fn repair_interior(&self, index: usize, seen: Word, owner: u32) {
+        let back = seen.back() as usize;
+        let first = index.checked_sub(back).filter(|_| back != 0);
+        let covered = first.is_some_and(|first| {
+            let first = Word(self.words[first].load(Ordering::Acquire));
+            first.phase() != Phase::Free && first.owner() != INTERIOR
+        });
+        if !covered {
+            let mine = Word::claimed(owner, seen.generation(), 1);
+            let word = &self.words[index];
+            if word.compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.free_claimed(index, 1);
+                self.put_free(index, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The state word of a slot: one 64-bit word that packs all that must change together.
+//!
+//! ```text
+//!  63 62   61        60 59   58      49   48            31   30                    0
+//! +------+----------+-------+-----------+------------------+-----------------------+
+//! |phase | borrowed | pins  |   owner   |    generation    |  due_ms | run | back   |
+//! +------+----------+-------+-----------+------------------+-----------------------+
+//! ```
+//!
+//! - *Free*: `{ generation }`. Nobody's.
+//! - *Claimed*: `{ owner, generation, run }`. The owner writes it, frees it or repairs it; `run` is
+//!   its length in slots. With owner 0 and pins it is *retired*: deleted, and kept only because a
+//!   former holder still reads its bytes. With owner [`INTERIOR`] it is a later slot of a run, and
+//!   the low bits say how far back the run begins.
+//! - *Ready*: `{ pins, generation }`. Somebody may receive it.
+//! - *Held*: `{ borrowed, pins, owner, generation, due_ms }`. In flight until `due_ms` (counted from
+//!   the message's send time, so that 31 bits do: 24.8 days).
+//!
+//! `generation` grows by one with each send into the slot and each receive from it. The message's
+//! send generation stands in the slot's head, so the difference is the receive count, and a receipt
+//! of an earlier receive or of an earlier message does not match.
+
+/// What a slot is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nobody's.
+    Free = 0,
+    /// Being written, freed or repaired; or retired; or a later slot of a run.
+    Claimed = 1,
+    /// Waits for a receiver.
+    Ready = 2,
+    /// In flight.
+    Held = 3,
+}
+
+/// Bits of a generation.
+pub const GENERATION_BITS: u32 = 18;
+/// Generations count modulo this.
+pub const GENERATIONS: u64 = 1 << GENERATION_BITS;
+/// The greatest due time after the send time, ms.
+pub const DUE_MAX_MS: u64 = (1 << 31) - 1;
+/// Owner of a slot that belongs to the run before it.
+pub const INTERIOR: u32 = 1023;
+/// The greatest owner index that an attachment may have.
+pub const OWNER_MAX: u32 = 1022;
+/// How many former holders may still read a message that was taken on.
+pub const PIN_CELLS: usize = 2;
+
+const LOW_MASK: u64 = DUE_MAX_MS;
+const GENERATION_SHIFT: u32 = 31;
+const OWNER_SHIFT: u32 = 49;
+const PINS_SHIFT: u32 = 59;
+const BORROWED: u64 = 1 << 61;
+const PHASE_SHIFT: u32 = 62;
+
+/// A state word, unpacked by its methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Word(pub u64);
+
+impl Word {
+    #[inline(always)]
+    const fn pack(phase: Phase, owner: u32, generation: u64, low: u64) -> Self {
+        Self(
+            ((phase as u64) << PHASE_SHIFT)
+                | (((owner & 1023) as u64) << OWNER_SHIFT)
+                | ((generation & (GENERATIONS - 1)) << GENERATION_SHIFT)
+                | (low & LOW_MASK),
+        )
+    }
+
+    /// `{ Free, generation }`
+    #[inline(always)]
+    pub const fn free(generation: u64) -> Self {
+        Self::pack(Phase::Free, 0, generation, 0)
+    }
+
+    /// `{ Claimed, owner, generation, run }`
+    #[inline(always)]
+    pub const fn claimed(owner: u32, generation: u64, run: u64) -> Self {
+        Self::pack(Phase::Claimed, owner, generation, run)
+    }
+
+    /// `{ Claimed, INTERIOR, generation, back }`
+    #[inline(always)]
+    pub const fn interior(generation: u64, back: u64) -> Self {
+        Self::pack(Phase::Claimed, INTERIOR, generation, back)
+    }
+
+    /// `{ Claimed, 0, pins, generation, run }`: deleted, but still read by a former holder.
+    #[inline(always)]
+    pub const fn retired(generation: u64, pins: u64, run: u64) -> Self {
+        Self::pack(Phase::Claimed, 0, generation, run).with_pins(pins)
+    }
+
+    /// `{ Ready, pins, generation }`
+    #[inline(always)]
+    pub const fn ready(generation: u64, pins: u64) -> Self {
+        Self::pack(Phase::Ready, 0, generation, 0).with_pins(pins)
+    }
+
+    /// `{ Held, borrowed, pins, owner, generation, due_ms }`
+    #[inline(always)]
+    pub const fn held(owner: u32, generation: u64, pins: u64, borrowed: bool, due_ms: u64) -> Self {
+        let due_ms = if due_ms > DUE_MAX_MS { DUE_MAX_MS } else { due_ms };
+        let word = Self::pack(Phase::Held, owner, generation, due_ms).with_pins(pins);
+        if borrowed { Self(word.0 | BORROWED) } else { word }
+    }
+
+    /// The phase.
+    #[inline(always)]
+    pub const fn phase(self) -> Phase {
+        match self.0 >> PHASE_SHIFT {
+            0 => Phase::Free,
+            1 => Phase::Claimed,
+            2 => Phase::Ready,
+            _ => Phase::Held,
+        }
+    }
+
+    /// The generation, modulo [`GENERATIONS`].
+    #[inline(always)]
+    pub const fn generation(self) -> u64 {
+        (self.0 >> GENERATION_SHIFT) & (GENERATIONS - 1)
+    }
+
+    /// The owner's index; 0 is nobody.
+    #[inline(always)]
+    pub const fn owner(self) -> u32 {
+        ((self.0 >> OWNER_SHIFT) & 1023) as u32
+    }
+
+    /// Which cells of former holders count.
+    #[inline(always)]
+    pub const fn pins(self) -> u64 {
+        (self.0 >> PINS_SHIFT) & 3
+    }
+
+    /// Whether the present holder reads the bytes in place.
+    #[inline(always)]
+    pub const fn is_borrowed(self) -> bool {
+        self.0 & BORROWED != 0
+    }
+
+    /// Due time, ms after the send time (Held).
+    #[inline(always)]
+    pub const fn due_ms(self) -> u64 {
+        self.0 & LOW_MASK
+    }
+
+    /// Length of the run in slots (Claimed).
+    #[inline(always)]
+    pub const fn run(self) -> u64 {
+        self.0 & LOW_MASK
+    }
+
+    /// How many slots back the run begins (interior).
+    #[inline(always)]
+    pub const fn back(self) -> u64 {
+        self.0 & LOW_MASK
+    }
+
+    /// The same word with other pins.
+    #[inline(always)]
+    pub const fn with_pins(self, pins: u64) -> Self {
+        Self((self.0 & !(3 << PINS_SHIFT)) | ((pins & 3) << PINS_SHIFT))
+    }
+
+    /// The same word with another due time.
+    #[inline(always)]
+    pub const fn with_due_ms(self, due_ms: u64) -> Self {
+        let due_ms = if due_ms > DUE_MAX_MS { DUE_MAX_MS } else { due_ms };
+        Self((self.0 & !LOW_MASK) | due_ms)
+    }
+
+    /// The same word, no longer read in place by its holder.
+    #[inline(always)]
+    pub const fn unborrowed(self) -> Self {
+        Self(self.0 & !BORROWED)
+    }
+
+    /// Whether this is a later slot of a run.
+    #[inline(always)]
+    pub const fn is_interior(self) -> bool {
+        matches!(self.phase(), Phase::Claimed) && self.owner() == INTERIOR
+    }
+
+    /// Whether this is a deleted message that former holders still read.
+    #[inline(always)]
+    pub const fn is_retired(self) -> bool {
+        matches!(self.phase(), Phase::Claimed) && self.owner() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_overlap() {
+        let word = Word::held(OWNER_MAX, GENERATIONS - 1, 3, true, DUE_MAX_MS);
+        assert_eq!(word.0, u64::MAX & !(1 << OWNER_SHIFT));
+        let word = Word::held(5, 77, 2, false, 30_000);
+        assert_eq!((word.phase(), word.owner(), word.generation()), (Phase::Held, 5, 77));
+        assert_eq!((word.pins(), word.is_borrowed(), word.due_ms()), (2, false, 30_000));
+        assert_eq!(word.with_due_ms(u64::MAX).due_ms(), DUE_MAX_MS);
+        assert_eq!(Word(0), Word::free(0));
+        assert!(Word::interior(3, 9).is_interior() && !Word::claimed(4, 3, 9).is_interior());
+        assert!(Word::retired(3, 1, 9).is_retired());
+    }
+}

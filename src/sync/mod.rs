@@ -1,0 +1,29 @@
+//! Floor 0: the only place that names an atomic, a cell or a fence.
+//!
+//! Three faces under one set of names: `core`'s atomics, `portable-atomic` where the target lacks
+//! 64-bit ones, and loom's under `cfg(ringmain_loom)`. Loom's constructors are not `const`;
+//! [`const_fn`](crate::sync) hides that difference for types which have to live in a `static`.
+
+#[cfg(not(ringmain_loom))]
+mod real;
+#[cfg(not(ringmain_loom))]
+pub use real::*;
+
+#[cfg(ringmain_loom)]
+mod modelled;
+#[cfg(ringmain_loom)]
+pub use modelled::*;
+
+mod padded;
+pub use padded::Padded;
+
+/// Declares a function that is `const` outside the model checker and plain inside it.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $args:tt $(-> $ret:ty)? $body:block) => {
+        #[cfg(not(ringmain_loom))]
+        $(#[$meta])* $vis const fn $name $args $(-> $ret)? $body
+        #[cfg(ringmain_loom)]
+        $(#[$meta])* $vis fn $name $args $(-> $ret)? $body
+    };
+}
+pub(crate) use const_fn;

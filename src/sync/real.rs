@@ -1,0 +1,74 @@
+//! The real thing: aliases of `core`'s (or `portable-atomic`'s) atomics and a cell like loom's.
+#![allow(clippy::disallowed_types)]
+
+pub use core::sync::atomic::{Ordering, fence};
+
+#[cfg(target_has_atomic = "64")]
+mod atomics {
+    /// 64-bit atomic: the word of every queue protocol.
+    pub type AtomicU64 = core::sync::atomic::AtomicU64;
+    /// 32-bit atomic: futex words.
+    pub type AtomicU32 = core::sync::atomic::AtomicU32;
+    /// Pointer-sized atomic: positions of the typed rings.
+    pub type AtomicUsize = core::sync::atomic::AtomicUsize;
+    /// Boolean atomic.
+    pub type AtomicBool = core::sync::atomic::AtomicBool;
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+mod atomics {
+    /// 64-bit atomic: the word of every queue protocol.
+    pub type AtomicU64 = portable_atomic::AtomicU64;
+    /// 32-bit atomic: futex words.
+    pub type AtomicU32 = portable_atomic::AtomicU32;
+    /// Pointer-sized atomic: positions of the typed rings.
+    pub type AtomicUsize = portable_atomic::AtomicUsize;
+    /// Boolean atomic.
+    pub type AtomicBool = portable_atomic::AtomicBool;
+}
+
+pub use atomics::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+
+/// Orders a preceding `SeqCst` read-modify-write before following `SeqCst` loads.
+///
+/// Between sequentially consistent accesses this needs no instruction; loom, which treats them as
+/// acquire-release, gets a fence here instead.
+#[inline(always)]
+pub fn store_load_after_rmw() {}
+
+/// Tells the processor that this is a spin loop.
+#[inline(always)]
+pub fn spin_hint() {
+    core::hint::spin_loop();
+}
+
+/// `core`'s `UnsafeCell` behind loom's interface, so that the model checker sees each access.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct UnsafeCell<T: ?Sized>(core::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    /// A cell that holds `value`.
+    pub const fn new(value: T) -> Self {
+        Self(core::cell::UnsafeCell::new(value))
+    }
+
+    /// Takes the value out.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T: ?Sized> UnsafeCell<T> {
+    /// Calls `f` with a pointer for reading.
+    #[inline(always)]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// Calls `f` with a pointer for writing.
+    #[inline(always)]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
