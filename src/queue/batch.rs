@@ -58,14 +58,16 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
         let store = queue.store();
         let owner = queue.region.owner();
         let mut free = Bits::free(store);
-        for received in self.messages {
-            let received = ManuallyDrop::new(received); // settled here
-            let outcome = usable.clone().and_then(|()| {
-                if let Some(run) = store.delete(&received.hold, owner)? {
-                    free.add_run(received.hold.index as usize, run);
-                }
-                Ok(())
-            });
+        let this = ManuallyDrop::new(self); // each is settled here
+        for received in this.messages.iter() {
+            let outcome = match &usable {
+                Ok(()) => store.delete(&received.hold, received.run(), owner).map(|freed| {
+                    if let Some(run) = freed {
+                        free.add_run(received.hold.index as usize, run);
+                    }
+                }),
+                Err(error) => Err(error.clone()),
+            };
             let _ = outcomes.push(outcome);
         }
         free.flush();

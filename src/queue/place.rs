@@ -14,46 +14,87 @@ use crate::sync::Ordering;
 /// The most runs taken at once: a batch.
 pub const RUNS_MAX: usize = 10;
 
-/// Runs of free slots whose bits were taken with one compare-exchange.
+/// Runs of free slots in one block, whose bits were taken with one compare-exchange.
 pub struct Taken {
+    /// The first slot of each run.
     pub first: [u32; RUNS_MAX],
+    /// How many runs.
     pub count: usize,
 }
 
 impl Store<'_> {
+    /// Takes up to `n` free slots of one block: the block and their bits; `None` if there is none.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; looks at each block at most twice.
+    #[inline(always)]
+    pub fn take_free(&self, n: u32) -> Option<(usize, u64)> {
+        let cursor = self.head.send.cursor.load(Ordering::Relaxed);
+        let block = cursor as usize / BLOCK_SLOTS;
+        if block < extent(self) {
+            let set = blocks::take(&self.blocks[block].free, bits_from(cursor as u32), n);
+            if set != 0 {
+                self.move_on(block, set);
+                return Some((block, set));
+            }
+        }
+        self.sweep_free(|block, mask| {
+            let set = blocks::take(&self.blocks[block].free, mask, n);
+            (set != 0).then_some((set, (block, set)))
+        })
+    }
+
     /// Takes free bits for as many of `runs` as fit into one block, at least one; `None` if there is
     /// no room for the first. Each run is 1 to 64 slots.
     ///
     /// # Progress
     ///
-    /// Lock-free; looks at each block at most twice.
-    pub fn take_free(&self, runs: &[u32]) -> Option<Taken> {
+    /// As [`take_free`](Store::take_free).
+    pub fn take_runs(&self, runs: &[u32]) -> Option<Taken> {
+        self.sweep_free(|block, mask| self.take_runs_in(block, mask, runs))
+    }
+
+    /// Notes where the next sender starts to look.
+    #[inline(always)]
+    fn move_on(&self, block: usize, set: u64) {
+        let next = (block * BLOCK_SLOTS) as u64 + 64 - set.leading_zeros() as u64;
+        self.head.send.cursor.store(next, Ordering::Relaxed);
+    }
+
+    /// One lap of the send cursor; `take` returns the bits that it took of a block.
+    #[inline(never)]
+    fn sweep_free<T>(&self, take: impl Fn(usize, u64) -> Option<(u64, T)>) -> Option<T> {
         let cursor = self.head.send.cursor.load(Ordering::Relaxed);
         let mut used = extent(self);
-        let mut block = (cursor as usize) / BLOCK_SLOTS;
+        let mut block = cursor as usize / BLOCK_SLOTS;
         let mut mask = bits_from(cursor as u32);
         if block >= used {
-            (block, mask) = (0, u64::MAX);
+            // The cursor stands at the end of the extent: come round, or add a block.
+            (block, mask) = (used, u64::MAX);
         }
         let mut visits = 0;
         loop {
-            if let Some(taken) = self.take_in(block, mask, runs) {
+            if block >= used {
+                let lapped = visits > used;
+                if used < self.blocks.len() && (lapped || !self.is_roomy(used)) {
+                    block = used;
+                    used += 1;
+                    self.head.send.extent.fetch_max(used as u64, Ordering::Relaxed);
+                } else if lapped {
+                    return None;
+                } else {
+                    block = 0;
+                }
+            }
+            if let Some((set, taken)) = take(block, mask) {
+                self.move_on(block, set);
                 return Some(taken);
             }
             visits += 1;
             (block, mask) = (block + 1, u64::MAX);
-            if block < used && visits <= used {
-                continue;
-            }
-            let lapped = visits > used;
-            if used < self.blocks.len() && (lapped || !self.is_roomy(used)) {
-                block = used;
-                used += 1;
-                self.head.send.extent.fetch_max(used as u64, Ordering::Relaxed);
-            } else if lapped {
-                return None;
-            } else {
-                block = 0;
+            if visits > used {
+                block = used; // a whole lap without success
             }
         }
     }
@@ -65,16 +106,14 @@ impl Store<'_> {
         first.iter().any(|block| block.free.load(Ordering::Relaxed).count_ones() >= half)
     }
 
-    #[inline(always)]
-    fn take_in(&self, block: usize, mask: u64, runs: &[u32]) -> Option<Taken> {
+    fn take_runs_in(&self, block: usize, mask: u64, runs: &[u32]) -> Option<(u64, Taken)> {
         let word = &self.blocks[block].free;
-        let valid = mask & self.shape.valid(block);
         let mut seen = word.load(Ordering::Relaxed);
         loop {
-            let mut left = seen & valid;
+            let mut left = seen & mask;
             let mut taken = Taken { first: [0; RUNS_MAX], count: 0 };
-            for &run in runs {
-                let bits = if run == 1 { left & left.wrapping_neg() } else { lowest_run(left, run) };
+            for &run in runs.iter().take(RUNS_MAX) {
+                let bits = lowest_run(left, run);
                 if bits == 0 {
                     break;
                 }
@@ -85,19 +124,11 @@ impl Store<'_> {
             if taken.count == 0 {
                 return None;
             }
-            let set = (seen & valid) & !left;
+            let set = (seen & mask) & !left;
+            let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
             // ORDERING: [bits-put] Acquire, as in `blocks::take`.
-            match word.compare_exchange_weak(
-                seen,
-                seen & !set,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => {
-                    let next = (block * BLOCK_SLOTS) as u64 + 64 - set.leading_zeros() as u64;
-                    self.head.send.cursor.store(next, Ordering::Relaxed);
-                    return Some(taken);
-                }
+            match word.compare_exchange_weak(seen, seen & !set, done, failed) {
+                Ok(_) => return Some((set, taken)),
                 Err(now) => seen = now,
             }
         }
@@ -116,7 +147,7 @@ impl Store<'_> {
         }
         // Each failure of `claim` consumes a bit that stood wrongly, so this ends.
         loop {
-            let taken = self.take_free(&[run as u32])?;
+            let taken = self.take_runs(&[run as u32])?;
             if let Some(claimed) = self.claim(taken.first[0] as usize, run, owner) {
                 return Some(claimed);
             }

@@ -6,7 +6,7 @@ use super::place::Bits;
 use super::received::{Copied, Received};
 use super::receipt::Receipt;
 use super::standard::Queue;
-use super::sweep::{BATCH_MAX, Holds, Receive};
+use super::sweep::{BATCH_MAX, Receive};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Hold;
@@ -29,7 +29,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// who has died.
     #[inline]
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
-        Ok(self.receive_some(1, None)?.pop())
+        let mut one = None;
+        self.receive_each(1, None, |received| one = Some(received))?;
+        Ok(one)
     }
 
     /// Receives up to `max` (1 to 10) messages that are visible now; maybe none. One
@@ -109,10 +111,22 @@ impl<R: Region, C: Clock> Queue<R, C> {
         max: usize,
         visibility_ms: Option<u64>,
     ) -> Result<Batch<'_, R, C>, Error> {
-        self.region.check()?;
         if max == 0 || max > BATCH_MAX {
             return Err(Error::BatchSize { len: max });
         }
+        let mut batch = Batch::new(self);
+        self.receive_each(max, visibility_ms, |received| batch.push(received))?;
+        Ok(batch)
+    }
+
+    #[inline(always)]
+    fn receive_each<'q>(
+        &'q self,
+        max: usize,
+        visibility_ms: Option<u64>,
+        mut found: impl FnMut(Received<'q, R, C>),
+    ) -> Result<(), Error> {
+        self.region.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let config = &store.head.config;
@@ -120,27 +134,20 @@ impl<R: Region, C: Clock> Queue<R, C> {
             visibility_ms.unwrap_or_else(|| config.visibility_ms.load(Ordering::Relaxed));
         let due_at_ms = now_ms.saturating_add(visibility_ms);
         let how = Receive { max, owner: self.region.owner(), borrowed: true, now_ms, due_at_ms };
-        let mut holds = Holds::new();
-        let expired = store.receive(&how, &mut holds);
+        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
+        let expired = store.receive(&how, |hold| {
+            match store.inspect(&hold, self.place.checksum) {
+                Some(len) if hold.sent_ms() >= oldest_ms => {
+                    found(Received { queue: self, hold, received_ms: now_ms, len });
+                }
+                sound => self.set_aside(&store, &hold, sound.is_none()),
+            }
+        });
         if expired != 0 {
             self.notify(&store, expired);
         }
-        let mut batch = Batch::new(self);
-        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
-        for hold in holds {
-            let sound = store.inspect(&hold, self.place.checksum);
-            match sound {
-                Some(len) if hold.sent_ms() >= oldest_ms => batch.push(Received {
-                    queue: self,
-                    hold,
-                    received_ms: now_ms,
-                    len,
-                }),
-                _ => self.set_aside(&store, &hold, sound.is_none()),
-            }
-        }
         self.tend_sometimes(&store, now_ms);
-        Ok(batch)
+        Ok(())
     }
 
     /// Drops a message whose bytes are damaged, or that is older than the retention.

@@ -44,6 +44,11 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         self.queue.body_of(&self.hold, self.len)
     }
 
+    #[inline(always)]
+    pub(super) fn run(&self) -> usize {
+        self.queue.place.shape.run(self.len as usize)
+    }
+
     /// The message's id.
     pub fn id(&self) -> MessageId {
         MessageId::new(self.queue.nonce, self.hold.index, self.hold.stamp)
@@ -87,10 +92,8 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         let queue = this.queue;
         queue.region.check()?;
         let store = queue.store();
-        if let Some(run) = store.delete(&this.hold, queue.region.owner())? {
-            let mut free = Bits::free(store);
-            free.add_run(this.hold.index as usize, run);
-            free.flush();
+        if let Some(run) = store.delete(&this.hold, this.run(), queue.region.owner())? {
+            store.put_free(this.hold.index as usize, run);
         }
         Ok(())
     }

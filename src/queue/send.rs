@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Claimed;
 use crate::region::store::Store;
+use crate::ring::blocks::{self, BLOCK_SLOTS};
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -56,13 +57,6 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let len = bodies.iter().fold(0usize, |sum, b| sum.saturating_add(b.as_ref().len()));
         let max = self.place.shape.body_bytes_max;
-        let mut outcomes = Outcomes::new();
-        let mut runs = [0u32; RUNS_MAX];
-        let mut small = true;
-        for (run, body) in runs.iter_mut().zip(bodies) {
-            *run = self.admit(body.as_ref().len()).unwrap_or(0) as u32;
-            small &= (1..=64).contains(run);
-        }
         // An entry that is too long fails alone; the sum is the batch's own limit.
         let long = bodies.iter().any(|body| body.as_ref().len() > max);
         if len > max && !long && bodies.len() > 1 && max >= BATCH_BYTES_MAX {
@@ -70,28 +64,99 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let store = self.store();
         let now_ms = self.now_ms(&store);
-        let mut ready = Bits::ready(store);
+        let mut outcomes = Outcomes::new();
+        if bodies.iter().all(|body| self.is_single(body.as_ref().len())) {
+            self.send_singles(&store, bodies, now_ms, &mut outcomes);
+        } else {
+            self.send_runs(&store, bodies, now_ms, &mut outcomes);
+        }
+        Ok(outcomes)
+    }
+
+    /// Whether a body of this length takes one slot.
+    #[inline(always)]
+    fn is_single(&self, len: usize) -> bool {
+        let shape = &self.place.shape;
+        len != 0 && len <= shape.single_bytes() && len <= shape.body_bytes_max
+    }
+
+    /// Sends bodies of one slot each.
+    #[inline(always)]
+    fn send_singles<B: AsRef<[u8]>>(
+        &self,
+        store: &Store<'_>,
+        bodies: &[B],
+        now_ms: u64,
+        outcomes: &mut Outcomes<MessageId>,
+    ) {
+        let owner = self.region.owner();
+        let mut sent = 0;
+        while outcomes.len() < bodies.len() {
+            let wanted = (bodies.len() - outcomes.len()) as u32;
+            let Some((block, set)) = store.take_free(wanted) else {
+                let _ = outcomes.push(Err(Error::Full)); // as many as bodies: at most 10
+                continue;
+            };
+            let mut left = set;
+            let mut ready = 0;
+            while left != 0 {
+                let bit = left & left.wrapping_neg();
+                left ^= bit;
+                let index = block * BLOCK_SLOTS + bit.trailing_zeros() as usize;
+                // A slot that turns out to be somebody's is passed over: the loop takes another.
+                let Some(body) = bodies.get(outcomes.len()) else { break };
+                if let Some(claimed) = store.claim(index, 1, owner) {
+                    let stamp = self.fill(store, claimed, body.as_ref(), now_ms);
+                    ready |= bit;
+                    let _ = outcomes.push(Ok(MessageId::new(self.nonce, index as u32, stamp)));
+                }
+            }
+            if ready != 0 {
+                blocks::put(&store.blocks[block].ready, ready);
+                sent += 1;
+            }
+        }
+        if sent != 0 {
+            self.notify(store, outcomes.len() as u32);
+        }
+    }
+
+    /// Sends bodies of any length.
+    #[cold]
+    fn send_runs<B: AsRef<[u8]>>(
+        &self,
+        store: &Store<'_>,
+        bodies: &[B],
+        now_ms: u64,
+        outcomes: &mut Outcomes<MessageId>,
+    ) {
+        let mut ready = Bits::ready(*store);
+        let mut runs = [0u32; RUNS_MAX];
+        for (run, body) in runs.iter_mut().zip(bodies) {
+            *run = self.admit(body.as_ref().len()).unwrap_or(0) as u32;
+        }
         let runs = &runs[..bodies.len()];
         while outcomes.len() < bodies.len() {
             let done = outcomes.len();
-            if small {
-                self.send_taken(&store, &bodies[done..], &runs[done..], now_ms, &mut outcomes, &mut ready);
+            // The next few that can share a block, in one step.
+            let short = runs[done..].iter().take_while(|run| (1..=64).contains(*run)).count();
+            if short > 1 {
+                let some = done..done + short;
+                self.send_taken(store, &bodies[some.clone()], &runs[some], now_ms, outcomes, &mut ready);
             }
             if outcomes.len() == done {
-                let outcome = self.send_entry(&store, bodies[done].as_ref(), now_ms, &mut ready);
+                let outcome = self.send_entry(store, bodies[done].as_ref(), now_ms, &mut ready);
                 let _ = outcomes.push(outcome); // as many as bodies: at most 10
             }
         }
         ready.flush();
         let sent = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         if sent != 0 {
-            self.notify(&store, sent as u32);
+            self.notify(store, sent as u32);
         }
-        Ok(outcomes)
     }
 
     /// Sends as many of `bodies` as one block has room for.
-    #[inline(always)]
     fn send_taken<B: AsRef<[u8]>>(
         &self,
         store: &Store<'_>,
@@ -101,7 +166,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         outcomes: &mut Outcomes<MessageId>,
         ready: &mut Bits<'_>,
     ) {
-        let Some(taken) = store.take_free(runs) else { return };
+        let Some(taken) = store.take_runs(runs) else { return };
         let owner = self.region.owner();
         for entry in 0..taken.count {
             let (index, run) = (taken.first[entry] as usize, runs[entry] as usize);
@@ -150,13 +215,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
     fn claim_slots(&self, store: &Store<'_>, run: usize) -> Option<Claimed> {
         let owner = self.region.owner();
-        if run == 1
-            && let Some(taken) = store.take_free(&[1])
-            && let Some(claimed) = store.claim(taken.first[0] as usize, 1, owner)
-        {
-            return Some(claimed);
+        if run > 1 {
+            return store.claim_run(run, owner);
         }
-        store.claim_run(run, owner)
+        loop {
+            let (block, bit) = store.take_free(1)?;
+            let index = block * BLOCK_SLOTS + bit.trailing_zeros() as usize;
+            // A slot that turns out to be somebody's is passed over, its bit consumed.
+            if let Some(claimed) = store.claim(index, 1, owner) {
+                return Some(claimed);
+            }
+        }
     }
 
     #[inline(always)]
@@ -167,9 +236,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     #[inline(always)]
     fn announce(&self, store: &Store<'_>, index: usize) {
-        let mut ready = Bits::ready(*store);
-        ready.add(index);
-        ready.flush();
+        blocks::put(&store.blocks[index / BLOCK_SLOTS].ready, 1 << (index % BLOCK_SLOTS));
         self.notify(store, 1);
     }
 

@@ -32,7 +32,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     fn delete_one(&self, receipt: &Receipt, free: &mut Bits<'_>) -> Result<(), Error> {
         let hold = receipt.hold(self.nonce, self.place.shape.slots)?;
-        if let Some(run) = self.store().delete(&hold, self.region.owner())? {
+        let store = self.store();
+        let run = store.run_at(hold.index as usize);
+        if let Some(run) = store.delete(&hold, run, self.region.owner())? {
             free.add_run(hold.index as usize, run);
         }
         Ok(())

@@ -14,9 +14,6 @@ const MORE_BLOCKS: usize = 4;
 /// When to look again at a message that two former holders still read, ms.
 const PINNED_RETRY_MS: u64 = 10;
 
-/// What one receive found.
-pub type Holds = heapless::Vec<Hold, BATCH_MAX>;
-
 /// How a receive is done.
 #[derive(Debug, Clone, Copy)]
 pub struct Receive {
@@ -33,16 +30,17 @@ pub struct Receive {
 }
 
 impl Store<'_> {
-    /// Receives up to `max` messages. Returns how many others became visible on the way because
-    /// their time was over.
+    /// Receives up to `max` messages and gives each to `found`. Returns how many others became
+    /// visible on the way because their time was over.
     ///
     /// # Progress
     ///
     /// Lock-free: a failed compare-exchange means that another one took a message.
     #[inline(always)]
-    pub fn receive(&self, how: &Receive, holds: &mut Holds) -> u32 {
+    pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold)) -> u32 {
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
         let mut expired = 0;
+        let mut have = 0;
         let mut more = MORE_BLOCKS;
         for (index, mask) in Sweep::new(cursor, extent(self)) {
             let block = &self.blocks[index];
@@ -50,12 +48,12 @@ impl Store<'_> {
                 expired += self.expire_block(index, how.now_ms);
             }
             if block.ready.load(Ordering::Relaxed) & mask != 0 {
-                self.receive_in(index, mask, how, holds);
-                if holds.len() == how.max {
+                have += self.receive_in(index, mask, how.max - have, how, &mut found);
+                if have == how.max {
                     break;
                 }
             }
-            if !holds.is_empty() {
+            if have != 0 {
                 more -= 1;
                 if more == 0 {
                     break;
@@ -66,33 +64,43 @@ impl Store<'_> {
     }
 
     #[inline(always)]
-    fn receive_in(&self, index: usize, mask: u64, how: &Receive, holds: &mut Holds) {
+    fn receive_in(
+        &self,
+        index: usize,
+        mask: u64,
+        max: usize,
+        how: &Receive,
+        found: &mut impl FnMut(Hold),
+    ) -> usize {
         let block = &self.blocks[index];
         let first = index * BLOCK_SLOTS;
-        let mask = mask & self.shape.valid(index);
-        let taken = blocks::take(&block.ready, mask, (how.max - holds.len()) as u32);
+        let taken = blocks::take(&block.ready, mask, max as u32);
         if taken == 0 {
-            return;
+            return 0;
         }
+        if max > 1 {
+            let mut left = taken;
+            while left != 0 {
+                self.prefetch(first + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+        let mut have = 0;
         let mut left = taken;
-        while left != 0 {
-            self.prefetch(first + left.trailing_zeros() as usize);
-            left &= left - 1;
-        }
-        let before = holds.len();
-        left = taken;
         while left != 0 {
             let slot = first + left.trailing_zeros() as usize;
             left &= left - 1;
             if let Some(hold) = self.hold(slot, how.owner, how.borrowed, how.due_at_ms) {
-                let _ = holds.push(hold); // `take` gave no more bits than there is room
+                have += 1;
+                found(hold);
             }
         }
-        if holds.len() > before {
+        if have != 0 {
             block.lower_due(how.due_at_ms);
         }
         let next = first as u64 + 64 - taken.leading_zeros() as u64;
         self.head.receive.cursor.store(next, Ordering::Relaxed);
+        have
     }
 
     /// Makes messages visible whose time is over, and raises the block's bound. Returns how many.

@@ -51,7 +51,6 @@
 //! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
 //! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
 
-use super::layout::Shape;
 use super::store::Store;
 use super::word::{GENERATIONS, INTERIOR, PIN_CELLS, Phase, Word};
 use crate::error::Error;
@@ -144,16 +143,15 @@ impl Store<'_> {
     /// Wait-free: one compare-exchange a slot.
     #[inline(always)]
     pub fn claim(&self, index: usize, run: usize, owner: u32) -> Option<Claimed> {
-        let first = Word(self.words[index].load(Ordering::Relaxed));
+        let word = self.words.get(index)?; // a bit of no slot stands in damaged memory only
+        let first = Word(word.load(Ordering::Relaxed));
         if first.phase() != Phase::Free {
             return None;
         }
         let claimed = Word::claimed(owner, first.generation(), run as u64);
         // ORDERING: Acquire; [slot-freed] the last reader is done. Relaxed store half: nothing is
         // published by a claim.
-        self.words[index]
-            .compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
+        word.compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
         if run > 1 && !self.claim_interior(index, run) {
             return None;
         }
@@ -163,14 +161,14 @@ impl Store<'_> {
 
     fn claim_interior(&self, index: usize, run: usize) -> bool {
         for back in 1..run {
-            let word = &self.words[index + back];
-            let seen = Word(word.load(Ordering::Relaxed));
-            let interior = Word::interior(seen.generation(), back as u64);
-            // ORDERING: Acquire; [slot-freed] as for the first word.
-            let won = seen.phase() == Phase::Free
-                && word
-                    .compare_exchange(seen.0, interior.0, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok();
+            let won = self.words.get(index + back).is_some_and(|word| {
+                let seen = Word(word.load(Ordering::Relaxed));
+                let interior = Word::interior(seen.generation(), back as u64).0;
+                // ORDERING: Acquire; [slot-freed] as for the first word.
+                let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+                seen.phase() == Phase::Free
+                    && word.compare_exchange(seen.0, interior, done, failed).is_ok()
+            });
             if !won {
                 self.free_claimed(index, back);
                 self.put_free(index, back);
@@ -249,8 +247,9 @@ impl Store<'_> {
         borrowed: bool,
         due_at_ms: u64,
     ) -> Option<Hold> {
+        let word = self.words.get(index)?;
         // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
-        let seen = Word(self.words[index].load(Ordering::Acquire));
+        let seen = Word(word.load(Ordering::Acquire));
         if seen.phase() != Phase::Ready {
             return None;
         }
@@ -259,13 +258,16 @@ impl Store<'_> {
         let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
         // The receive count stops at its greatest value instead of starting anew.
         let generation = seen.generation() + (seen.generation() != last) as u64;
-        let word = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
+        let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
         // ORDERING: SeqCst: acquires [slot-filled], and comes before the caller's look at the
         // block's due time ([due-closing]).
-        self.words[index]
-            .compare_exchange(seen.0, word.0, Ordering::SeqCst, Ordering::Relaxed)
-            .ok()
-            .map(|_| Hold { index: index as u32, word: Word(word.0), stamp })
+        word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        Some(Hold { index: index as u32, word: held, stamp })
+    }
+
+    /// How many slots the message at `index` takes, by its head.
+    pub fn run_at(&self, index: usize) -> usize {
+        self.shape.run(self.slot(index).size.load(Ordering::Relaxed) as u32 as usize)
     }
 
     /// Whether the slot still has the message of `hold`, and its word.
@@ -281,7 +283,7 @@ impl Store<'_> {
         (lives && stamp == hold.stamp).then_some(word)
     }
 
-    /// Deletes the message of `hold`. `Ok(Some(run))`: freed; the free bits of `run` slots are the
+    /// Deletes the message of `hold`, which takes `run` slots. `Ok(Some(run))`: freed; the free bits of `run` slots are the
     /// caller's to put. `Ok(None)`: gone already, or kept for a former reader.
     ///
     /// A hold whose visibility has run out still deletes, until the message is received again; then
@@ -291,13 +293,10 @@ impl Store<'_> {
     ///
     /// Lock-free.
     #[inline(always)]
-    pub fn delete(&self, hold: &Hold, owner: u32) -> Result<Option<usize>, Error> {
+    pub fn delete(&self, hold: &Hold, run: usize, owner: u32) -> Result<Option<usize>, Error> {
         let index = hold.index as usize;
-        let slot = self.slot(index);
-        let len = slot.size.load(Ordering::Relaxed) as u32 as usize;
-        let run = self.shape.run(len);
-        let whole = run == 1 && hold.word.pins() == 0;
-        if whole && slot.stamp.load(Ordering::Relaxed) == hold.stamp {
+        let plain = run == 1 && hold.word.pins() == 0;
+        if plain && self.slot(index).stamp.load(Ordering::Relaxed) == hold.stamp {
             let free = Word::free(hold.word.generation());
             // ORDERING: Release; [slot-freed].
             let freed = self.words[index].compare_exchange(
@@ -589,11 +588,6 @@ impl Store<'_> {
             self.drop_pins(index, gone, owner);
         }
     }
-}
-
-/// Whether a body of `len` bytes can be in this arena at `index`.
-pub fn fits(shape: &Shape, index: usize, len: usize) -> bool {
-    len >= 1 && len <= shape.body_bytes_max && shape.run(len) <= shape.slots - index
 }
 
 const _: () = assert!(INTERIOR < 1024);

@@ -1,6 +1,6 @@
 //! Bodies: the bytes of claimed and of held runs.
 
-use super::arena::{Claimed, Hold, fits, stamp};
+use super::arena::{Claimed, Hold, stamp};
 use super::store::Store;
 use super::word::Word;
 use crate::hash::checksum;
@@ -52,21 +52,26 @@ impl Store<'_> {
         let index = hold.index as usize;
         let size = self.slot(index).size.load(Ordering::Relaxed);
         let len = size as u32 as usize;
-        if !fits(&self.shape, index, len) {
+        if len == 0 || len > self.shape.body_bytes_max {
+            return None;
+        }
+        if len > self.shape.single_bytes() && !self.is_whole(index, self.shape.run(len)) {
             return None;
         }
         if check && checksum(self.held_body(hold, len), hold.stamp) != (size >> 32) as u32 {
             return None;
         }
-        // A run whose later words do not belong to it could be reused while it is read.
-        let run = self.shape.run(len);
-        if run > 1 {
-            let last = Word(self.words[index + run - 1].load(Ordering::Relaxed));
-            if !last.is_interior() || last.back() != (run - 1) as u64 {
-                return None;
-            }
-        }
         Some(len as u32)
+    }
+
+    /// Whether the later slots of a run belong to it: others could be reused while it is read.
+    #[cold]
+    fn is_whole(&self, index: usize, run: usize) -> bool {
+        let Some(words) = self.words.get(index..index + run) else { return false };
+        words.iter().enumerate().skip(1).all(|(back, word)| {
+            let word = Word(word.load(Ordering::Relaxed));
+            word.is_interior() && word.back() == back as u64
+        })
     }
 
     #[inline(always)]

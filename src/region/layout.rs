@@ -139,10 +139,16 @@ impl Shape {
         self.slots.div_ceil(crate::ring::blocks::BLOCK_SLOTS)
     }
 
+    /// The longest body that takes one slot, bytes.
+    #[inline(always)]
+    pub const fn single_bytes(&self) -> usize {
+        self.slot_bytes - SLOT_HEAD_BYTES
+    }
+
     /// Slots that a body of `len` bytes takes.
     #[inline(always)]
     pub const fn run(&self, len: usize) -> usize {
-        if len + SLOT_HEAD_BYTES <= self.slot_bytes {
+        if len <= self.single_bytes() {
             return 1; // the common case spares the division
         }
         (len + SLOT_HEAD_BYTES).div_ceil(self.slot_bytes)

@@ -70,7 +70,7 @@ impl<'a> Store<'a> {
         #[cfg(target_arch = "x86_64")]
         {
             use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.address(index) as *const i8;
+            let at = self.slots.base.wrapping_add(index * self.shape.slot_bytes) as *const i8;
             // SAFETY: a prefetch has no effect on memory and faults on no address.
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(at);
@@ -81,12 +81,14 @@ impl<'a> Store<'a> {
         let _ = index;
     }
 
-    /// The bytes after the head of slot `index`; `len` must fit the run.
+    /// The `len` bytes after the head of slot `index`.
     #[inline(always)]
     fn body_address(&self, index: usize, len: usize) -> *mut u8 {
-        let run = self.shape.run(len);
-        assert!(run <= self.words.len() && index <= self.words.len() - run);
-        self.address(index).wrapping_add(size_of::<SlotHead>())
+        let all = self.words.len() * self.shape.slot_bytes;
+        let start = index * self.shape.slot_bytes + size_of::<SlotHead>();
+        assert!(start <= all && len <= all - start);
+        // SAFETY: just checked to lie inside the memory that `new` was given.
+        unsafe { self.slots.base.add(start) }
     }
 
     /// The body of a run that the caller holds.
@@ -100,7 +102,7 @@ impl<'a> Store<'a> {
     where
         'a: 'b,
     {
-        // SAFETY: `body_address` checks that head and body lie inside the run and the memory; the
+        // SAFETY: `body_address` checks that the body lies inside the memory; the
         // bytes are initialised, and by the caller's promise not written during `'b`.
         unsafe { core::slice::from_raw_parts(self.body_address(index, len), len) }
     }

@@ -159,14 +159,17 @@ pub const fn bits_from(bit: u32) -> u64 {
 /// The lowest `n` bits of `set`; all of them if it has no more.
 #[inline(always)]
 pub fn lowest(set: u64, n: u32) -> u64 {
-    if set.count_ones() <= n {
-        return set;
+    if n == 1 {
+        return set & set.wrapping_neg();
     }
+    // A loop and not a population count, which the common x86-64 target has no instruction for.
     let mut rest = set;
-    for _ in 0..n {
+    let mut left = n;
+    while left != 0 && rest != 0 {
         rest &= rest - 1;
+        left -= 1;
     }
-    set & !rest
+    set ^ rest
 }
 
 /// Takes up to `n` of the lowest bits of `word` inside `mask`, with one compare-exchange; 0 if there
