@@ -5,8 +5,8 @@
 //! who is woken.
 #![forbid(unsafe_code)]
 
-pub(crate) mod place;
-pub(crate) mod sweep;
+pub mod place;
+pub mod sweep;
 
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 mod asynchronous;

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::region::memory::BODY_BYTES_LIMIT;
-use crate::region::{Wish, layout};
+use crate::region::layout::{self, RETENTION_MS_MAX, RETENTION_MS_MIN, VISIBILITY_MS_MAX};
+use crate::region::Wish;
 use core::time::Duration;
 
 /// Options of a queue; a `const` builder. Values outside their range are refused when the queue is
@@ -25,10 +26,6 @@ pub struct QueueOptions {
     checksum: Option<bool>,
 }
 
-/// The longest visibility timeout, ms: 12 h.
-pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
-const RETENTION_MS_MIN: u64 = 60_000;
-const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
 const TYPICAL_BODY_MAX: usize = 1 << 20;
 
 /// Whole milliseconds of a duration; the greatest number if it has more.

@@ -139,8 +139,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
             match store.inspect(&hold, self.place.checksum) {
                 Some(len) if hold.sent_ms() >= oldest_ms => {
                     found(Received { queue: self, hold, received_ms: now_ms, len });
+                    true
                 }
-                sound => self.set_aside(&store, &hold, sound.is_none()),
+                sound => {
+                    self.set_aside(&store, &hold, sound.is_none());
+                    false
+                }
             }
         });
         if expired != 0 {
@@ -168,6 +172,6 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     pub(super) fn receipt_of(&self, hold: &Hold, received_ms: u64) -> Receipt {
-        Receipt::new(self.nonce, hold, received_ms)
+        Receipt::new(self.name(&self.store()), hold, received_ms)
     }
 }

@@ -1,12 +1,13 @@
 //! A received message, read in place.
 
-use super::options::{VISIBILITY_MS_MAX, visibility_ms};
+use super::options::visibility_ms;
 use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
 use super::standard::Queue;
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Hold;
+use crate::region::layout::VISIBILITY_MS_MAX;
 use crate::time::Clock;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -51,7 +52,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
 
     /// The message's id.
     pub fn id(&self) -> MessageId {
-        MessageId::new(self.queue.nonce, self.hold.index, self.hold.stamp)
+        MessageId::new(self.queue.name(&self.queue.store()), self.hold.index, self.hold.stamp)
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -166,7 +167,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
         let store = self.store();
-        store.release(hold, self.region.owner())?;
+        store.release(hold, self.now_ms(&store), self.region.owner())?;
         let mut ready = Bits::ready(store);
         ready.add(hold.index as usize);
         ready.flush();
@@ -190,10 +191,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
             let what = "visibility timeout (ms), with the time since the receive";
             return Err(Error::OutOfRange { what, value: ms, min: 0, max });
         }
-        let word = store.extend(hold, now_ms + ms)?;
+        let due_at_ms = now_ms.saturating_add(ms);
+        let word = store.extend(hold, now_ms, due_at_ms)?;
         let index = hold.index as usize;
         let block = index / crate::ring::blocks::BLOCK_SLOTS;
-        store.blocks[block].lower_due(now_ms + ms);
+        store.blocks[block].lower_due(due_at_ms);
         if ms == 0 {
             let expired = store.expire_block(block, now_ms);
             self.notify(&store, expired);

@@ -35,7 +35,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let index = claimed.index as usize;
         let stamp = self.fill(&store, claimed, body, self.now_ms(&store));
         self.announce(&store, index);
-        Ok(MessageId::new(self.nonce, index as u32, stamp))
+        Ok(MessageId::new(self.name(&store), index as u32, stamp))
     }
 
     /// Sends 1 to 10 messages. Each succeeds or fails alone; what fits one block of 64 slots is
@@ -108,7 +108,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 if let Some(claimed) = store.claim(index, 1, owner) {
                     let stamp = self.fill(store, claimed, body.as_ref(), now_ms);
                     ready |= bit;
-                    let _ = outcomes.push(Ok(MessageId::new(self.nonce, index as u32, stamp)));
+                    let _ = outcomes.push(Ok(MessageId::new(self.name(store), index as u32, stamp)));
                 }
             }
             if ready != 0 {
@@ -175,7 +175,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 Some(claimed) => {
                     let stamp = self.fill(store, claimed, body, now_ms);
                     ready.add(index);
-                    Ok(MessageId::new(self.nonce, index as u32, stamp))
+                    Ok(MessageId::new(self.name(store), index as u32, stamp))
                 }
                 None => self.send_entry(store, body, now_ms, ready),
             };
@@ -196,7 +196,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let index = claimed.index;
         let stamp = self.fill(store, claimed, body, now_ms);
         ready.add(index as usize);
-        Ok(MessageId::new(self.nonce, index, stamp))
+        Ok(MessageId::new(self.name(store), index, stamp))
     }
 
     /// Slots for a body of this length.
@@ -300,7 +300,7 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
         let index = claimed.index;
         let stamp = store.publish_claimed(claimed, len, now_ms, checksum);
         queue.announce(&store, index as usize);
-        MessageId::new(queue.nonce, index, stamp)
+        MessageId::new(queue.name(&store), index, stamp)
     }
 
     /// Gives the room back; the same as dropping it.

@@ -31,8 +31,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     fn delete_one(&self, receipt: &Receipt, free: &mut Bits<'_>) -> Result<(), Error> {
-        let hold = receipt.hold(self.nonce, self.place.shape.slots)?;
         let store = self.store();
+        let hold = receipt.hold(self.name(&store), self.place.shape.slots)?;
         let run = store.run_at(hold.index as usize);
         if let Some(run) = store.delete(&hold, run, self.region.owner())? {
             free.add_run(hold.index as usize, run);
@@ -53,7 +53,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free.
     pub fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), Error> {
         self.region.check()?;
-        let hold = receipt.hold(self.nonce, self.place.shape.slots)?;
+        let hold = receipt.hold(self.name(&self.store()), self.place.shape.slots)?;
         self.extend_hold(&hold, receipt.received_ms(), visibility).map(|_| ())
     }
 
@@ -69,7 +69,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free.
     pub fn release(&self, receipt: &Receipt) -> Result<(), Error> {
         self.region.check()?;
-        self.release_hold(&receipt.hold(self.nonce, self.place.shape.slots)?)
+        self.release_hold(&receipt.hold(self.name(&self.store()), self.place.shape.slots)?)
     }
 
     /// [`delete`](Queue::delete) for 1 to 10 receipts, each with its own outcome.

@@ -50,13 +50,16 @@ pub struct Queue<R: Region, C: Clock = DefaultClock> {
     pub(super) nonce: u64,
 }
 
-/// How much newer a time must be before it is noted in the region, ms.
-const TIME_NOTE_MS: u64 = 64;
+/// The latest time that fits a stamp, ms: 557 years.
+const TIME_MS_MAX: u64 = (1 << 44) - 2;
 /// A busy receiver asks the kernel at most this often who has died, ms.
 pub(super) const TEND_EVERY_MS: u64 = 10;
 
 impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<N, B, BLOCKS>, C> {
     /// A queue that comes with its memory, for a `static`: no heap, no initialising call.
+    ///
+    /// `Fixed` says how many messages and how long: `typical_body` and `max_body` do not apply. Ids
+    /// and receipts name the queue by its address: do not move it while there are any.
     ///
     /// # Panics
     ///
@@ -149,16 +152,26 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// The region's time, ms: the clock's, moved to the region's origin, never backwards.
     #[inline(always)]
     pub(super) fn now_ms(&self, store: &Store<'_>) -> u64 {
-        let now = self.clock.now_ms().saturating_add(self.region.time_base_ms());
+        let now = self.clock.now_ms().saturating_add(self.region.time_base_ms()).min(TIME_MS_MAX);
         let high = &store.head.counters.time_high_ms;
         let seen = high.load(Ordering::Relaxed);
         if now < seen {
-            return seen;
+            return seen.min(TIME_MS_MAX);
         }
-        if now > seen + TIME_NOTE_MS {
+        if now > seen {
             high.fetch_max(now, Ordering::Relaxed);
         }
         now
+    }
+
+    /// The queue's name in ids and receipts. A queue in a `static` has its address for one.
+    #[inline(always)]
+    pub(super) fn name(&self, store: &Store<'_>) -> u64 {
+        if self.nonce != 0 {
+            return self.nonce;
+        }
+        let address = core::ptr::from_ref(store.head).addr() as u64;
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30) | 1
     }
 
     /// Wakes whoever waits for `count` new messages.

@@ -30,14 +30,14 @@ pub struct Receive {
 }
 
 impl Store<'_> {
-    /// Receives up to `max` messages and gives each to `found`. Returns how many others became
-    /// visible on the way because their time was over.
+    /// Receives up to `max` messages and gives each to `found`, which says whether it counts.
+    /// Returns how many others became visible on the way because their time was over.
     ///
     /// # Progress
     ///
     /// Lock-free: a failed compare-exchange means that another one took a message.
     #[inline(always)]
-    pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold)) -> u32 {
+    pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold) -> bool) -> u32 {
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
         let mut expired = 0;
         let mut have = 0;
@@ -63,6 +63,7 @@ impl Store<'_> {
         expired
     }
 
+    /// Receives up to `max` messages of one block.
     #[inline(always)]
     fn receive_in(
         &self,
@@ -70,37 +71,42 @@ impl Store<'_> {
         mask: u64,
         max: usize,
         how: &Receive,
-        found: &mut impl FnMut(Hold),
+        found: &mut impl FnMut(Hold) -> bool,
     ) -> usize {
         let block = &self.blocks[index];
         let first = index * BLOCK_SLOTS;
-        let taken = blocks::take(&block.ready, mask, max as u32);
-        if taken == 0 {
-            return 0;
-        }
-        if max > 1 {
-            let mut left = taken;
-            while left != 0 {
-                self.prefetch(first + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
-        }
         let mut have = 0;
-        let mut left = taken;
-        while left != 0 {
-            let slot = first + left.trailing_zeros() as usize;
-            left &= left - 1;
-            if let Some(hold) = self.hold(slot, how.owner, how.borrowed, how.due_at_ms) {
-                have += 1;
-                found(hold);
+        loop {
+            let taken = blocks::take(&block.ready, mask, (max - have) as u32);
+            if taken == 0 {
+                return have;
+            }
+            if max > 1 {
+                let mut left = taken;
+                while left != 0 {
+                    self.prefetch(first + left.trailing_zeros() as usize);
+                    left &= left - 1;
+                }
+            }
+            let (mut left, mut held, mut refused) = (taken, false, false);
+            while left != 0 {
+                let slot = first + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let hold = self.hold(slot, how.owner, how.borrowed, how.due_at_ms);
+                held |= hold.is_some();
+                let counts = hold.is_some_and(&mut *found);
+                have += counts as usize;
+                refused |= !counts;
+            }
+            if held {
+                block.lower_due(how.due_at_ms);
+            }
+            let next = first as u64 + 64 - taken.leading_zeros() as u64;
+            self.head.receive.cursor.store(next, Ordering::Relaxed);
+            if have == max || !refused {
+                return have;
             }
         }
-        if have != 0 {
-            block.lower_due(how.due_at_ms);
-        }
-        let next = first as u64 + 64 - taken.leading_zeros() as u64;
-        self.head.receive.cursor.store(next, Ordering::Relaxed);
-        have
     }
 
     /// Makes messages visible whose time is over, and raises the block's bound. Returns how many.
@@ -128,7 +134,7 @@ impl Store<'_> {
             } else if self.expire(slot, seen) {
                 expired |= 1 << bit;
             } else {
-                least = least.min(now_ms + PINNED_RETRY_MS);
+                least = least.min(now_ms.saturating_add(PINNED_RETRY_MS));
             }
         }
         if expired != 0 {

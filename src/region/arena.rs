@@ -370,10 +370,12 @@ impl Store<'_> {
         if word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return Ok(None);
         }
-        if seen.phase() == Phase::Ready {
-            self.unset_ready(index);
-        }
         if pins == 0 {
+            // The word is ours until it is freed, so this takes nobody else's bit away. A retired
+            // word is not: there the bit stays, and who takes it is refused by the word.
+            if seen.phase() == Phase::Ready {
+                self.unset_ready(index);
+            }
             self.free_claimed(index, run);
         }
         Ok(Some(pins == 0))
@@ -385,21 +387,30 @@ impl Store<'_> {
         self.blocks[index / BLOCK_SLOTS].ready.fetch_and(!bit, Ordering::Relaxed);
     }
 
-    /// Makes the message of `hold` visible. The ready bit is the caller's to put.
-    pub fn release(&self, hold: &Hold, owner: u32) -> Result<(), Error> {
+    /// The word of `hold` if it is in flight: the latest receive, and its time not over.
+    fn in_flight(&self, hold: &Hold, now_ms: u64) -> Result<Word, Error> {
+        let seen = self.current(hold).ok_or(Error::NotInFlight)?;
+        if seen.generation() != hold.word.generation() {
+            return Err(Error::StaleReceipt);
+        }
+        let over = hold.sent_ms() + seen.due_ms() <= now_ms;
+        if seen.phase() != Phase::Held || over {
+            return Err(Error::NotInFlight);
+        }
+        Ok(seen)
+    }
+
+    /// Makes the message of `hold` visible. The ready bit is the caller's to put. A failure ends the
+    /// reading as well.
+    pub fn release(&self, hold: &Hold, now_ms: u64, owner: u32) -> Result<(), Error> {
         loop {
-            let Some(seen) = self.current(hold) else {
-                self.unpin(hold, owner);
-                return Err(Error::NotInFlight);
+            let seen = match self.in_flight(hold, now_ms) {
+                Ok(seen) => seen,
+                Err(error) => {
+                    self.unborrow(hold, owner);
+                    return Err(error);
+                }
             };
-            if seen.generation() != hold.word.generation() {
-                self.unpin(hold, owner);
-                return Err(Error::StaleReceipt);
-            }
-            if seen.phase() != Phase::Held {
-                self.unpin(hold, owner);
-                return Err(Error::NotInFlight);
-            }
             let index = hold.index as usize;
             let mut pins = seen.pins();
             if seen.is_borrowed() && !hold.word.is_borrowed() {
@@ -442,15 +453,9 @@ impl Store<'_> {
     }
 
     /// Gives the hold another due time; returns its new word.
-    pub fn extend(&self, hold: &Hold, due_at_ms: u64) -> Result<Word, Error> {
+    pub fn extend(&self, hold: &Hold, now_ms: u64, due_at_ms: u64) -> Result<Word, Error> {
         loop {
-            let Some(seen) = self.current(hold) else { return Err(Error::NotInFlight) };
-            if seen.generation() != hold.word.generation() {
-                return Err(Error::StaleReceipt);
-            }
-            if seen.phase() != Phase::Held {
-                return Err(Error::NotInFlight);
-            }
+            let seen = self.in_flight(hold, now_ms)?;
             let next = seen.with_due_ms(due_at_ms.saturating_sub(hold.sent_ms()));
             // ORDERING: SeqCst: comes before the caller's look at the block's due time.
             let word = &self.words[hold.index as usize];

@@ -49,6 +49,13 @@ pub struct Config {
     pub nonce: AtomicU64,
 }
 
+/// The longest visibility timeout, ms: 12 h.
+pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
+/// The shortest retention, ms.
+pub const RETENTION_MS_MIN: u64 = 60_000;
+/// The longest retention, ms: 14 days.
+pub const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
+
 /// Bodies carry checksums.
 pub const FLAG_CHECKSUM: u64 = 1;
 

@@ -2,11 +2,12 @@
 
 use super::home::Wish;
 use super::layout::{
-    Config, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, align_up, queue_bytes,
+    Config, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN, SLOT_HEAD_BYTES,
+    Settings, Shape, VISIBILITY_MS_MAX, align_up, queue_bytes,
 };
 use super::store::Store;
 use crate::error::Error;
-use crate::ring::blocks::Block;
+use crate::ring::blocks::{Block, DUE_NONE_MS};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Where a verified queue lies in its region. Only this floor makes one.
@@ -111,6 +112,20 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         .ok_or(Error::Damaged { field: "queue size" })?;
     if number(&config.blocks) != Some(shape.blocks()) {
         return Err(Error::Damaged { field: "number of blocks" });
+    }
+    let in_range = |field: &AtomicU64, least, greatest| {
+        (least..=greatest).contains(&field.load(Ordering::Acquire))
+    };
+    if !in_range(&config.visibility_ms, 0, VISIBILITY_MS_MAX) {
+        return Err(Error::Damaged { field: "visibility timeout" });
+    }
+    if !in_range(&config.retention_ms, RETENTION_MS_MIN, RETENTION_MS_MAX) {
+        return Err(Error::Damaged { field: "retention" });
+    }
+    // SAFETY: as above.
+    let counters = unsafe { &(*(base as *const QueueHead)).counters };
+    if !in_range(&counters.time_high_ms, 0, DUE_NONE_MS) {
+        return Err(Error::Damaged { field: "latest time" });
     }
     let flags = config.flags.load(Ordering::Acquire);
     if flags & !FLAG_CHECKSUM != 0 {

@@ -1,0 +1,110 @@
+//! A queue's memory made of the model checker's types, and the steps that the real queue takes.
+
+use loom::sync::Arc;
+use ringmain::internals::arena::Hold;
+use ringmain::internals::blocks::{self, Block};
+use ringmain::internals::layout::{QueueHead, Settings, Shape, SlotHead};
+use ringmain::internals::store::{ModelSlot, Store};
+use ringmain::internals::sweep::Receive;
+use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
+
+/// One block with a few slots.
+pub struct Memory {
+    head: QueueHead,
+    pub blocks: Vec<Block>,
+    pub words: Vec<AtomicU64>,
+    slots: Vec<ModelSlot>,
+    shape: Shape,
+}
+
+/// A visibility timeout, ms: nothing is due before this.
+pub const LATER_MS: u64 = 1000;
+
+impl Memory {
+    /// `slots` slots of one body each.
+    pub fn new(slots: usize) -> Arc<Self> {
+        let shape = Shape { slot_bytes: 48, slots, body_bytes_max: 8 };
+        let settings =
+            Settings { visibility_ms: LATER_MS, retention_ms: 60_000, flags: 0, nonce: 1 };
+        Arc::new(Self {
+            head: QueueHead::new(shape, settings),
+            blocks: (0..shape.blocks()).map(|i| Block::new(shape.valid(i))).collect(),
+            words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            slots: (0..slots)
+                .map(|_| ModelSlot { head: SlotHead::new(), value: UnsafeCell::new(0) })
+                .collect(),
+            shape,
+        })
+    }
+
+    pub fn store(&self) -> Store<'_> {
+        Store::modelled(&self.head, &self.blocks, &self.words, &self.slots, self.shape)
+    }
+
+    /// The free bits of the only block.
+    pub fn free_bits(&self) -> u64 {
+        self.blocks[0].free.load(Ordering::SeqCst)
+    }
+
+    /// Sends `value`; `false` if it is full.
+    pub fn send(&self, value: u64, owner: u32) -> bool {
+        self.send_until(value, owner, usize::MAX)
+    }
+
+    /// Sends `value`, but dies after `steps` steps. `true`: it came to the end.
+    pub fn send_until(&self, value: u64, owner: u32, steps: usize) -> bool {
+        let store = self.store();
+        let Some((block, bit)) = store.take_free(1) else { return false };
+        if steps == 0 {
+            return false;
+        }
+        let index = block * 64 + bit.trailing_zeros() as usize;
+        let Some(claimed) = store.claim(index, 1, owner) else { return false };
+        if steps == 1 {
+            return false;
+        }
+        // SAFETY: the run is claimed; the model checker watches that this is so.
+        store.value(index).with_mut(|body| unsafe { *body = value });
+        if steps == 2 {
+            return false;
+        }
+        store.publish(claimed, 8, 0, 0);
+        if steps == 3 {
+            return false;
+        }
+        blocks::put(&store.blocks[block].ready, bit);
+        true
+    }
+
+    /// Receives one message at `now_ms`, to be read in place.
+    pub fn receive(&self, owner: u32, now_ms: u64) -> Option<Hold> {
+        let due_at_ms = now_ms + LATER_MS;
+        let how = Receive { max: 1, owner, borrowed: true, now_ms, due_at_ms };
+        let mut found = None;
+        self.store().receive(&how, |hold| {
+            found = Some(hold);
+            true
+        });
+        found
+    }
+
+    /// Reads the body of a hold.
+    pub fn read(&self, hold: &Hold) -> u64 {
+        let value = self.store().value(hold.index as usize);
+        // SAFETY: held or pinned; the model checker watches that this is so.
+        value.with(|body| unsafe { *body })
+    }
+
+    /// Deletes; whether it did.
+    pub fn delete(&self, hold: &Hold, owner: u32) -> bool {
+        let store = self.store();
+        match store.delete(hold, 1, owner) {
+            Ok(Some(run)) => {
+                store.put_free(hold.index as usize, run);
+                true
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Models of every protocol, run by loom over all interleavings up to a few preemptions:
+//! `RUSTFLAGS="--cfg ringmain_loom" cargo test --release --test loom -- --nocapture`.
+//!
+//! Each model has a broken twin, which has to fail; it prints its name when it does. Loom knows
+//! nothing of death, so models of deaths choose the step at which a participant stops for ever.
+#![cfg(ringmain_loom)]
+
+mod bag;
+mod event;
+mod fixture;
+mod mpmc;
+mod queue;
+mod spsc;
+mod twin;

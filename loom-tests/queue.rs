@@ -1,0 +1,259 @@
+//! The queue's memory: laps of the swept blocks, the life of a slot's word, pins against reuse, the
+//! least due time, and deaths.
+
+use crate::fixture::{LATER_MS, Memory};
+use crate::twin::{check, must_fail};
+use loom::sync::Arc;
+use loom::thread;
+use ringmain::internals::blocks;
+use ringmain::internals::word::{Phase, Word};
+use ringmain::sync::Ordering;
+
+/// Two senders and a receiver go round a block of two slots. `free` is how a slot is given back.
+fn laps(free: fn(&Memory, &ringmain::internals::arena::Hold)) {
+    let memory = Memory::new(2);
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || (1..=2).map(|value| memory.send(value, 2) as u64 * value).sum::<u64>())
+    };
+    let mut sent = 0;
+    let mut received = 0;
+    for round in 0..3u64 {
+        if round == 0 {
+            sent += memory.send(10, 1) as u64 * 10;
+        }
+        if let Some(hold) = memory.receive(1, 0) {
+            received += memory.read(&hold);
+            free(&memory, &hold);
+        }
+    }
+    sent += sender.join().unwrap();
+    while let Some(hold) = memory.receive(1, 0) {
+        received += memory.read(&hold);
+        free(&memory, &hold);
+    }
+    assert_eq!(received, sent);
+    assert_eq!(memory.free_bits(), 0b11);
+}
+
+#[test]
+fn blocks_over_laps() {
+    check(|| laps(|memory, hold| assert!(memory.delete(hold, 1))));
+}
+
+#[test]
+fn twin_blocks_over_laps() {
+    must_fail("blocks: a slot freed without release", || {
+        laps(|memory, hold| {
+            let index = hold.index as usize;
+            memory.words[index].store(Word::free(hold.word.generation()).0, Ordering::Relaxed);
+            memory.blocks[0].free.fetch_or(1 << index, Ordering::Relaxed);
+        })
+    });
+}
+
+/// Two receivers, an expiry and a late delete: each message is deleted once, and everybody is told
+/// the truth.
+#[test]
+fn life_of_a_word() {
+    check(|| {
+        let memory = Memory::new(1);
+        assert!(memory.send(7, 1));
+        let late = memory.receive(1, 0).unwrap();
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                let hold = memory.receive(2, LATER_MS)?; // the first one's time is over
+                assert_eq!(memory.read(&hold), 7);
+                assert_eq!(hold.receive_count(), 2);
+                Some(memory.delete(&hold, 2))
+            })
+        };
+        let deleted = memory.delete(&late, 1);
+        let again = other.join().unwrap();
+        // Either the late delete came first, or it was refused, or the message was gone by then.
+        match again {
+            None => assert!(deleted),
+            Some(by_other) => assert!(by_other),
+        }
+        assert!(memory.receive(1, 2 * LATER_MS).is_none());
+        assert_eq!(memory.free_bits(), 1);
+        let word = Word(memory.words[0].load(Ordering::SeqCst));
+        assert_eq!((word.phase(), word.pins()), (Phase::Free, 0));
+    });
+}
+
+/// A reads on while its time is over, B receives and deletes, and a sender wants the slot.
+fn pins(expire_without_pin: bool) {
+    let memory = Memory::new(1);
+    assert!(memory.send(7, 1));
+    let reader = memory.receive(1, 0).unwrap();
+    let other = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            if expire_without_pin {
+                let seen = Word(memory.words[0].load(Ordering::SeqCst));
+                let ready = Word::ready(seen.generation(), 0);
+                let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+                let _ = memory.words[0].compare_exchange(seen.0, ready.0, done, failed);
+                blocks::put(&memory.blocks[0].ready, 1);
+            }
+            if let Some(hold) = memory.receive(2, LATER_MS) {
+                assert!(memory.delete(&hold, 2));
+            }
+            memory.send(9, 2)
+        })
+    };
+    assert_eq!(memory.read(&reader), 7);
+    memory.store().unborrow(&reader, 1);
+    let reused = other.join().unwrap();
+    // What is left: the new message, or the old one if its expiry ran into the reader's end.
+    let left = memory.receive(1, 2 * LATER_MS);
+    assert!(left.is_some() || !reused);
+    if let Some(hold) = left {
+        assert_eq!(memory.read(&hold), if reused { 9 } else { 7 });
+        assert!(memory.delete(&hold, 1));
+    }
+    assert_eq!(memory.free_bits(), 1);
+}
+
+#[test]
+fn pins_against_reuse() {
+    check(|| pins(false));
+}
+
+#[test]
+fn twin_pins_against_reuse() {
+    must_fail("pins: an expiry that forgets the reader", || pins(true));
+}
+
+/// One raises the block's bound while another receives: what is held stays under the bound.
+fn due(two_steps: bool) {
+    let memory = Memory::new(1);
+    assert!(memory.send(7, 1));
+    memory.blocks[0].lower_due(1);
+    let raiser = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            if two_steps {
+                memory.store().expire_block(0, 2);
+                return;
+            }
+            // The twin: looks, then raises, in one step over what it read before.
+            let seen = memory.blocks[0].due.load(Ordering::SeqCst);
+            let word = Word(memory.words[0].load(Ordering::SeqCst));
+            let least = if word.phase() == Phase::Held { 2 + LATER_MS } else { blocks::DUE_NONE_MS };
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            let _ = memory.blocks[0].due.compare_exchange(seen, least, done, failed);
+        })
+    };
+    let hold = memory.store().hold(0, 1, true, 2 + LATER_MS);
+    if hold.is_some() {
+        memory.blocks[0].lower_due(2 + LATER_MS);
+    }
+    raiser.join().unwrap();
+    assert!(hold.is_none() || memory.blocks[0].due_ms() <= 2 + LATER_MS);
+}
+
+#[test]
+fn least_due_time() {
+    check(|| due(true));
+}
+
+#[test]
+fn twin_least_due_time() {
+    must_fail("due: a bound raised in one step", || due(false));
+}
+
+/// A sender dies after each of its steps while another works on; repair brings everything back.
+fn death_of_a_sender(steps: usize, repair: bool) {
+    let memory = Memory::new(2);
+    let dying = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || memory.send_until(7, 2, steps))
+    };
+    let mut seen = 0;
+    if memory.send(9, 1)
+        && let Some(hold) = memory.receive(1, 0)
+    {
+        seen += memory.read(&hold);
+        assert!(memory.delete(&hold, 1));
+    }
+    let acknowledged = dying.join().unwrap();
+    if repair {
+        memory.store().repair(&|owner| owner == 2, 1);
+    }
+    while let Some(hold) = memory.receive(1, 0) {
+        seen += memory.read(&hold);
+        assert!(memory.delete(&hold, 1));
+    }
+    assert!(seen == 16 || (seen == 9 && !acknowledged), "saw {seen}");
+    assert_eq!(memory.free_bits(), 0b11, "a slot leaked");
+}
+
+#[test]
+fn sender_dies_here() {
+    for steps in 0..=4 {
+        check(move || death_of_a_sender(steps, true));
+    }
+}
+
+#[test]
+fn twin_sender_dies_here() {
+    must_fail("death: no repair", || death_of_a_sender(1, false));
+}
+
+/// A receiver dies holding a message, while the survivor repairs and another sends.
+fn death_of_a_receiver(proof: u32) {
+    let memory = Memory::new(2);
+    assert!(memory.send(7, 1));
+    assert!(memory.receive(2, 0).is_some()); // and here it dies
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || memory.send(9, 3))
+    };
+    memory.store().repair(&|owner| owner == proof, 1);
+    let sent = sender.join().unwrap();
+    let mut seen = 0;
+    while let Some(hold) = memory.receive(1, 1) {
+        seen += memory.read(&hold);
+        assert!(memory.delete(&hold, 1));
+    }
+    assert_eq!(seen, 7 + sent as u64 * 9);
+    assert_eq!(memory.free_bits(), 0b11);
+}
+
+#[test]
+fn receiver_dies_here() {
+    check(|| death_of_a_receiver(2));
+}
+
+#[test]
+fn twin_receiver_dies_here() {
+    must_fail("death: repair after the wrong owner", || death_of_a_receiver(3));
+}
+
+/// Two repairs after one death, side by side with a sender that reuses what they free.
+#[test]
+fn two_repairs() {
+    check(|| {
+        let memory = Memory::new(2);
+        memory.send_until(7, 2, 2); // claimed, and dead
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                memory.store().repair(&|owner| owner == 2, 3);
+            })
+        };
+        memory.store().repair(&|owner| owner == 2, 1);
+        let sent = memory.send(9, 1);
+        other.join().unwrap();
+        let hold = memory.receive(1, 0);
+        assert_eq!(hold.is_some(), sent);
+        if let Some(hold) = hold {
+            assert_eq!(memory.read(&hold), 9);
+            assert!(memory.delete(&hold, 1));
+        }
+        assert_eq!(memory.free_bits(), 0b11);
+    });
+}

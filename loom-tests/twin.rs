@@ -1,0 +1,17 @@
+//! Running a model, and a broken twin of it that has to fail.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Explores `model` with at most three preemptions.
+pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+/// Explores `model`, which has to fail: the proof of the sound one can fail too.
+pub fn must_fail(name: &str, model: impl Fn() + Sync + Send + 'static) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| check(model)));
+    assert!(outcome.is_err(), "twin {name}: passed, though it is broken");
+    println!("twin {name}: failed as it must");
+}

@@ -1,0 +1,24 @@
+//! Floor 1: lock-free algorithms over borrowed slots. No clock, no files; boxes only at creation.
+
+mod backoff;
+pub mod bag;
+#[cfg(not(ringmain_loom))]
+pub(crate) mod blocks;
+#[cfg(ringmain_loom)]
+pub mod blocks;
+mod error;
+pub mod mpmc;
+mod slot;
+pub mod spsc;
+mod store;
+
+pub use bag::Bag;
+#[cfg(feature = "alloc")]
+pub use bag::{BagBox, bag};
+pub use error::{CapacityError, Full};
+pub use mpmc::Mpmc;
+#[cfg(feature = "alloc")]
+pub use mpmc::{MpmcBox, mpmc};
+#[cfg(feature = "alloc")]
+pub use spsc::spsc;
+pub use spsc::{Consumer, Producer, Spsc};
