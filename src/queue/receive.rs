@@ -2,7 +2,6 @@
 
 use super::batch::Batch;
 use super::options::visibility_ms;
-use super::place::Bits;
 use super::received::{Copied, Received};
 use super::receipt::Receipt;
 use super::standard::Queue;
@@ -160,14 +159,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let counters = &store.head.counters;
         let counter = if damaged { &counters.damaged } else { &counters.expired };
         counter.fetch_add(1, Ordering::Relaxed);
-        let index = hold.index as usize;
+        let (index, owner) = (hold.index as usize, self.region.owner());
         let run = store.measured_run(index);
-        if let Ok(Some(true)) =
-            store.remove(index, hold.word, run, 0, false, self.region.owner())
-        {
-            let mut free = Bits::free(*store);
-            free.add_run(index, run);
-            free.flush();
+        // It is held by this call and not read in place by anybody else, so this takes it out, or
+        // finds that its time was over at once and others have gone on with it.
+        if let Ok(Some(freed)) = store.delete(hold, run, owner) {
+            store.put_free(index, freed);
         }
     }
 

@@ -249,20 +249,23 @@ impl Store<'_> {
     ) -> Option<Hold> {
         let word = self.words.get(index)?;
         // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
-        let seen = Word(word.load(Ordering::Acquire));
-        if seen.phase() != Phase::Ready {
-            return None;
+        let mut seen = Word(word.load(Ordering::Acquire));
+        while seen.phase() == Phase::Ready {
+            let stamp = self.slot(index).stamp.load(Ordering::Relaxed);
+            let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
+            let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
+            // The receive count stops at its greatest value instead of starting anew.
+            let generation = seen.generation() + (seen.generation() != last) as u64;
+            let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
+            // ORDERING: SeqCst: acquires [slot-filled], and comes before the caller's look at the
+            // block's due time ([due-closing]). A failure acquires as the load does.
+            match word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => return Some(Hold { index: index as u32, word: held, stamp }),
+                // Perhaps only a former reader who is done: the bit is ours, so look again.
+                Err(now) => seen = Word(now),
+            }
         }
-        let stamp = self.slot(index).stamp.load(Ordering::Relaxed);
-        let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
-        let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
-        // The receive count stops at its greatest value instead of starting anew.
-        let generation = seen.generation() + (seen.generation() != last) as u64;
-        let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
-        // ORDERING: SeqCst: acquires [slot-filled], and comes before the caller's look at the
-        // block's due time ([due-closing]).
-        word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        Some(Hold { index: index as u32, word: held, stamp })
+        None
     }
 
     /// How many slots the message at `index` takes, by its head.

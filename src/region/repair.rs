@@ -46,31 +46,33 @@ impl Store<'_> {
     fn repair_slot(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> bool {
         let block = &self.blocks[index / BLOCK_SLOTS];
         let bit = 1u64 << (index % BLOCK_SLOTS);
-        let seen = Word(self.words[index].load(Ordering::Acquire));
-        if seen.pins() != 0 {
+        let word = &self.words[index];
+        if Word(word.load(Ordering::Acquire)).pins() != 0 {
             self.drop_dead_pins(index, dead, owner);
+        }
+        let mut seen = Word(word.load(Ordering::Acquire));
+        while seen.phase() == Phase::Held && dead(seen.owner()) {
+            let ready = Word::ready(seen.generation(), seen.pins());
+            // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads have ended.
+            match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    blocks::put(&block.ready, bit);
+                    return true;
+                }
+                Err(now) => seen = Word(now), // a former reader is done, or a late delete
+            }
         }
         match seen.phase() {
             Phase::Free => blocks::put(&block.free, bit),
             Phase::Ready => blocks::put(&block.ready, bit),
-            Phase::Held if dead(seen.owner()) => {
-                let ready = Word::ready(seen.generation(), seen.pins());
-                // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads ended.
-                let word = &self.words[index];
-                let won =
-                    word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
-                if won.is_ok() {
-                    blocks::put(&block.ready, bit);
-                    return true;
-                }
-            }
             Phase::Held => {}
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
-            Phase::Claimed if seen.is_retired() && seen.pins() == 0 => self.reclaim(index, seen, owner),
-            Phase::Claimed if seen.owner() != 0 && dead(seen.owner()) => {
-                self.reclaim(index, seen, owner);
+            Phase::Claimed => {
+                let orphan = seen.is_retired() && seen.pins() == 0;
+                if orphan || (seen.owner() != 0 && dead(seen.owner())) {
+                    self.reclaim(index, seen, owner);
+                }
             }
-            Phase::Claimed => {}
         }
         false
     }

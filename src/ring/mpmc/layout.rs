@@ -65,13 +65,19 @@ impl Lap {
 
     /// The position after `position`; positions wrap with the machine word.
     #[inline(always)]
-    pub(super) const fn next(self, position: usize) -> usize {
+    pub(super) fn next(self, position: usize) -> usize {
         let next = position.wrapping_add(1);
         if self.index(position) + 1 == self.capacity {
-            next.wrapping_add(self.length - self.capacity)
+            self.over_gap(next)
         } else {
             next
         }
+    }
+
+    /// Cold, so that it stays a branch: predicted, it keeps the capacity out of the claim's way.
+    #[cold]
+    fn over_gap(self, position: usize) -> usize {
+        position.wrapping_add(self.length - self.capacity)
     }
 
     /// How far `tail` is ahead of `head`: less than two laps.

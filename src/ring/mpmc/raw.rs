@@ -73,24 +73,30 @@ impl<'a, T> Raw<'a, T> {
         }
     }
 
-    /// Claims the slot at `ticket`, once its stamp has `mark`: its position.
+    /// Claims the slot at `ticket`, if its stamp has `mark`: its position.
     #[inline(always)]
     fn claim_one(&self, ticket: &AtomicUsize, mark: usize) -> Option<usize> {
-        let mut backoff = Backoff::new();
         // ORDERING: Relaxed; a guess, which the stamp and the compare-exchange check.
-        let mut position = ticket.load(Ordering::Relaxed);
-        loop {
-            // ORDERING: Acquire; as in `Part::count`.
-            let stamp = self.cell(position).stamp.load(Ordering::Acquire);
-            if stamp != self.lap.lap(position) | mark {
-                position = self.look_again(ticket, position, mark)?;
-                continue;
-            }
-            match self.exchange(ticket, position, self.lap.next(position), &mut backoff) {
-                Ok(()) => return Some(position),
-                Err(seen) => position = seen,
+        let position = ticket.load(Ordering::Relaxed);
+        // ORDERING: Acquire; as in `Part::count`.
+        let stamp = self.cell(position).stamp.load(Ordering::Acquire);
+        if stamp == self.lap.lap(position) | mark {
+            let next = self.lap.next(position);
+            // ORDERING: Relaxed; as in `exchange`.
+            let moved =
+                ticket.compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed);
+            if moved.is_ok() {
+                return Some(position);
             }
         }
+        self.claim_one_of_many(ticket, mark)
+    }
+
+    /// The same when the first look did not do: others are at it, or nothing is there.
+    #[cold]
+    #[inline(never)]
+    fn claim_one_of_many(&self, ticket: &AtomicUsize, mark: usize) -> Option<usize> {
+        self.claim_run(ticket, 1, mark).map(|(position, _)| position)
     }
 
     /// Claims from one to `max` slots at `ticket` whose stamps have `mark`: position and count.

@@ -1,0 +1,167 @@
+//! The command line: what may be written, and in which units.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXITS: &str = "\
+Exit status: 0 done, 1 failed, 2 usage, 3 no message (receive), 4 full (send --no-wait).
+Sizes: 4096, 64K, 64M, 1G (powers of 1024). Durations: 500ms, 30s, 5m, 12h.";
+
+/// Embedded message queues in mapped files.
+#[derive(Debug, Parser)]
+#[command(name = "ringmain", version, after_help = EXITS, max_term_width = 100)]
+pub(super) struct Line {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// One subcommand.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make a queue in a new file
+    Create(CreateArgs),
+    /// Send arguments, or the lines of standard input, as messages
+    Send(SendArgs),
+    /// Receive messages to standard output
+    Receive(ReceiveArgs),
+    /// Show how many messages wait and how many are in flight
+    Stat(StatArgs),
+    /// Remove all messages
+    Purge(PurgeArgs),
+    /// Run the main job on this machine's telemetry while workers are killed, and audit it
+    Demo(DemoArgs),
+    /// Measure the queue cycle on this machine
+    Bench(BenchArgs),
+    #[command(hide = true, name = "demo-producer")]
+    DemoProducer(ChildArgs),
+    #[command(hide = true, name = "demo-worker")]
+    DemoWorker(ChildArgs),
+}
+
+/// What a new queue is to be like.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ShapeArgs {
+    /// Size of the file
+    #[arg(long, default_value = "64M", value_parser = size)]
+    pub(super) size: u64,
+    /// How long a received message stays invisible [default: 30s]
+    #[arg(long, value_parser = duration)]
+    pub(super) visibility: Option<Duration>,
+    /// Largest body that the queue takes [default: the engine's]
+    #[arg(long, value_parser = size)]
+    pub(super) max_body: Option<u64>,
+    /// Body size for which storage is laid out [default: the engine's]
+    #[arg(long, value_parser = size)]
+    pub(super) typical_body: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// File to make; it must not exist
+    pub(super) path: PathBuf,
+    #[command(flatten)]
+    pub(super) shape: ShapeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Messages; without any, each line of standard input is one
+    pub(super) bodies: Vec<OsString>,
+    /// Make the queue if the file does not exist (with the options of `create`)
+    #[arg(long)]
+    pub(super) create: bool,
+    /// Send at most this many messages a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rate: Option<u32>,
+    /// Fail when the queue is full (exit status 4), instead of waiting for room
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    #[command(flatten)]
+    pub(super) shape: ShapeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReceiveArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Stop after this many messages [default: 1, with --follow: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max: Option<u64>,
+    /// Wait this long for the first message
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub(super) wait: Duration,
+    /// Delete each message once it is written to standard output
+    #[arg(long)]
+    pub(super) delete: bool,
+    /// Go on until interrupted, or until the reader of the pipe goes away
+    #[arg(long)]
+    pub(super) follow: bool,
+    /// One JSON object a line: id, receipt, receive_count, sent_ms, body or body_base64
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Show it each second until interrupted
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Do not ask on a terminal
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// How long producers send
+    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) seconds: u32,
+    /// One line of JSON on standard output, instead of the summary
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Keep the file of the queue and say where it is
+    #[arg(long)]
+    pub(super) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// File for the mapped home; made and removed [default: in shared memory]
+    pub(super) path: Option<PathBuf>,
+}
+
+/// What the demo hands to its children.
+#[derive(Debug, Args)]
+pub(super) struct ChildArgs {
+    pub(super) path: PathBuf,
+    pub(super) index: u32,
+    pub(super) incarnation: u32,
+    pub(super) parent: i32,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size::Config::new()
+        .with_binary()
+        .parse_size(text)
+        .map_err(|error| format!("{error}; write 4096, 64K, 64M or 1G"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s or 5m"))
+}

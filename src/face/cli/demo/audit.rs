@@ -1,0 +1,174 @@
+//! The auditor: reads journals record by record, and knows who holds what.
+
+use std::collections::HashMap;
+
+use hdrhistogram::Histogram;
+
+use super::ledger::Ledger;
+use super::wire::{Author, Batch, Record};
+
+/// Longer latencies are recorded as this: an hour.
+const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+
+/// What a worker held when it was killed, message by message.
+#[derive(Debug, Clone, Copy)]
+struct Orphan {
+    first_received_ns: u64,
+    killed_ns: u64,
+    redelivered: bool,
+}
+
+/// What the journal of one worker said last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hands {
+    received_ns: u64,
+    held: Batch<u64>,
+}
+
+impl Hands {
+    /// Whether it holds messages that it has not begun to delete.
+    pub(super) fn are_full(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
+/// All that is known of the run.
+#[derive(Debug)]
+pub(super) struct Audit {
+    pub(super) ledger: Ledger,
+    /// Send to first receive, in nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    /// From a worker's death to somebody else's receive, in nanoseconds, a message each.
+    pub(super) redelivery_ns: Vec<u64>,
+    /// Different metrics that the worker with the most of them knows.
+    pub(super) metrics: u64,
+    orphans: HashMap<u64, Orphan>,
+}
+
+impl Audit {
+    pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Ok(Self {
+            ledger: Ledger::default(),
+            latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
+            redelivery_ns: Vec::new(),
+            metrics: 0,
+            orphans: HashMap::new(),
+        })
+    }
+
+    /// Takes up a record of the child `author` (for a worker: of the worker that `hands` are of).
+    pub(super) fn take(&mut self, author: Author, hands: &mut Hands, record: Record) {
+        match record {
+            Record::Sent(entries) => {
+                for (seq, hash) in entries {
+                    self.ledger.note_sent(author, seq, hash);
+                }
+            }
+            Record::Received { at_ns, messages } => {
+                self.note_redelivery(at_ns, &messages);
+                *hands = Hands {
+                    received_ns: at_ns,
+                    held: messages,
+                };
+            }
+            Record::Processed { metrics, works } => {
+                self.metrics = self.metrics.max(metrics);
+                let hands = std::mem::take(hands);
+                for (index, work) in works.iter().enumerate() {
+                    // An orphan's first receive was in the hands that died.
+                    let orphan = hands.held.get(index).and_then(|id| self.orphans.remove(id));
+                    let received_ns =
+                        orphan.map_or(hands.received_ns, |orphan| orphan.first_received_ns);
+                    if self.ledger.note_processed(work.author, work.seq, work.hash) {
+                        self.latency
+                            .saturating_record(received_ns.saturating_sub(work.sent_ns));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A worker was killed with these hands.
+    pub(super) fn bereave(&mut self, hands: &Hands, killed_ns: u64) {
+        for &message in &hands.held {
+            let first_received_ns = self
+                .orphans
+                .get(&message)
+                .map_or(hands.received_ns, |o| o.first_received_ns);
+            let orphan = Orphan {
+                first_received_ns,
+                killed_ns,
+                redelivered: false,
+            };
+            self.orphans.insert(message, orphan);
+        }
+    }
+
+    fn note_redelivery(&mut self, at_ns: u64, messages: &[u64]) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        for message in messages {
+            if let Some(orphan) = self.orphans.get_mut(message)
+                && !orphan.redelivered
+            {
+                orphan.redelivered = true;
+                self.redelivery_ns
+                    .push(at_ns.saturating_sub(orphan.killed_ns));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::Work;
+    use super::*;
+
+    const ANNE: Author = Author {
+        producer: 0,
+        incarnation: 0,
+    };
+    const WORKER: Author = Author {
+        producer: 9,
+        incarnation: 9,
+    };
+
+    fn received(at_ns: u64) -> Record {
+        Record::Received {
+            at_ns,
+            messages: [77].into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn a_kill_while_holding_is_followed_up() -> Result<(), hdrhistogram::CreationError> {
+        let mut audit = Audit::new()?;
+        audit.take(
+            ANNE,
+            &mut Hands::default(),
+            Record::Sent([(0, 5)].into_iter().collect()),
+        );
+        let mut dead = Hands::default();
+        audit.take(WORKER, &mut dead, received(1_000));
+        assert!(dead.are_full());
+        audit.bereave(&dead, 2_000);
+        assert_eq!(audit.ledger.lost(), 1);
+
+        let mut heir = Hands::default();
+        audit.take(WORKER, &mut heir, received(5_000));
+        let work = Work {
+            author: ANNE,
+            seq: 0,
+            hash: 5,
+            sent_ns: 100,
+        };
+        let works = [work].into_iter().collect();
+        audit.take(WORKER, &mut heir, Record::Processed { metrics: 1, works });
+        assert!(!heir.are_full());
+        assert_eq!(audit.redelivery_ns, [3_000]);
+        assert_eq!(audit.latency.max(), 900);
+        assert_eq!((audit.ledger.lost(), audit.ledger.damaged()), (0, 0));
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! The outcome of the demo: a summary for people, one line of JSON for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::audit::Audit;
+use super::conductor::Kills;
+
+/// The figures of a run, under the names that the JSON has.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    sent: u64,
+    processed: u64,
+    duplicates: u64,
+    lost: u64,
+    damaged: u64,
+    kills: u64,
+    messages_per_second: u64,
+    latency_us: Latency,
+    redelivery_ms: Redelivery,
+    #[serde(skip)]
+    rest: Rest,
+}
+
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+/// `null` when no worker was killed.
+#[derive(Debug, Serialize)]
+struct Redelivery {
+    p50: Option<f64>,
+    max: Option<f64>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    kills: Kills,
+    redelivered: usize,
+    metrics: u64,
+    took: Duration,
+}
+
+impl Report {
+    pub(super) fn of(audit: &Audit, kills: Kills, took: Duration) -> Self {
+        let us = |quantile| audit.latency.value_at_quantile(quantile) as f64 / 1e3;
+        let mut redelivery = audit.redelivery_ns.clone();
+        redelivery.sort_unstable();
+        let ms = |at: Option<&u64>| at.map(|&ns| (ns / 1000) as f64 / 1e3);
+        Self {
+            sent: audit.ledger.sent,
+            processed: audit.ledger.processed,
+            duplicates: audit.ledger.duplicates,
+            lost: audit.ledger.lost(),
+            damaged: audit.ledger.damaged(),
+            kills: kills.workers + kills.producers,
+            messages_per_second: (audit.ledger.processed as f64 / took.as_secs_f64()) as u64,
+            latency_us: Latency {
+                p50: us(0.5),
+                p99: us(0.99),
+                p999: us(0.999),
+            },
+            redelivery_ms: Redelivery {
+                p50: ms(redelivery.get(redelivery.len() / 2)),
+                max: ms(redelivery.last()),
+            },
+            rest: Rest {
+                kills,
+                redelivered: redelivery.len(),
+                metrics: audit.metrics,
+                took,
+            },
+        }
+    }
+
+    /// Nothing lost and nothing damaged.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost == 0 && self.damaged == 0
+    }
+
+    pub(super) fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rest {
+            kills,
+            redelivered,
+            metrics,
+            took,
+        } = &self.rest;
+        let Latency { p50, p99, p999 } = &self.latency_us;
+        let took = took.as_secs_f64();
+        writeln!(f, "sent        {:>12}   sends that returned Ok", self.sent)?;
+        writeln!(
+            f,
+            "processed   {:>12}   {metrics} metrics, in {took:.1} s",
+            self.processed
+        )?;
+        writeln!(
+            f,
+            "rate        {:>12}   messages a second",
+            self.messages_per_second
+        )?;
+        writeln!(f, "latency     {p50:>12.0}   us to the first receive, p50")?;
+        writeln!(f, "            {p99:>12.0}   us, p99; {p999:.0} us, p99.9")?;
+        let (workers, producers) = (kills.workers, kills.producers);
+        writeln!(
+            f,
+            "kills       {:>12}   {workers} workers, each while holding messages, and",
+            self.kills
+        )?;
+        writeln!(f, "                           {producers} producers")?;
+        let [p50, max] =
+            [self.redelivery_ms.p50, self.redelivery_ms.max].map(Option::unwrap_or_default);
+        writeln!(
+            f,
+            "redelivery  {p50:>12.1}   ms from a death to the next receive, p50"
+        )?;
+        writeln!(
+            f,
+            "            {max:>12.1}   ms, max, of {redelivered} messages; visibility is 30 s"
+        )?;
+        writeln!(f, "duplicates  {:>12}", self.duplicates)?;
+        writeln!(f, "damaged     {:>12}", self.damaged)?;
+        write!(f, "lost        {:>12}", self.lost)
+    }
+}

@@ -1,0 +1,85 @@
+//! Sending up to ten bodies, with what to do when there is no room.
+
+use std::thread;
+use std::time::Duration;
+
+use super::exit::{Exit, Trouble};
+use crate::{Error, Mapped, Queue};
+
+/// Most entries in a batch.
+pub(super) const BATCH_ENTRIES_MAX: usize = 10;
+/// Most bytes in a batch of more than one entry.
+pub(super) const BATCH_BYTES_MAX: usize = 256 << 10;
+
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(10);
+
+/// Sends bodies in order of arrival, and waits for room unless told not to.
+pub(super) struct Submit<'q> {
+    queue: &'q Queue<Mapped>,
+    wait: bool,
+    /// How many sends returned `Ok`.
+    pub(super) sent: u64,
+}
+
+impl<'q> Submit<'q> {
+    pub(super) fn new(queue: &'q Queue<Mapped>, wait: bool) -> Self {
+        Self {
+            queue,
+            wait,
+            sent: 0,
+        }
+    }
+
+    /// Sends 1 to 10 bodies. An entry that the queue refuses goes to `refused` with its index;
+    /// the others are sent.
+    pub(super) fn batch(
+        &mut self,
+        bodies: &[&[u8]],
+        mut refused: impl FnMut(usize, &Error),
+    ) -> Result<(), Trouble> {
+        let mut left: heapless::Vec<usize, BATCH_ENTRIES_MAX> = (0..bodies.len()).collect();
+        let mut pause = PAUSE_MIN;
+        while !left.is_empty() {
+            let before = left.len();
+            left = self.once(bodies, &left, &mut refused)?;
+            if left.len() < before {
+                pause = PAUSE_MIN;
+                continue;
+            }
+            if !self.wait {
+                let text = format!("the queue is full, {} sent", self.sent);
+                return Err(Trouble::with_exit(Exit::Full, text));
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        Ok(())
+    }
+
+    /// Tries once; returns the indices for which there was no room.
+    fn once(
+        &mut self,
+        bodies: &[&[u8]],
+        left: &[usize],
+        refused: &mut impl FnMut(usize, &Error),
+    ) -> Result<heapless::Vec<usize, BATCH_ENTRIES_MAX>, Trouble> {
+        let entries: heapless::Vec<&[u8], BATCH_ENTRIES_MAX> =
+            left.iter().map(|&index| bodies[index]).collect();
+        let outcomes = match self.queue.send_batch(&entries) {
+            Ok(outcomes) => outcomes,
+            Err(Error::Full { .. }) => return Ok(left.iter().copied().collect()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut full = heapless::Vec::new();
+        for (&index, outcome) in left.iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => self.sent += 1,
+                // Never more than there were entries: the push cannot fail.
+                Err(Error::Full { .. }) => full.extend([index]),
+                Err(error) => refused(index, &error),
+            }
+        }
+        Ok(full)
+    }
+}

@@ -1,0 +1,5 @@
+//! Floor 7: what people and other programs touch. Knows everything below, is known by none.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "cli")]
+pub mod cli;
