@@ -31,7 +31,9 @@ fn one_message(look_before_prepare: bool, earlier_sleepers: bool) {
             sleepers: AtomicU64::new(earlier_sleepers as u64), // a flag that a dead waiter left
         },
         AtomicU64::new(0),
-        Futex { asleep: Mutex::new(false) },
+        Futex {
+            asleep: Mutex::new(false),
+        },
     ));
     let sender = {
         let shared = Arc::clone(&shared);
@@ -72,5 +74,7 @@ fn a_flag_left_by_the_dead_does_no_harm() {
 
 #[test]
 fn twin_no_wake_up_is_lost() {
-    must_fail("event: looks only before it says that it sleeps", || one_message(true, false));
+    must_fail("event: looks only before it says that it sleeps", || {
+        one_message(true, false)
+    });
 }

@@ -23,22 +23,41 @@ pub const LATER_MS: u64 = 1000;
 impl Memory {
     /// `slots` slots of one body each.
     pub fn new(slots: usize) -> Arc<Self> {
-        let shape = Shape { slot_bytes: 48, slots, body_bytes_max: 8 };
-        let settings =
-            Settings { visibility_ms: LATER_MS, retention_ms: 60_000, flags: 0, nonce: 1 };
+        let shape = Shape {
+            slot_bytes: 48,
+            slots,
+            body_bytes_max: 8,
+        };
+        let settings = Settings {
+            visibility_ms: LATER_MS,
+            retention_ms: 60_000,
+            flags: 0,
+            nonce: 1,
+        };
         Arc::new(Self {
             head: QueueHead::new(shape, settings),
-            blocks: (0..shape.blocks()).map(|i| Block::new(shape.valid(i))).collect(),
+            blocks: (0..shape.blocks())
+                .map(|i| Block::new(shape.valid(i)))
+                .collect(),
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             slots: (0..slots)
-                .map(|_| ModelSlot { head: SlotHead::new(), value: UnsafeCell::new(0) })
+                .map(|_| ModelSlot {
+                    head: SlotHead::new(),
+                    value: UnsafeCell::new(0),
+                })
                 .collect(),
             shape,
         })
     }
 
     pub fn store(&self) -> Store<'_> {
-        Store::modelled(&self.head, &self.blocks, &self.words, &self.slots, self.shape)
+        Store::modelled(
+            &self.head,
+            &self.blocks,
+            &self.words,
+            &self.slots,
+            self.shape,
+        )
     }
 
     /// The free bits of the only block.
@@ -54,12 +73,16 @@ impl Memory {
     /// Sends `value`, but dies after `steps` steps. `true`: it came to the end.
     pub fn send_until(&self, value: u64, owner: u32, steps: usize) -> bool {
         let store = self.store();
-        let Some((block, bit)) = store.take_free(1) else { return false };
+        let Some((block, bit)) = store.take_free(1) else {
+            return false;
+        };
         if steps == 0 {
             return false;
         }
         let index = block * 64 + bit.trailing_zeros() as usize;
-        let Some(claimed) = store.claim(index, 1, owner) else { return false };
+        let Some(claimed) = store.claim(index, 1, owner) else {
+            return false;
+        };
         if steps == 1 {
             return false;
         }
@@ -79,7 +102,13 @@ impl Memory {
     /// Receives one message at `now_ms`, to be read in place.
     pub fn receive(&self, owner: u32, now_ms: u64) -> Option<Hold> {
         let due_at_ms = now_ms + LATER_MS;
-        let how = Receive { max: 1, owner, borrowed: true, now_ms, due_at_ms };
+        let how = Receive {
+            max: 1,
+            owner,
+            borrowed: true,
+            now_ms,
+            due_at_ms,
+        };
         let mut found = None;
         self.store().receive(&how, |hold| {
             found = Some(hold);

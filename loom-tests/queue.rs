@@ -14,7 +14,11 @@ fn laps(free: fn(&Memory, &ringmain::internals::arena::Hold)) {
     let memory = Memory::new(2);
     let sender = {
         let memory = Arc::clone(&memory);
-        thread::spawn(move || (1..=2).map(|value| memory.send(value, 2) as u64 * value).sum::<u64>())
+        thread::spawn(move || {
+            (1..=2)
+                .map(|value| memory.send(value, 2) as u64 * value)
+                .sum::<u64>()
+        })
     };
     let mut sent = 0;
     let mut received = 0;
@@ -47,7 +51,9 @@ fn twin_blocks_over_laps() {
         laps(|memory, hold| {
             let index = hold.index as usize;
             memory.words[index].store(Word::free(hold.word.generation()).0, Ordering::Relaxed);
-            memory.blocks[0].free.fetch_or(1 << index, Ordering::Relaxed);
+            memory.blocks[0]
+                .free
+                .fetch_or(1 << index, Ordering::Relaxed);
         })
     });
 }
@@ -142,9 +148,15 @@ fn due(two_steps: bool) {
             // The twin: looks, then raises, in one step over what it read before.
             let seen = memory.blocks[0].due.load(Ordering::SeqCst);
             let word = Word(memory.words[0].load(Ordering::SeqCst));
-            let least = if word.phase() == Phase::Held { 2 + LATER_MS } else { blocks::DUE_NONE_MS };
+            let least = if word.phase() == Phase::Held {
+                2 + LATER_MS
+            } else {
+                blocks::DUE_NONE_MS
+            };
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-            let _ = memory.blocks[0].due.compare_exchange(seen, least, done, failed);
+            let _ = memory.blocks[0]
+                .due
+                .compare_exchange(seen, least, done, failed);
         })
     };
     let hold = memory.store().hold(0, 1, true, 2 + LATER_MS);
@@ -230,7 +242,9 @@ fn receiver_dies_here() {
 
 #[test]
 fn twin_receiver_dies_here() {
-    must_fail("death: repair after the wrong owner", || death_of_a_receiver(3));
+    must_fail("death: repair after the wrong owner", || {
+        death_of_a_receiver(3)
+    });
 }
 
 /// Two repairs after one death, side by side with a sender that reuses what they free.

@@ -155,16 +155,27 @@ impl fmt::Display for Error {
             Error::Full => f.write_str("the queue is full"),
             Error::BodyEmpty => f.write_str("the body is empty; a message has at least 1 byte"),
             Error::BodyTooLong { len, max } => {
-                write!(f, "the body has {len} bytes; this queue takes at most {max}")
+                write!(
+                    f,
+                    "the body has {len} bytes; this queue takes at most {max}"
+                )
             }
             Error::BufferTooSmall { needed, len } => {
                 write!(f, "the buffer has {len} bytes; the message has {needed}")
             }
             Error::BatchSize { len } => write!(f, "a batch of {len}; a batch has 1 to 10 entries"),
             Error::BatchTooLong { len, max } => {
-                write!(f, "the batch has {len} bytes; all bodies together at most {max}")
+                write!(
+                    f,
+                    "the batch has {len} bytes; all bodies together at most {max}"
+                )
             }
-            Error::OutOfRange { what, value, min, max } => {
+            Error::OutOfRange {
+                what,
+                value,
+                min,
+                max,
+            } => {
                 write!(f, "{what} is {value}; it must be {min} to {max}")
             }
             Error::StaleReceipt => {
@@ -174,10 +185,16 @@ impl fmt::Display for Error {
             Error::MalformedReceipt => f.write_str("not a receipt of this library"),
             Error::NotInFlight => f.write_str("the message is not in flight"),
             Error::Pinned { max } => {
-                write!(f, "{max} former holders and the present one still read the message")
+                write!(
+                    f,
+                    "{max} former holders and the present one still read the message"
+                )
             }
             Error::Waiters { max } => {
-                write!(f, "{max} futures already wait at this handle, which is the most")
+                write!(
+                    f,
+                    "{max} futures already wait at this handle, which is the most"
+                )
             }
             ref other => other.fmt_region(f),
         }
@@ -188,22 +205,41 @@ impl Error {
     fn fmt_region(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Error::RegionTooSmall { len, needed } => {
-                write!(f, "the region has {len} bytes; at least {needed} are needed")
+                write!(
+                    f,
+                    "the region has {len} bytes; at least {needed} are needed"
+                )
             }
             Error::RegionTooLarge { len, max } => {
-                write!(f, "a region of {len} bytes; this machine takes at most {max}")
+                write!(
+                    f,
+                    "a region of {len} bytes; this machine takes at most {max}"
+                )
             }
             Error::Occupied => f.write_str("the region holds a queue already"),
             Error::Vacant => f.write_str("the region holds no queue yet"),
             Error::Kind { found, expected } => {
-                write!(f, "the region holds kind {found}; kind {expected} was expected")
+                write!(
+                    f,
+                    "the region holds kind {found}; kind {expected} was expected"
+                )
             }
-            Error::OptionsDiffer { option, found, given } => {
-                write!(f, "option {option} is {given}; the queue was created with {found}")
+            Error::OptionsDiffer {
+                option,
+                found,
+                given,
+            } => {
+                write!(
+                    f,
+                    "option {option} is {given}; the queue was created with {found}"
+                )
             }
             Error::NotARegion => f.write_str("not a ringmain region"),
             Error::Version { found, supported } => {
-                write!(f, "region format {found}; this library reads format {supported}")
+                write!(
+                    f,
+                    "region format {found}; this library reads format {supported}"
+                )
             }
             Error::Truncated { found, expected } => {
                 write!(f, "the region is cut short: {found} bytes of {expected}")

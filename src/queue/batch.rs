@@ -31,7 +31,10 @@ impl<R: Region, C: Clock> fmt::Debug for Batch<'_, R, C> {
 impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     #[inline(always)]
     pub(super) fn new(queue: &'q Queue<R, C>) -> Self {
-        Self { queue, messages: heapless::Vec::new() }
+        Self {
+            queue,
+            messages: heapless::Vec::new(),
+        }
     }
 
     #[inline(always)]
@@ -61,11 +64,13 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
         let this = ManuallyDrop::new(self); // each is settled here
         for received in this.messages.iter() {
             let outcome = match &usable {
-                Ok(()) => store.delete(&received.hold, received.run(), owner).map(|freed| {
-                    if let Some(run) = freed {
-                        free.add_run(received.hold.index as usize, run);
-                    }
-                }),
+                Ok(()) => store
+                    .delete(&received.hold, received.run(), owner)
+                    .map(|freed| {
+                        if let Some(run) = freed {
+                            free.add_run(received.hold.index as usize, run);
+                        }
+                    }),
                 Err(error) => Err(error.clone()),
             };
             let _ = outcomes.push(outcome);
@@ -81,7 +86,10 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
 
     /// Sets a new visibility timeout for each; see [`Received::extend`].
     pub fn extend(&mut self, visibility: Duration) -> Outcomes<()> {
-        self.messages.iter_mut().map(|received| received.extend(visibility)).collect()
+        self.messages
+            .iter_mut()
+            .map(|received| received.extend(visibility))
+            .collect()
     }
 }
 

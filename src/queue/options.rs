@@ -1,9 +1,9 @@
 //! What a queue is created with.
 
 use crate::error::Error;
-use crate::region::memory::BODY_BYTES_LIMIT;
-use crate::region::layout::{self, RETENTION_MS_MAX, RETENTION_MS_MIN, VISIBILITY_MS_MAX};
 use crate::region::Wish;
+use crate::region::layout::{self, RETENTION_MS_MAX, RETENTION_MS_MIN, VISIBILITY_MS_MAX};
+use crate::region::memory::BODY_BYTES_LIMIT;
 use core::time::Duration;
 
 /// Options of a queue; a `const` builder. Values outside their range are refused when the queue is
@@ -31,19 +31,33 @@ const TYPICAL_BODY_MAX: usize = 1 << 20;
 /// Whole milliseconds of a duration; the greatest number if it has more.
 pub(crate) const fn whole_ms(duration: Duration) -> u64 {
     let ms = duration.as_millis();
-    if ms > u64::MAX as u128 { u64::MAX } else { ms as u64 }
+    if ms > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        ms as u64
+    }
 }
 
 const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, Error> {
     if value < min || value > max {
-        return Err(Error::OutOfRange { what, value, min, max });
+        return Err(Error::OutOfRange {
+            what,
+            value,
+            min,
+            max,
+        });
     }
     Ok(value)
 }
 
 /// A visibility timeout in its range, ms.
 pub(crate) const fn visibility_ms(timeout: Duration) -> Result<u64, Error> {
-    in_range("visibility timeout (ms)", whole_ms(timeout), 0, VISIBILITY_MS_MAX)
+    in_range(
+        "visibility timeout (ms)",
+        whole_ms(timeout),
+        0,
+        VISIBILITY_MS_MAX,
+    )
 }
 
 impl QueueOptions {
@@ -111,8 +125,12 @@ impl QueueOptions {
             Err(error) => return Err(error),
         };
         let retention = whole_ms(self.retention);
-        let retention =
-            in_range("retention (ms)", retention, RETENTION_MS_MIN, RETENTION_MS_MAX);
+        let retention = in_range(
+            "retention (ms)",
+            retention,
+            RETENTION_MS_MIN,
+            RETENTION_MS_MAX,
+        );
         let retention_ms = match retention {
             Ok(ms) => ms,
             Err(error) => return Err(error),
@@ -121,7 +139,12 @@ impl QueueOptions {
             Some(true) => layout::FLAG_CHECKSUM,
             _ => 0,
         };
-        Ok(layout::Settings { visibility_ms, retention_ms, flags, nonce: 0 })
+        Ok(layout::Settings {
+            visibility_ms,
+            retention_ms,
+            flags,
+            nonce: 0,
+        })
     }
 }
 

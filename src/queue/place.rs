@@ -80,7 +80,10 @@ impl Store<'_> {
                 if used < self.blocks.len() && (lapped || !self.is_roomy(used)) {
                     block = used;
                     used += 1;
-                    self.head.send.extent.fetch_max(used as u64, Ordering::Relaxed);
+                    self.head
+                        .send
+                        .extent
+                        .fetch_max(used as u64, Ordering::Relaxed);
                 } else if lapped {
                     return None;
                 } else {
@@ -103,7 +106,9 @@ impl Store<'_> {
     fn is_roomy(&self, used: usize) -> bool {
         let first = &self.blocks[..used.min(4)];
         let half = BLOCK_SLOTS as u32 / 2;
-        first.iter().any(|block| block.free.load(Ordering::Relaxed).count_ones() >= half)
+        first
+            .iter()
+            .any(|block| block.free.load(Ordering::Relaxed).count_ones() >= half)
     }
 
     fn take_runs_in(&self, block: usize, mask: u64, runs: &[u32]) -> Option<(u64, Taken)> {
@@ -111,7 +116,10 @@ impl Store<'_> {
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let mut left = seen & mask;
-            let mut taken = Taken { first: [0; RUNS_MAX], count: 0 };
+            let mut taken = Taken {
+                first: [0; RUNS_MAX],
+                count: 0,
+            };
             for &run in runs.iter().take(RUNS_MAX) {
                 let bits = lowest_run(left, run);
                 if bits == 0 {
@@ -163,7 +171,10 @@ impl Store<'_> {
             if !self.take_blocks(first, run) {
                 continue;
             }
-            self.head.send.extent.fetch_max((first + span) as u64, Ordering::Relaxed);
+            self.head
+                .send
+                .extent
+                .fetch_max((first + span) as u64, Ordering::Relaxed);
             if let Some(claimed) = self.claim(first * BLOCK_SLOTS, run, owner) {
                 let next = (first * BLOCK_SLOTS + run) as u64;
                 self.head.send.cursor.store(next, Ordering::Relaxed);
@@ -207,12 +218,22 @@ pub struct Bits<'a> {
 impl<'a> Bits<'a> {
     /// Bits of the free words.
     pub fn free(store: Store<'a>) -> Self {
-        Self { store, ready: false, block: 0, set: 0 }
+        Self {
+            store,
+            ready: false,
+            block: 0,
+            set: 0,
+        }
     }
 
     /// Bits of the ready words.
     pub fn ready(store: Store<'a>) -> Self {
-        Self { store, ready: true, block: 0, set: 0 }
+        Self {
+            store,
+            ready: true,
+            block: 0,
+            set: 0,
+        }
     }
 
     /// Adds one slot.
@@ -241,7 +262,14 @@ impl<'a> Bits<'a> {
     pub fn flush(&mut self) {
         if self.set != 0 {
             let block = &self.store.blocks[self.block];
-            blocks::put(if self.ready { &block.ready } else { &block.free }, self.set);
+            blocks::put(
+                if self.ready {
+                    &block.ready
+                } else {
+                    &block.free
+                },
+                self.set,
+            );
             self.set = 0;
         }
     }

@@ -54,7 +54,10 @@ pub struct Receipt {
 impl Receipt {
     pub(crate) fn new(nonce: u64, hold: &Hold, received_ms: u64) -> Self {
         let receive = (received_ms & TIME_MASK) | (hold.word.generation() << 44);
-        Self { id: MessageId::new(nonce, hold.index, hold.stamp), receive }
+        Self {
+            id: MessageId::new(nonce, hold.index, hold.stamp),
+            receive,
+        }
     }
 
     /// The message's id.
@@ -84,7 +87,11 @@ impl Receipt {
         let generation = (self.receive >> 44) & (GENERATIONS - 1);
         // A receipt reads nothing in place, and does not know who holds: not borrowed, no owner.
         let word = Word::held(0, generation, 0, false, 0);
-        Ok(Hold { index, word, stamp: self.id.0 as u64 & STAMP_MASK })
+        Ok(Hold {
+            index,
+            word,
+            stamp: self.id.0 as u64 & STAMP_MASK,
+        })
     }
 }
 
@@ -113,6 +120,9 @@ impl FromStr for Receipt {
         if receive >> 62 != 0 {
             return Err(Error::MalformedReceipt);
         }
-        Ok(Self { id: MessageId(id), receive })
+        Ok(Self {
+            id: MessageId(id),
+            receive,
+        })
     }
 }

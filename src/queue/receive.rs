@@ -2,8 +2,8 @@
 
 use super::batch::Batch;
 use super::options::visibility_ms;
-use super::received::{Copied, Received};
 use super::receipt::Receipt;
+use super::received::{Copied, Received};
 use super::standard::Queue;
 use super::sweep::{BATCH_MAX, Receive};
 use crate::error::Error;
@@ -87,12 +87,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// As [`receive`](Queue::receive).
     pub fn receive_into(&self, buffer: &mut [u8]) -> Result<Option<Copied>, Error> {
-        let Some(received) = self.receive()? else { return Ok(None) };
+        let Some(received) = self.receive()? else {
+            return Ok(None);
+        };
         let (len, body) = (received.body().len(), received.body());
         match buffer.get_mut(..len) {
             Some(buffer) => buffer.copy_from_slice(body),
             None => {
-                let error = Error::BufferTooSmall { needed: len, len: buffer.len() };
+                let error = Error::BufferTooSmall {
+                    needed: len,
+                    len: buffer.len(),
+                };
                 received.release()?;
                 return Err(error);
             }
@@ -132,12 +137,23 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let visibility_ms =
             visibility_ms.unwrap_or_else(|| config.visibility_ms.load(Ordering::Relaxed));
         let due_at_ms = now_ms.saturating_add(visibility_ms);
-        let how = Receive { max, owner: self.region.owner(), borrowed: true, now_ms, due_at_ms };
+        let how = Receive {
+            max,
+            owner: self.region.owner(),
+            borrowed: true,
+            now_ms,
+            due_at_ms,
+        };
         let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
         let expired = store.receive(&how, |hold| {
             match store.inspect(&hold, self.place.checksum) {
                 Some(len) if hold.sent_ms() >= oldest_ms => {
-                    found(Received { queue: self, hold, received_ms: now_ms, len });
+                    found(Received {
+                        queue: self,
+                        hold,
+                        received_ms: now_ms,
+                        len,
+                    });
                     true
                 }
                 sound => {
@@ -157,7 +173,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[cold]
     fn set_aside(&self, store: &Store<'_>, hold: &Hold, damaged: bool) {
         let counters = &store.head.counters;
-        let counter = if damaged { &counters.damaged } else { &counters.expired };
+        let counter = if damaged {
+            &counters.damaged
+        } else {
+            &counters.expired
+        };
         counter.fetch_add(1, Ordering::Relaxed);
         let (index, owner) = (hold.index as usize, self.region.owner());
         let run = store.measured_run(index);

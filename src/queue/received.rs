@@ -52,7 +52,11 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
 
     /// The message's id.
     pub fn id(&self) -> MessageId {
-        MessageId::new(self.queue.name(&self.queue.store()), self.hold.index, self.hold.stamp)
+        MessageId::new(
+            self.queue.name(&self.queue.store()),
+            self.hold.index,
+            self.hold.stamp,
+        )
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -139,7 +143,9 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         let this = ManuallyDrop::new(self);
         let receipt = this.receipt();
         if this.queue.region.check().is_ok() {
-            this.queue.store().detach(&this.hold, this.queue.region.owner());
+            this.queue
+                .store()
+                .detach(&this.hold, this.queue.region.owner());
         }
         receipt
     }
@@ -148,7 +154,9 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
 impl<R: Region, C: Clock> Drop for Received<'_, R, C> {
     fn drop(&mut self) {
         if self.queue.region.check().is_ok() {
-            self.queue.store().unborrow(&self.hold, self.queue.region.owner());
+            self.queue
+                .store()
+                .unborrow(&self.hold, self.queue.region.owner());
         }
     }
 }
@@ -189,7 +197,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let max = VISIBILITY_MS_MAX.saturating_sub(age_ms);
         if ms > max {
             let what = "visibility timeout (ms), with the time since the receive";
-            return Err(Error::OutOfRange { what, value: ms, min: 0, max });
+            return Err(Error::OutOfRange {
+                what,
+                value: ms,
+                min: 0,
+                max,
+            });
         }
         let due_at_ms = now_ms.saturating_add(ms);
         let word = store.extend(hold, now_ms, due_at_ms)?;

@@ -55,7 +55,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if bodies.is_empty() || bodies.len() > BATCH_MAX {
             return Err(Error::BatchSize { len: bodies.len() });
         }
-        let len = bodies.iter().fold(0usize, |sum, b| sum.saturating_add(b.as_ref().len()));
+        let len = bodies
+            .iter()
+            .fold(0usize, |sum, b| sum.saturating_add(b.as_ref().len()));
         let max = self.place.shape.body_bytes_max;
         // An entry that is too long fails alone; the sum is the batch's own limit.
         let long = bodies.iter().any(|body| body.as_ref().len() > max);
@@ -65,7 +67,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let mut outcomes = Outcomes::new();
-        if bodies.iter().all(|body| self.is_single(body.as_ref().len())) {
+        if bodies
+            .iter()
+            .all(|body| self.is_single(body.as_ref().len()))
+        {
             self.send_singles(&store, bodies, now_ms, &mut outcomes);
         } else {
             self.send_runs(&store, bodies, now_ms, &mut outcomes);
@@ -104,11 +109,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 left ^= bit;
                 let index = block * BLOCK_SLOTS + bit.trailing_zeros() as usize;
                 // A slot that turns out to be somebody's is passed over: the loop takes another.
-                let Some(body) = bodies.get(outcomes.len()) else { break };
+                let Some(body) = bodies.get(outcomes.len()) else {
+                    break;
+                };
                 if let Some(claimed) = store.claim(index, 1, owner) {
                     let stamp = self.fill(store, claimed, body.as_ref(), now_ms);
                     ready |= bit;
-                    let _ = outcomes.push(Ok(MessageId::new(self.name(store), index as u32, stamp)));
+                    let _ =
+                        outcomes.push(Ok(MessageId::new(self.name(store), index as u32, stamp)));
                 }
             }
             if ready != 0 {
@@ -139,10 +147,20 @@ impl<R: Region, C: Clock> Queue<R, C> {
         while outcomes.len() < bodies.len() {
             let done = outcomes.len();
             // The next few that can share a block, in one step.
-            let short = runs[done..].iter().take_while(|run| (1..=64).contains(*run)).count();
+            let short = runs[done..]
+                .iter()
+                .take_while(|run| (1..=64).contains(*run))
+                .count();
             if short > 1 {
                 let some = done..done + short;
-                self.send_taken(store, &bodies[some.clone()], &runs[some], now_ms, outcomes, &mut ready);
+                self.send_taken(
+                    store,
+                    &bodies[some.clone()],
+                    &runs[some],
+                    now_ms,
+                    outcomes,
+                    &mut ready,
+                );
             }
             if outcomes.len() == done {
                 let outcome = self.send_entry(store, bodies[done].as_ref(), now_ms, &mut ready);
@@ -166,7 +184,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         outcomes: &mut Outcomes<MessageId>,
         ready: &mut Bits<'_>,
     ) {
-        let Some(taken) = store.take_runs(runs) else { return };
+        let Some(taken) = store.take_runs(runs) else {
+            return;
+        };
         let owner = self.region.owner();
         for entry in 0..taken.count {
             let (index, run) = (taken.first[entry] as usize, runs[entry] as usize);
@@ -207,7 +227,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
             return Err(Error::BodyEmpty);
         }
         if len > shape.body_bytes_max {
-            return Err(Error::BodyTooLong { len, max: shape.body_bytes_max });
+            return Err(Error::BodyTooLong {
+                len,
+                max: shape.body_bytes_max,
+            });
         }
         Ok(shape.run(len))
     }
@@ -236,7 +259,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     #[inline(always)]
     fn announce(&self, store: &Store<'_>, index: usize) {
-        blocks::put(&store.blocks[index / BLOCK_SLOTS].ready, 1 << (index % BLOCK_SLOTS));
+        blocks::put(
+            &store.blocks[index / BLOCK_SLOTS].ready,
+            1 << (index % BLOCK_SLOTS),
+        );
         self.notify(store, 1);
     }
 
@@ -267,7 +293,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let run = self.admit(len)?;
         let claimed = self.claim_slots(&self.store(), run).ok_or(Error::Full)?;
-        Ok(Claim { queue: self, claimed: claimed, len })
+        Ok(Claim {
+            queue: self,
+            claimed: claimed,
+            len,
+        })
     }
 }
 

@@ -54,7 +54,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), Error> {
         self.region.check()?;
         let hold = receipt.hold(self.name(&self.store()), self.place.shape.slots)?;
-        self.extend_hold(&hold, receipt.received_ms(), visibility).map(|_| ())
+        self.extend_hold(&hold, receipt.received_ms(), visibility)
+            .map(|_| ())
     }
 
     /// Makes the message of a receive visible at once.
@@ -113,7 +114,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ) -> Result<Outcomes<()>, Error> {
         self.region.check()?;
         if receipts.is_empty() || receipts.len() > BATCH_MAX {
-            return Err(Error::BatchSize { len: receipts.len() });
+            return Err(Error::BatchSize {
+                len: receipts.len(),
+            });
         }
         Ok(receipts.iter().map(settle).collect())
     }

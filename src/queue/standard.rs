@@ -70,7 +70,12 @@ impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<
             Err(_) => panic!("an option of the queue is outside its range"),
         };
         let place = Fixed::<N, B, BLOCKS>::place_of(settings);
-        Self { region: Fixed::with(settings), place, clock, nonce: settings.nonce }
+        Self {
+            region: Fixed::with(settings),
+            place,
+            clock,
+            nonce: settings.nonce,
+        }
     }
 }
 
@@ -135,8 +140,18 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     fn with(region: R, intent: Intent, options: QueueOptions, clock: C) -> Result<Self, Error> {
         let place = region.place(intent, &options.wish()?)?;
-        let nonce = region.store(&place).head.config.nonce.load(Ordering::Relaxed);
-        Ok(Self { region, place, clock, nonce })
+        let nonce = region
+            .store(&place)
+            .head
+            .config
+            .nonce
+            .load(Ordering::Relaxed);
+        Ok(Self {
+            region,
+            place,
+            clock,
+            nonce,
+        })
     }
 
     /// The region that the queue is in.
@@ -152,7 +167,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// The region's time, ms: the clock's, moved to the region's origin, never backwards.
     #[inline(always)]
     pub(super) fn now_ms(&self, store: &Store<'_>) -> u64 {
-        let now = self.clock.now_ms().saturating_add(self.region.time_base_ms()).min(TIME_MS_MAX);
+        let now = self
+            .clock
+            .now_ms()
+            .saturating_add(self.region.time_base_ms())
+            .min(TIME_MS_MAX);
         let high = &store.head.counters.time_high_ms;
         let seen = high.load(Ordering::Relaxed);
         if now < seen {
@@ -181,6 +200,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if store.head.event.has_sleepers() {
             self.wake_sleepers(store, count);
         }
+        #[cfg(feature = "async")]
+        self.region.wakers().wake(count);
         let _ = (store, count);
     }
 
@@ -188,7 +209,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[cold]
     fn wake_sleepers(&self, store: &Store<'_>, count: u32) {
         let shared = self.region.is_shared();
-        store.head.event.wake(|word| crate::region::futex_wake(word, count, shared));
+        store
+            .head
+            .event
+            .wake(|word| crate::region::futex_wake(word, count, shared));
     }
 
     /// Asks the kernel which participants have died, and makes what they held visible again.
@@ -207,7 +231,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
-        store.head.receive.tended_ms.store(now_ms, Ordering::Relaxed);
+        store
+            .head
+            .receive
+            .tended_ms
+            .store(now_ms, Ordering::Relaxed);
         Ok(self.region.tend(&self.place))
     }
 

@@ -52,7 +52,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let now_ms = self.now_ms(&store);
         let used = extent(&store);
         let words = &store.words[..(used * BLOCK_SLOTS).min(store.words.len())];
-        let (mut visible, mut in_flight, mut free) = (0, 0, (store.words.len() - words.len()) as u64);
+        let (mut visible, mut in_flight, mut free) =
+            (0, 0, (store.words.len() - words.len()) as u64);
         for (index, word) in words.iter().enumerate() {
             let word = Word(word.load(Ordering::Acquire));
             match word.phase() {
@@ -61,7 +62,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 Phase::Held => {
                     let stamp = store.slot(index).stamp.load(Ordering::Relaxed);
                     let due = crate::region::arena::stamp_sent_ms(stamp) + word.due_ms();
-                    if due <= now_ms { visible += 1 } else { in_flight += 1 }
+                    if due <= now_ms {
+                        visible += 1
+                    } else {
+                        in_flight += 1
+                    }
                 }
                 Phase::Claimed => {}
             }

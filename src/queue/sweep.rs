@@ -113,7 +113,9 @@ impl Store<'_> {
     #[cold]
     pub fn expire_block(&self, index: usize, now_ms: u64) -> u32 {
         let block = &self.blocks[index];
-        let Some(mark) = block.begin_raise() else { return 0 };
+        let Some(mark) = block.begin_raise() else {
+            return 0;
+        };
         let mut least = DUE_NONE_MS;
         let mut expired = 0u64;
         let free = block.free.load(Ordering::SeqCst);
@@ -147,6 +149,9 @@ impl Store<'_> {
     /// The least due time of all, as far as the blocks know; [`DUE_NONE_MS`] if there is none.
     pub fn least_due_ms(&self) -> u64 {
         let used = &self.blocks[..extent(self)];
-        used.iter().map(|block| block.due_ms()).min().unwrap_or(DUE_NONE_MS)
+        used.iter()
+            .map(|block| block.due_ms())
+            .min()
+            .unwrap_or(DUE_NONE_MS)
     }
 }

@@ -45,7 +45,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let value = whole_ms(timeout);
         if value > WAIT_MS_MAX {
             let what = "wait (ms)";
-            return Err(Error::OutOfRange { what, value, min: 0, max: WAIT_MS_MAX });
+            return Err(Error::OutOfRange {
+                what,
+                value,
+                min: 0,
+                max: WAIT_MS_MAX,
+            });
         }
         let batch = self.receive_some(max, None)?;
         if !batch.is_empty() || timeout.is_zero() {
@@ -74,7 +79,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let shared = self.region.is_shared();
         let longest = if shared { TEND_EVERY_MS } else { SLEEP_MS_MAX };
-        let due = store.least_due_ms().saturating_sub(self.now_ms(&store)).max(1);
+        let due = store
+            .least_due_ms()
+            .saturating_sub(self.now_ms(&store))
+            .max(1);
         let nap = Duration::from_millis(longest.min(due)).min(left);
         futex_wait(&store.head.event.sequence, sequence, nap, shared);
     }

@@ -105,7 +105,11 @@ const fn former_name(owner: u32, generation: u64) -> u32 {
 
 impl Claimed {
     /// Stands for a claim that was used up.
-    pub const EMPTY: Self = Self { index: 0, run: 0, generation: 0 };
+    pub const EMPTY: Self = Self {
+        index: 0,
+        run: 0,
+        generation: 0,
+    };
 
     /// The generation that the message will have.
     #[inline(always)]
@@ -117,8 +121,11 @@ impl Claimed {
 impl Hold {
     /// How often the message has been received, this time included.
     pub const fn receive_count(&self) -> u32 {
-        (self.word.generation().wrapping_sub(stamp_generation(self.stamp)) & (GENERATIONS - 1))
-            as u32
+        (self
+            .word
+            .generation()
+            .wrapping_sub(stamp_generation(self.stamp))
+            & (GENERATIONS - 1)) as u32
     }
 
     /// The send time, ms.
@@ -151,12 +158,17 @@ impl Store<'_> {
         let claimed = Word::claimed(owner, first.generation(), run as u64);
         // ORDERING: Acquire; [slot-freed] the last reader is done. Relaxed store half: nothing is
         // published by a claim.
-        word.compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        word.compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         if run > 1 && !self.claim_interior(index, run) {
             return None;
         }
         let generation = first.generation();
-        Some(Claimed { index: index as u32, run: run as u32, generation })
+        Some(Claimed {
+            index: index as u32,
+            run: run as u32,
+            generation,
+        })
     }
 
     fn claim_interior(&self, index: usize, run: usize) -> bool {
@@ -167,7 +179,9 @@ impl Store<'_> {
                 // ORDERING: Acquire; [slot-freed] as for the first word.
                 let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
                 seen.phase() == Phase::Free
-                    && word.compare_exchange(seen.0, interior, done, failed).is_ok()
+                    && word
+                        .compare_exchange(seen.0, interior, done, failed)
+                        .is_ok()
             });
             if !won {
                 self.free_claimed(index, back);
@@ -190,7 +204,8 @@ impl Store<'_> {
         let stamp = stamp(sent_ms, generation);
         let head = self.slot(claimed.index as usize);
         head.stamp.store(stamp, Ordering::Relaxed);
-        head.size.store(((checksum as u64) << 32) | len as u64, Ordering::Relaxed);
+        head.size
+            .store(((checksum as u64) << 32) | len as u64, Ordering::Relaxed);
         // ORDERING: Release; [slot-filled] publishes head and body. Pairs in `hold`.
         self.words[claimed.index as usize].store(Word::ready(generation, 0).0, Ordering::Release);
         stamp
@@ -240,13 +255,7 @@ impl Store<'_> {
     ///
     /// Lock-free: a failed compare-exchange means that another one received or deleted it.
     #[inline(always)]
-    pub fn hold(
-        &self,
-        index: usize,
-        owner: u32,
-        borrowed: bool,
-        due_at_ms: u64,
-    ) -> Option<Hold> {
+    pub fn hold(&self, index: usize, owner: u32, borrowed: bool, due_at_ms: u64) -> Option<Hold> {
         let word = self.words.get(index)?;
         // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
         let mut seen = Word(word.load(Ordering::Acquire));
@@ -260,7 +269,13 @@ impl Store<'_> {
             // ORDERING: SeqCst: acquires [slot-filled], and comes before the caller's look at the
             // block's due time ([due-closing]). A failure acquires as the load does.
             match word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Acquire) {
-                Ok(_) => return Some(Hold { index: index as u32, word: held, stamp }),
+                Ok(_) => {
+                    return Some(Hold {
+                        index: index as u32,
+                        word: held,
+                        stamp,
+                    });
+                }
                 // Perhaps only a former reader who is done: the bit is ours, so look again.
                 Err(now) => seen = Word(now),
             }
@@ -270,7 +285,8 @@ impl Store<'_> {
 
     /// How many slots the message at `index` takes, by its head.
     pub fn run_at(&self, index: usize) -> usize {
-        self.shape.run(self.slot(index).size.load(Ordering::Relaxed) as u32 as usize)
+        self.shape
+            .run(self.slot(index).size.load(Ordering::Relaxed) as u32 as usize)
     }
 
     /// Whether the slot still has the message of `hold`, and its word.
@@ -328,7 +344,11 @@ impl Store<'_> {
                 self.unpin(hold, owner);
                 return Err(Error::StaleReceipt);
             }
-            let own = if hold.word.is_borrowed() { self.pin_of(hold) } else { 0 };
+            let own = if hold.word.is_borrowed() {
+                self.pin_of(hold)
+            } else {
+                0
+            };
             let other_reads = seen.is_borrowed() && !hold.word.is_borrowed();
             if let Some(freed) = self.remove(index, seen, run, own, other_reads, owner)? {
                 return Ok(freed.then_some(run));
@@ -357,7 +377,11 @@ impl Store<'_> {
             let Some(pin) = self.pin_former(index, seen) else {
                 let changed = self.words[index].load(Ordering::Relaxed) != seen.0;
                 let full = Error::Pinned { max: PIN_CELLS };
-                return if changed || seen.pins().count_ones() < 2 { Ok(None) } else { Err(full) };
+                return if changed || seen.pins().count_ones() < 2 {
+                    Ok(None)
+                } else {
+                    Err(full)
+                };
             };
             pins |= pin;
         }
@@ -370,7 +394,10 @@ impl Store<'_> {
         // former holder's cell; Acquire since another holder's reads may have ended by
         // [slot-returned].
         let word = &self.words[index];
-        if word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if word
+            .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
             return Ok(None);
         }
         if pins == 0 {
@@ -387,7 +414,9 @@ impl Store<'_> {
     /// Takes away the ready bit of a slot that the caller has just made its own.
     pub(super) fn unset_ready(&self, index: usize) {
         let bit = 1u64 << (index % BLOCK_SLOTS);
-        self.blocks[index / BLOCK_SLOTS].ready.fetch_and(!bit, Ordering::Relaxed);
+        self.blocks[index / BLOCK_SLOTS]
+            .ready
+            .fetch_and(!bit, Ordering::Relaxed);
     }
 
     /// The word of `hold` if it is in flight: the latest receive, and its time not over.
@@ -497,9 +526,8 @@ impl Store<'_> {
         let name = former_name(hold.word.owner(), hold.word.generation());
         let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
         let former = &self.slot(index).former;
-        let pinned = |cell: &usize| {
-            pins & (1 << cell) != 0 && former[*cell].load(Ordering::Relaxed) == name
-        };
+        let pinned =
+            |cell: &usize| pins & (1 << cell) != 0 && former[*cell].load(Ordering::Relaxed) == name;
         (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
     }
 
@@ -548,7 +576,9 @@ impl Store<'_> {
     pub fn expire(&self, index: usize, seen: Word) -> bool {
         let mut pins = seen.pins();
         if seen.is_borrowed() {
-            let Some(pin) = self.pin_former(index, seen) else { return false };
+            let Some(pin) = self.pin_former(index, seen) else {
+                return false;
+            };
             pins |= pin;
         }
         let ready = Word::ready(seen.generation(), pins);
@@ -566,9 +596,13 @@ impl Store<'_> {
         let was = former.load(Ordering::Relaxed);
         // ORDERING: Release order comes from the word's compare-exchange that follows.
         let named = was == name
-            || former.compare_exchange(was, name, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            || former
+                .compare_exchange(was, name, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         let bit = 1u64 << (index % BLOCK_SLOTS);
-        self.blocks[index / BLOCK_SLOTS].pinned.fetch_or(bit, Ordering::Relaxed);
+        self.blocks[index / BLOCK_SLOTS]
+            .pinned
+            .fetch_or(bit, Ordering::Relaxed);
         named.then_some(1 << cell)
     }
 

@@ -41,7 +41,11 @@ impl Store<'_> {
     /// Publishes a claimed run that was filled in place.
     pub fn publish_claimed(&self, claimed: Claimed, len: usize, sent_ms: u64, check: bool) -> u64 {
         let stamp = stamp(sent_ms, claimed.next_generation());
-        let sum = if check { checksum(claimed.bytes(*self, len), stamp) } else { 0 };
+        let sum = if check {
+            checksum(claimed.bytes(*self, len), stamp)
+        } else {
+            0
+        };
         self.publish(claimed, len as u32, sum, sent_ms)
     }
 
@@ -67,7 +71,9 @@ impl Store<'_> {
     /// Whether the later slots of a run belong to it: others could be reused while it is read.
     #[cold]
     fn is_whole(&self, index: usize, run: usize) -> bool {
-        let Some(words) = self.words.get(index..index + run) else { return false };
+        let Some(words) = self.words.get(index..index + run) else {
+            return false;
+        };
         words.iter().enumerate().skip(1).all(|(back, word)| {
             let word = Word(word.load(Ordering::Relaxed));
             word.is_interior() && word.back() == back as u64

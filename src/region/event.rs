@@ -36,7 +36,10 @@ impl EventSide {
         loop {
             let next = (seen & !ASLEEP).wrapping_add(VERSION) | ASLEEP;
             // ORDERING: SeqCst; [sleeper-flag] set before the caller looks at the queue.
-            match self.sleepers.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Relaxed) {
+            match self
+                .sleepers
+                .compare_exchange(seen, next, Ordering::SeqCst, Ordering::Relaxed)
+            {
                 Ok(_) => break,
                 Err(now) => seen = now,
             }
@@ -66,7 +69,8 @@ impl EventSide {
             let clear = (seen & !ASLEEP).wrapping_add(VERSION);
             // ORDERING: SeqCst; fails if a waiter has come since. Then the flag stays.
             let _ =
-                self.sleepers.compare_exchange(seen, clear, Ordering::SeqCst, Ordering::Relaxed);
+                self.sleepers
+                    .compare_exchange(seen, clear, Ordering::SeqCst, Ordering::Relaxed);
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Fixed<const N: usize, const B: usize, const BLOCKS: usize = 1> {
     blocks: [Block; BLOCKS],
     words: [AtomicU64; N],
     slots: UnsafeCell<[Slot<B>; N]>,
+    #[cfg(feature = "async")]
+    wakers: crate::sync::WakerSet,
 }
 
 // SAFETY: all access to `slots` goes through `Store`, whose protocol orders it; the rest is atomic.
@@ -52,9 +54,16 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Sync for Fixed<
 
 impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
     const SHAPE: Shape = {
-        assert!(N > 0 && B > 0, "a queue has at least one message of at least one byte");
+        assert!(
+            N > 0 && B > 0,
+            "a queue has at least one message of at least one byte"
+        );
         assert!(N.div_ceil(64) == BLOCKS, "BLOCKS is N / 64, rounded up");
-        Shape { slot_bytes: size_of::<Slot<B>>(), slots: N, body_bytes_max: B }
+        Shape {
+            slot_bytes: size_of::<Slot<B>>(),
+            slots: N,
+            body_bytes_max: B,
+        }
     };
 
     pub(crate) const fn with(settings: Settings) -> Self {
@@ -75,8 +84,15 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             blocks,
             words: [const { AtomicU64::new(0) }; N],
             slots: UnsafeCell::new(
-                [const { Slot { head: SlotHead::new(), body: [0; B] } }; N],
+                [const {
+                    Slot {
+                        head: SlotHead::new(),
+                        body: [0; B],
+                    }
+                }; N],
             ),
+            #[cfg(feature = "async")]
+            wakers: crate::sync::WakerSet::new(),
         }
     }
 
@@ -102,6 +118,12 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixe
         // SAFETY: the array has N slots of slot_bytes, aligned to 8, initialised; blocks and words
         // have the shape's lengths, as asserted at compile time.
         unsafe { Store::new(&self.head, &self.blocks, &self.words, slots, Self::SHAPE) }
+    }
+
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    fn wakers(&self) -> &crate::sync::WakerSet {
+        &self.wakers
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Heap {
     layout: Layout,
     state: AtomicU64,
     place: UnsafeCell<Option<Place>>,
+    #[cfg(feature = "async")]
+    wakers: crate::sync::WakerSet,
 }
 
 // SAFETY: the memory is reached through stores, whose protocol orders it; `place` is written once
@@ -37,7 +39,9 @@ unsafe impl Sync for Heap {}
 
 impl core::fmt::Debug for Heap {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Heap").field("len", &self.layout.size()).finish_non_exhaustive()
+        f.debug_struct("Heap")
+            .field("len", &self.layout.size())
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,13 +54,26 @@ impl Heap {
     /// much memory.
     pub fn new(bytes: usize) -> Result<Self, Error> {
         if bytes == 0 {
-            return Err(Error::RegionTooSmall { len: 0, needed: 4096 });
+            return Err(Error::RegionTooSmall {
+                len: 0,
+                needed: 4096,
+            });
         }
-        let too_large = Error::RegionTooLarge { len: bytes as u64, max: isize::MAX as u64 - 4096 };
+        let too_large = Error::RegionTooLarge {
+            len: bytes as u64,
+            max: isize::MAX as u64 - 4096,
+        };
         let layout = Layout::from_size_align(bytes, 4096).map_err(|_| too_large.clone())?;
         // SAFETY: the layout's size is not zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(too_large)?;
-        Ok(Self { base, layout, state: AtomicU64::new(VACANT), place: UnsafeCell::new(None) })
+        Ok(Self {
+            base,
+            layout,
+            state: AtomicU64::new(VACANT),
+            place: UnsafeCell::new(None),
+            #[cfg(feature = "async")]
+            wakers: crate::sync::WakerSet::new(),
+        })
     }
 
     /// Bytes of the region.
@@ -100,22 +117,26 @@ unsafe impl Region for Heap {
             }
             let (shape, mut settings) = memory::fit(wish, self.layout.size(), false)?;
             let Some(offsets) = queue_bytes(shape) else {
-                return Err(Error::Damaged { field: "queue size" });
+                return Err(Error::Damaged {
+                    field: "queue size",
+                });
             };
             // ORDERING: Acquire; only one thread lays the queue out.
-            let won = self.state.compare_exchange(
-                VACANT,
-                BUSY,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
+            let won =
+                self.state
+                    .compare_exchange(VACANT, BUSY, Ordering::Acquire, Ordering::Relaxed);
             if won.is_err() {
                 crate::sync::spin_hint(); // another thread is laying it out: microseconds
                 continue;
             }
             settings.nonce = nonce(self.base.as_ptr() as u64);
             let checksum = settings.flags != 0;
-            let place = Place { offset: 0, offsets, shape, checksum };
+            let place = Place {
+                offset: 0,
+                offsets,
+                shape,
+                checksum,
+            };
             // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now.
             unsafe {
                 memory::format(self.base.as_ptr(), shape, settings, true);
@@ -131,6 +152,12 @@ unsafe impl Region for Heap {
     fn store(&self, place: &Place) -> Store<'_> {
         // SAFETY: the place is this region's, made in `place`.
         unsafe { memory::store(self.base.as_ptr(), place) }
+    }
+
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    fn wakers(&self) -> &crate::sync::WakerSet {
+        &self.wakers
     }
 }
 

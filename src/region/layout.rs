@@ -249,10 +249,18 @@ pub const fn queue_bytes(shape: Shape) -> Option<[usize; 4]> {
     let Some(words) = align_up(blocks + shape.blocks() * size_of::<Block>(), 128) else {
         return None;
     };
-    let Some(word_bytes) = shape.slots.checked_mul(size_of::<AtomicU64>()) else { return None };
-    let Some(end_of_words) = words.checked_add(word_bytes) else { return None };
-    let Some(slots) = align_up(end_of_words, 128) else { return None };
-    let Some(slot_bytes) = shape.slots.checked_mul(shape.slot_bytes) else { return None };
+    let Some(word_bytes) = shape.slots.checked_mul(size_of::<AtomicU64>()) else {
+        return None;
+    };
+    let Some(end_of_words) = words.checked_add(word_bytes) else {
+        return None;
+    };
+    let Some(slots) = align_up(end_of_words, 128) else {
+        return None;
+    };
+    let Some(slot_bytes) = shape.slots.checked_mul(shape.slot_bytes) else {
+        return None;
+    };
     match slots.checked_add(slot_bytes) {
         Some(end) => Some([blocks, words, slots, end]),
         None => None,

@@ -27,13 +27,23 @@ pub const BODY_BYTES_LIMIT: usize = 1 << 30;
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), Error> {
     let slot_bytes = align_up(wish.body_bytes_typical + SLOT_HEAD_BYTES, 64).unwrap_or(usize::MAX);
-    let least = Shape { slot_bytes, slots: 1, body_bytes_max: slot_bytes - SLOT_HEAD_BYTES };
+    let least = Shape {
+        slot_bytes,
+        slots: 1,
+        body_bytes_max: slot_bytes - SLOT_HEAD_BYTES,
+    };
     let needed = queue_bytes(least).map_or(u64::MAX, |offsets| offsets[3] as u64);
-    let too_small = Error::RegionTooSmall { len: len as u64, needed };
+    let too_small = Error::RegionTooSmall {
+        len: len as u64,
+        needed,
+    };
     // Each slot takes its bytes, its word, and a 64th of a block; then shrink for the rounding.
     let head = size_of::<QueueHead>() + 256;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
-    let mut shape = Shape { slots: room / (slot_bytes + 8), ..least };
+    let mut shape = Shape {
+        slots: room / (slot_bytes + 8),
+        ..least
+    };
     while shape.slots > 0 && queue_bytes(shape).is_none_or(|offsets| offsets[3] > len) {
         shape.slots -= shape.slots.div_ceil(256);
     }
@@ -48,10 +58,17 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         Some(max) if max <= whole => max,
         Some(max) => {
             let needed = (len + (max - whole)) as u64;
-            return Err(Error::RegionTooSmall { len: len as u64, needed });
+            return Err(Error::RegionTooSmall {
+                len: len as u64,
+                needed,
+            });
         }
     };
-    let flags = if wish.checksum.unwrap_or(shared) { FLAG_CHECKSUM } else { 0 };
+    let flags = if wish.checksum.unwrap_or(shared) {
+        FLAG_CHECKSUM
+    } else {
+        0
+    };
     let settings = Settings {
         visibility_ms: wish.visibility_ms,
         retention_ms: wish.retention_ms,
@@ -68,10 +85,15 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
 /// `base` is aligned to 128, valid for reads and writes of `queue_bytes(shape)[3]` bytes, and used
 /// by nobody else meanwhile. The bytes are initialised; `clean` says that they are zero.
 pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: bool) {
-    let Some(offsets) = queue_bytes(shape) else { return };
+    let Some(offsets) = queue_bytes(shape) else {
+        return;
+    };
     if !clean {
         // SAFETY: the words lie inside the memory given.
-        unsafe { base.add(offsets[1]).write_bytes(0, shape.slots * size_of::<AtomicU64>()) };
+        unsafe {
+            base.add(offsets[1])
+                .write_bytes(0, shape.slots * size_of::<AtomicU64>())
+        };
     }
     for index in 0..shape.blocks() {
         // SAFETY: the blocks lie inside the memory given; aligned since base and offset are.
@@ -91,33 +113,51 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 /// `base` is aligned to 128 and valid for `len` bytes, initialised, and accessed only atomically.
 pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place, Error> {
     if len < size_of::<QueueHead>() {
-        return Err(Error::Damaged { field: "queue section length" });
+        return Err(Error::Damaged {
+            field: "queue section length",
+        });
     }
     // SAFETY: aligned, long enough, and QueueHead consists of atomics: any bytes are valid.
     let config: &Config = unsafe { &(*(base as *const QueueHead)).config };
     let number = |field: &AtomicU64| usize::try_from(field.load(Ordering::Acquire)).ok();
     let slot_bytes = number(&config.slot_bytes)
         .filter(|n| n % 8 == 0 && *n > SLOT_HEAD_BYTES && *n <= len)
-        .ok_or(Error::Damaged { field: "slot bytes" })?;
+        .ok_or(Error::Damaged {
+            field: "slot bytes",
+        })?;
     let slots = number(&config.slots)
         .filter(|n| *n >= 1 && *n < 1 << 31)
-        .ok_or(Error::Damaged { field: "number of slots" })?;
+        .ok_or(Error::Damaged {
+            field: "number of slots",
+        })?;
     let whole = slots.saturating_mul(slot_bytes) - SLOT_HEAD_BYTES;
     let body_bytes_max = number(&config.body_bytes_max)
         .filter(|n| *n >= 1 && *n <= whole)
-        .ok_or(Error::Damaged { field: "longest body" })?;
-    let shape = Shape { slot_bytes, slots, body_bytes_max };
+        .ok_or(Error::Damaged {
+            field: "longest body",
+        })?;
+    let shape = Shape {
+        slot_bytes,
+        slots,
+        body_bytes_max,
+    };
     let offsets = queue_bytes(shape)
         .filter(|offsets| offsets[3] <= len)
-        .ok_or(Error::Damaged { field: "queue size" })?;
+        .ok_or(Error::Damaged {
+            field: "queue size",
+        })?;
     if number(&config.blocks) != Some(shape.blocks()) {
-        return Err(Error::Damaged { field: "number of blocks" });
+        return Err(Error::Damaged {
+            field: "number of blocks",
+        });
     }
     let in_range = |field: &AtomicU64, least, greatest| {
         (least..=greatest).contains(&field.load(Ordering::Acquire))
     };
     if !in_range(&config.visibility_ms, 0, VISIBILITY_MS_MAX) {
-        return Err(Error::Damaged { field: "visibility timeout" });
+        return Err(Error::Damaged {
+            field: "visibility timeout",
+        });
     }
     if !in_range(&config.retention_ms, RETENTION_MS_MIN, RETENTION_MS_MAX) {
         return Err(Error::Damaged { field: "retention" });
@@ -125,13 +165,20 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
     // SAFETY: as above.
     let counters = unsafe { &(*(base as *const QueueHead)).counters };
     if !in_range(&counters.time_high_ms, 0, DUE_NONE_MS) {
-        return Err(Error::Damaged { field: "latest time" });
+        return Err(Error::Damaged {
+            field: "latest time",
+        });
     }
     let flags = config.flags.load(Ordering::Acquire);
     if flags & !FLAG_CHECKSUM != 0 {
         return Err(Error::Damaged { field: "flags" });
     }
-    Ok(Place { offset, offsets, shape, checksum: flags & FLAG_CHECKSUM != 0 })
+    Ok(Place {
+        offset,
+        offsets,
+        shape,
+        checksum: flags & FLAG_CHECKSUM != 0,
+    })
 }
 
 /// The store at a verified place.
@@ -163,7 +210,15 @@ pub fn agree(wish: &Wish, head: &QueueHead) -> Result<(), Error> {
     let config = &head.config;
     let option = |option, found: &AtomicU64, given: u64| {
         let found = found.load(Ordering::Relaxed);
-        if found == given { Ok(()) } else { Err(Error::OptionsDiffer { option, found, given }) }
+        if found == given {
+            Ok(())
+        } else {
+            Err(Error::OptionsDiffer {
+                option,
+                found,
+                given,
+            })
+        }
     };
     option("visibility (ms)", &config.visibility_ms, wish.visibility_ms)?;
     option("retention (ms)", &config.retention_ms, wish.retention_ms)?;

@@ -118,6 +118,16 @@ mod home {
             Tended::default()
         }
 
+        /// The futures of this process that wait for a message.
+        #[cfg(feature = "async")]
+        #[doc(hidden)]
+        fn wakers(&self) -> &crate::sync::WakerSet;
+
+        /// Sees to it that futures are woken by what happens in other processes.
+        #[cfg(feature = "async")]
+        #[doc(hidden)]
+        fn arm(&self, _place: &Place) {}
+
         /// How many participants are attached.
         #[doc(hidden)]
         fn attachments(&self) -> u64 {
@@ -157,6 +167,14 @@ mod home {
                 }
                 fn attachments(&self) -> u64 {
                     (**self).attachments()
+                }
+                #[cfg(feature = "async")]
+                fn wakers(&self) -> &crate::sync::WakerSet {
+                    (**self).wakers()
+                }
+                #[cfg(feature = "async")]
+                fn arm(&self, place: &Place) {
+                    (**self).arm(place)
                 }
             }
         };

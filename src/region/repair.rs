@@ -5,6 +5,11 @@
 //! looks at one line a block and at the words of held slots only. Each step is one
 //! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side, or
 //! one that dies and is begun again, end the same.
+//!
+//! A participant may also *stop* between taking bits and winning the words: it lives, so nothing of
+//! it is taken, but the messages would be hidden meanwhile. So the same scan, with nobody dead, is
+//! run now and then: it puts the missing bits, others win the words, and the stopped one, when it
+//! goes on, passes those slots over.
 
 use super::store::Store;
 use super::word::{INTERIOR, Phase, Word};
@@ -24,7 +29,9 @@ impl Store<'_> {
     /// The caller has proof that these owners are dead, and keeps their indices from being given
     /// out meanwhile.
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
-        (0..extent(self)).map(|block| self.repair_block(block, dead, owner)).sum()
+        (0..extent(self))
+            .map(|block| self.repair_block(block, dead, owner))
+            .sum()
     }
 
     fn repair_block(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
@@ -82,7 +89,10 @@ impl Store<'_> {
         let mine = Word::claimed(owner, seen.generation(), seen.run());
         // ORDERING: AcqRel; only one repair goes on from here.
         let word = &self.words[index];
-        if word.compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if word
+            .compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
             let run = self.measured_run(index);
             self.free_claimed(index, run);
             self.put_free(index, run);
@@ -100,7 +110,10 @@ impl Store<'_> {
         if !covered {
             let mine = Word::claimed(owner, seen.generation(), 1);
             let word = &self.words[index];
-            if word.compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if word
+                .compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 self.free_claimed(index, 1);
                 self.put_free(index, 1);
             }

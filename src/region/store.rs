@@ -44,8 +44,17 @@ impl<'a> Store<'a> {
         slots: *mut u8,
         shape: Shape,
     ) -> Self {
-        let slots = Slots { base: slots, memory: core::marker::PhantomData };
-        Self { head, blocks, words, slots, shape }
+        let slots = Slots {
+            base: slots,
+            memory: core::marker::PhantomData,
+        };
+        Self {
+            head,
+            blocks,
+            words,
+            slots,
+            shape,
+        }
     }
 
     #[inline(always)]
@@ -154,7 +163,13 @@ impl<'a> Store<'a> {
         slots: &'a [ModelSlot],
         shape: Shape,
     ) -> Self {
-        Self { head, blocks, words, slots, shape }
+        Self {
+            head,
+            blocks,
+            words,
+            slots,
+            shape,
+        }
     }
 
     /// The head of slot `index`.

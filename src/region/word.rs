@@ -103,9 +103,17 @@ impl Word {
     /// `{ Held, borrowed, pins, owner, generation, due_ms }`
     #[inline(always)]
     pub const fn held(owner: u32, generation: u64, pins: u64, borrowed: bool, due_ms: u64) -> Self {
-        let due_ms = if due_ms > DUE_MAX_MS { DUE_MAX_MS } else { due_ms };
+        let due_ms = if due_ms > DUE_MAX_MS {
+            DUE_MAX_MS
+        } else {
+            due_ms
+        };
         let word = Self::pack(Phase::Held, owner, generation, due_ms).with_pins(pins);
-        if borrowed { Self(word.0 | BORROWED) } else { word }
+        if borrowed {
+            Self(word.0 | BORROWED)
+        } else {
+            word
+        }
     }
 
     /// The phase.
@@ -170,7 +178,11 @@ impl Word {
     /// The same word with another due time.
     #[inline(always)]
     pub const fn with_due_ms(self, due_ms: u64) -> Self {
-        let due_ms = if due_ms > DUE_MAX_MS { DUE_MAX_MS } else { due_ms };
+        let due_ms = if due_ms > DUE_MAX_MS {
+            DUE_MAX_MS
+        } else {
+            due_ms
+        };
         Self((self.0 & !LOW_MASK) | due_ms)
     }
 
@@ -202,8 +214,14 @@ mod tests {
         let word = Word::held(OWNER_MAX, GENERATIONS - 1, 3, true, DUE_MAX_MS);
         assert_eq!(word.0, u64::MAX & !(1 << OWNER_SHIFT));
         let word = Word::held(5, 77, 2, false, 30_000);
-        assert_eq!((word.phase(), word.owner(), word.generation()), (Phase::Held, 5, 77));
-        assert_eq!((word.pins(), word.is_borrowed(), word.due_ms()), (2, false, 30_000));
+        assert_eq!(
+            (word.phase(), word.owner(), word.generation()),
+            (Phase::Held, 5, 77)
+        );
+        assert_eq!(
+            (word.pins(), word.is_borrowed(), word.due_ms()),
+            (2, false, 30_000)
+        );
         assert_eq!(word.with_due_ms(u64::MAX).due_ms(), DUE_MAX_MS);
         assert_eq!(Word(0), Word::free(0));
         assert!(Word::interior(3, 9).is_interior() && !Word::claimed(4, 3, 9).is_interior());

@@ -119,10 +119,17 @@ impl Block {
     #[cold]
     fn lower_due_slow(&self, mut seen: u64, due_ms: u64) {
         while seen & DUE_CLOSING != 0 || due_of(seen) > due_ms {
-            let least = if due_of(seen) < due_ms { due_of(seen) } else { due_ms };
+            let least = if due_of(seen) < due_ms {
+                due_of(seen)
+            } else {
+                due_ms
+            };
             let next = due_next(seen, least, 0);
             // ORDERING: SeqCst both halves; [due-closing] takes the raiser's mark away.
-            match self.due.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
+            match self
+                .due
+                .compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst)
+            {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -136,7 +143,10 @@ impl Block {
         let seen = self.due.load(Ordering::SeqCst);
         let mark = due_next(seen, due_of(seen), DUE_CLOSING);
         // ORDERING: SeqCst; [due-closing] the mark comes before the look at the slots.
-        let won = self.due.compare_exchange(seen, mark, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let won = self
+            .due
+            .compare_exchange(seen, mark, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok();
         store_load_after_rmw();
         won.then_some(mark)
     }
@@ -146,7 +156,9 @@ impl Block {
         let next = due_next(mark, due_ms, 0);
         // ORDERING: SeqCst; fails over exactly the mark that an adder has taken away. A failure
         // leaves a bound that is too low, which the next visitor looks at again.
-        let _ = self.due.compare_exchange(mark, next, Ordering::SeqCst, Ordering::Relaxed);
+        let _ = self
+            .due
+            .compare_exchange(mark, next, Ordering::SeqCst, Ordering::Relaxed);
     }
 }
 
@@ -243,7 +255,13 @@ impl Sweep {
         if block >= blocks {
             (block, mask) = (0, u64::MAX);
         }
-        Self { block, mask, low: !mask, left: blocks + 1, blocks }
+        Self {
+            block,
+            mask,
+            low: !mask,
+            left: blocks + 1,
+            blocks,
+        }
     }
 }
 
@@ -257,8 +275,16 @@ impl Iterator for Sweep {
             return None;
         }
         self.left -= 1;
-        let visit = if self.left == 0 { (self.block, self.low) } else { (self.block, self.mask) };
-        self.block = if self.block + 1 == self.blocks { 0 } else { self.block + 1 };
+        let visit = if self.left == 0 {
+            (self.block, self.low)
+        } else {
+            (self.block, self.mask)
+        };
+        self.block = if self.block + 1 == self.blocks {
+            0
+        } else {
+            self.block + 1
+        };
         self.mask = u64::MAX;
         Some(visit)
     }

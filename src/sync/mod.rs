@@ -17,6 +17,11 @@ pub use modelled::*;
 mod padded;
 pub use padded::Padded;
 
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+mod wakers;
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use wakers::{WAKERS, WakerSet};
+
 /// Declares a function that is `const` outside the model checker and plain inside it.
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $args:tt $(-> $ret:ty)? $body:block) => {

@@ -50,5 +50,7 @@ impl Clock for DefaultClock {
     }
 }
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub(crate) use system::wall_ms;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use system::{Deadline, spins};

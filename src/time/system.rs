@@ -13,7 +13,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[inline]
     fn now_ms(&self) -> u64 {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: the pointer is to a live timespec. The call cannot fail for this clock.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
         now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
@@ -43,4 +46,11 @@ pub(crate) fn spins() -> u32 {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         if cores > 1 { 200 } else { 0 }
     })
+}
+
+/// Wall-clock time, ms since 1970.
+#[cfg(feature = "mapped")]
+pub(crate) fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::args::BenchArgs;
 use super::exit::{Exit, Trouble, about};
+use super::output::say;
 use crate::{Clock, Error, Heap, Mapped, Queue, QueueOptions, Region};
 
 const REGION_BYTES: usize = 16 << 20;
@@ -29,13 +30,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, Trouble> {
     };
     let rows = [("heap", measure(&heap)?), ("mapped", measure(&mapped)?)];
 
-    println!(
-        "ringmain {} on {}, {}",
-        env!("CARGO_PKG_VERSION"),
+    let version = env!("CARGO_PKG_VERSION");
+    say(format_args!(
+        "ringmain {version} on {}, {}",
         machine(),
         kernel()
-    );
-    println!("send, receive, delete; 100 B; one thread; ns a message, median (min to max)\n");
+    ))?;
+    say("send, receive, delete; 100 B; one thread; ns a message, median (min to max)\n")?;
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["home", "by tens", "one by one", "by tens, M messages/s"]);
@@ -50,7 +51,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, Trouble> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    say(table)?;
     Ok(Exit::Done)
 }
 

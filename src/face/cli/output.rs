@@ -1,8 +1,9 @@
 //! Standard output for messages, standard error for progress.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +27,8 @@ pub(super) enum Flushed {
     Closed,
     /// A signal came while the reader took nothing.
     Stopped,
+    /// The reader took nothing for a while: whoever holds something may want to see to it.
+    Blocked,
 }
 
 /// Gathers whole lines up to a page and writes them without ever blocking for good: a signal is
@@ -33,6 +36,7 @@ pub(super) enum Flushed {
 #[derive(Debug, Default)]
 pub(super) struct Output {
     page: Vec<u8>,
+    written: usize,
 }
 
 impl Output {
@@ -46,26 +50,31 @@ impl Output {
         self.page.extend_from_slice(line);
     }
 
-    /// Writes what is in hand to standard output.
-    pub(super) fn flush(&mut self, stop: &Stop) -> io::Result<Flushed> {
+    /// Writes what is in hand to standard output, and returns from time to time if it cannot.
+    pub(super) fn flush(&mut self, stop: &Stop, patience: Duration) -> io::Result<Flushed> {
         let stdout = io::stdout();
-        let mut written = 0;
-        while written < self.page.len() {
+        let mut since = Instant::now();
+        while self.written < self.page.len() {
             match wait_writable(&stdout)? {
                 Writable::Closed => return Ok(Flushed::Closed),
                 Writable::NotYet if stop.asked() => return Ok(Flushed::Stopped),
+                Writable::NotYet if since.elapsed() >= patience => return Ok(Flushed::Blocked),
                 Writable::NotYet => continue,
                 Writable::Now => {}
             }
-            let stop_at = self.page.len().min(written + PAGE_BYTES);
-            match rustix::io::write(stdout.as_fd(), &self.page[written..stop_at]) {
-                Ok(n) => written += n,
+            let end = self.page.len().min(self.written + PAGE_BYTES);
+            match rustix::io::write(stdout.as_fd(), &self.page[self.written..end]) {
+                Ok(n) => {
+                    self.written += n;
+                    since = Instant::now();
+                }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(Errno::PIPE) => return Ok(Flushed::Closed),
                 Err(error) => return Err(error.into()),
             }
         }
         self.page.clear();
+        self.written = 0;
         Ok(Flushed::All)
     }
 
@@ -106,6 +115,20 @@ fn wait_writable(stdout: &io::Stdout) -> io::Result<Writable> {
     } else {
         Writable::NotYet
     })
+}
+
+/// Writes a line to standard output; a reader that went away is no error.
+pub(super) fn say(text: impl fmt::Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Writes a line to standard error.
+pub(super) fn note(text: impl fmt::Display) {
+    // Where it cannot be written, nobody reads it.
+    let _ = writeln!(io::stderr(), "ringmain: {text}");
 }
 
 /// A counter on standard error.

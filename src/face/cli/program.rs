@@ -6,6 +6,7 @@ use clap::Parser;
 
 use super::args::{Line, Verb};
 use super::exit::Exit;
+use super::output::note;
 use super::{bench, create, demo, purge, receive, send, stat};
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
@@ -26,7 +27,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(trouble) => {
-            eprintln!("ringmain: {}", trouble.text);
+            note(&trouble.text);
             debug_assert_ne!(trouble.exit, Exit::Done);
             trouble.exit.into()
         }

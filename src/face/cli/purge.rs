@@ -7,6 +7,7 @@ use console::Term;
 use super::args::PurgeArgs;
 use super::create;
 use super::exit::{Exit, Trouble};
+use super::output::note;
 
 /// Asks when somebody is there to answer, and removes everything that was sent before.
 pub(super) fn run(args: &PurgeArgs) -> Result<Exit, Trouble> {
@@ -26,6 +27,6 @@ pub(super) fn run(args: &PurgeArgs) -> Result<Exit, Trouble> {
         }
     }
     let removed = queue.purge()?;
-    eprintln!("{removed} removed");
+    note(format_args!("{removed} removed"));
     Ok(Exit::Done)
 }

@@ -1,10 +1,12 @@
 //! `ringmain receive`: messages become lines on standard output.
 //!
-//! A message is deleted only once its line is written. Until then its receipt is in `held`: when
-//! the reader goes away or a signal comes, what is held goes back to the queue and is visible at
-//! once. A line that was cut short counts as not written.
+//! A message is deleted only once its line is written. Until then its receipt is in hand: when the
+//! reader goes away or a signal comes, what is in hand goes back to the queue and is visible at
+//! once; while the reader takes its time, it is kept invisible. A line that was cut short counts as not written.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -15,10 +17,10 @@ use serde::Serialize;
 use super::args::ReceiveArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
-use super::output::{self, Flushed, Output};
+use super::output::{self, Flushed, Output, note};
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
-use crate::{Clock, Mapped, Queue, Receipt, Received, Region};
+use crate::{Batch, Clock, Mapped, Queue, Receipt, Received, Region};
 
 /// How long a wait goes on before signals and the pipe are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -31,9 +33,11 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
     let mut run = Run {
         queue: &queue,
         stop,
+        visibility: queue.stat()?.visibility,
         output: Output::default(),
         held: Vec::new(),
-        line: Vec::new(),
+        waiting: VecDeque::new(),
+        text: Vec::new(),
         delete: args.delete,
         json: args.json,
         taken: 0,
@@ -50,10 +54,10 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
     run.release_held();
     run.progress.finish_and_clear();
     if run.stale > 0 {
-        eprintln!(
-            "ringmain: {} messages had become visible again when written",
+        note(format_args!(
+            "{} messages came back before they were written",
             run.stale
-        );
+        ));
     }
     outcome?;
     let empty = run.taken == 0 && !args.follow && !run.ended;
@@ -63,10 +67,14 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
 struct Run<'q> {
     queue: &'q Queue<Mapped>,
     stop: Stop,
+    visibility: Duration,
     output: Output,
     /// Receipts of the messages whose lines are in `output`.
     held: Vec<Receipt>,
-    line: Vec<u8>,
+    /// Received, and not yet in `output`.
+    waiting: VecDeque<(Receipt, Range<usize>)>,
+    /// The lines of `waiting`.
+    text: Vec<u8>,
     delete: bool,
     json: bool,
     taken: u64,
@@ -97,50 +105,53 @@ impl Run<'_> {
                 };
                 batch = self.queue.receive_batch_timeout(want, patience)?;
             }
-            for message in batch {
-                self.take(message)?;
-            }
+            self.take(batch)?;
         }
         self.ended |= self.stop.asked();
         self.settle()
     }
 
-    fn take<R: Region, C: Clock>(&mut self, message: Received<'_, R, C>) -> Result<(), Trouble> {
-        if self.ended {
-            return Ok(message.release()?);
-        }
-        self.taken += 1;
-        self.line.clear();
-        if self.json {
-            render_json(&message, &mut self.line)?;
-        } else {
-            self.line.extend_from_slice(message.body());
-        }
-        self.line.push(b'\n');
-        let receipt = message.detach();
-        if !self.output.has_room(&self.line) {
-            let flushed = self.settle();
-            if self.ended || flushed.is_err() {
-                self.held.push(receipt);
-                return flushed;
+    /// Turns messages into lines, and passes lines on until none is left.
+    fn take<R: Region, C: Clock>(&mut self, batch: Batch<'_, R, C>) -> Result<(), Trouble> {
+        self.taken += batch.len() as u64;
+        self.text.clear();
+        for message in batch {
+            let start = self.text.len();
+            if self.json {
+                render_json(&message, &mut self.text)?;
+            } else {
+                self.text.extend_from_slice(message.body());
             }
+            self.text.push(b'\n');
+            self.waiting
+                .push_back((message.detach(), start..self.text.len()));
         }
-        self.output.push(&self.line);
-        self.held.push(receipt);
+        while let Some((receipt, line)) = self.waiting.front().cloned() {
+            if !self.output.has_room(&self.text[line.clone()]) {
+                self.settle()?;
+                if self.ended {
+                    return Ok(());
+                }
+            }
+            self.output.push(&self.text[line]);
+            self.held.push(receipt);
+            self.waiting.pop_front();
+        }
         Ok(())
     }
 
     /// Writes what is in hand; then, and only then, deletes it.
     fn settle(&mut self) -> Result<(), Trouble> {
-        match self
-            .output
-            .flush(&self.stop)
-            .map_err(about("standard output"))?
-        {
-            Flushed::All => {}
-            Flushed::Closed | Flushed::Stopped => {
-                self.ended = true;
-                return Ok(());
+        let patience = self.visibility / 3;
+        loop {
+            let flushed = self.output.flush(&self.stop, patience);
+            match flushed.map_err(about("standard output"))? {
+                Flushed::All => break,
+                Flushed::Closed | Flushed::Stopped => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Flushed::Blocked => self.extend_held()?,
             }
         }
         if self.delete {
@@ -154,13 +165,26 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Keeps what is in hand invisible while the reader takes its time.
+    fn extend_held(&mut self) -> Result<(), Trouble> {
+        for receipts in self.in_hand().chunks(BATCH_ENTRIES_MAX) {
+            // One that is too late shows up as stale when it is deleted.
+            drop(self.queue.extend_batch(receipts, self.visibility)?);
+        }
+        Ok(())
+    }
+
     /// Gives back what was received and not written. Runs on each way out.
     fn release_held(&mut self) {
-        for receipts in self.held.chunks(BATCH_ENTRIES_MAX) {
+        for receipts in self.in_hand().chunks(BATCH_ENTRIES_MAX) {
             // One whose visibility ran out is visible already: an error changes nothing.
             let _ = self.queue.release_batch(receipts);
         }
-        self.held.clear();
+    }
+
+    fn in_hand(&self) -> Vec<Receipt> {
+        let waiting = self.waiting.iter().map(|(receipt, _)| *receipt);
+        self.held.iter().copied().chain(waiting).collect()
     }
 }
 

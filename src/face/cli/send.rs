@@ -12,7 +12,7 @@ use super::args::SendArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::lines::{Found, Lines};
-use super::output;
+use super::output::{self, note};
 use super::pace::Pace;
 use super::submit::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Submit};
 use crate::{Mapped, Queue};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, Trouble> {
     }
     run.progress.finish_and_clear();
     if run.empty > 1 {
-        eprintln!("ringmain: {} empty lines skipped", run.empty);
+        note(format_args!("{} empty lines skipped", run.empty));
     }
     Ok(if run.refused == 0 {
         Exit::Done
@@ -76,7 +76,7 @@ impl Run<'_> {
             let refused = &mut self.refused;
             self.submit.batch(&bodies[..granted], |index, error| {
                 *refused += 1;
-                eprintln!("ringmain: argument {}: {error}", at + index + 1);
+                note(format_args!("argument {}: {error}", at + index + 1));
             })?;
             at += granted;
         }
@@ -113,7 +113,9 @@ impl Run<'_> {
                 Found::TooLong => {
                     self.refused += 1;
                     let number = lines.number();
-                    eprintln!("ringmain: line {number}: over the limit of {body_bytes_max} bytes");
+                    note(format_args!(
+                        "line {number}: over the limit of {body_bytes_max} bytes"
+                    ));
                 }
                 Found::NeedsInput => lines.fill().map_err(about("standard input"))?,
                 Found::End => return Ok(()),
@@ -130,7 +132,7 @@ impl Run<'_> {
             let refused = &mut self.refused;
             self.submit.batch(&bodies[at..at + granted], |_, error| {
                 *refused += 1;
-                eprintln!("ringmain: a line up to {}: {error}", lines.number());
+                note(format_args!("a line up to {}: {error}", lines.number()));
             })?;
             at += granted;
         }
@@ -141,9 +143,9 @@ impl Run<'_> {
     fn note_empty(&mut self, number: u64) {
         self.empty += 1;
         if self.empty == 1 {
-            eprintln!(
-                "ringmain: line {number} is empty and was skipped (bodies are 1 byte or more)"
-            );
+            note(format_args!(
+                "line {number} is empty and was skipped: a body has a byte or more"
+            ));
         }
     }
 }

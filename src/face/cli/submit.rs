@@ -68,7 +68,7 @@ impl<'q> Submit<'q> {
             left.iter().map(|&index| bodies[index]).collect();
         let outcomes = match self.queue.send_batch(&entries) {
             Ok(outcomes) => outcomes,
-            Err(Error::Full { .. }) => return Ok(left.iter().copied().collect()),
+            Err(Error::Full) => return Ok(left.iter().copied().collect()),
             Err(error) => return Err(error.into()),
         };
         let mut full = heapless::Vec::new();
@@ -76,7 +76,7 @@ impl<'q> Submit<'q> {
             match outcome {
                 Ok(_) => self.sent += 1,
                 // Never more than there were entries: the push cannot fail.
-                Err(Error::Full { .. }) => full.extend([index]),
+                Err(Error::Full) => full.extend([index]),
                 Err(error) => refused(index, &error),
             }
         }

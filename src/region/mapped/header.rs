@@ -100,7 +100,10 @@ impl Birth {
             created_ms,
             check: 0,
         };
-        Self { check: birth.checksum(), ..birth }
+        Self {
+            check: birth.checksum(),
+            ..birth
+        }
     }
 
     fn checksum(&self) -> u64 {
@@ -113,16 +116,26 @@ impl Birth {
             return Err(Error::NotARegion);
         }
         if self.version != VERSION {
-            return Err(Error::Version { found: self.version, supported: VERSION });
+            return Err(Error::Version {
+                found: self.version,
+                supported: VERSION,
+            });
         }
         if self.check != self.checksum() || self.reserved != 0 {
-            return Err(Error::Damaged { field: "header checksum" });
+            return Err(Error::Damaged {
+                field: "header checksum",
+            });
         }
         if self.len < REGION_BYTES_MIN || self.len > REGION_BYTES_MAX {
-            return Err(Error::Damaged { field: "region length" });
+            return Err(Error::Damaged {
+                field: "region length",
+            });
         }
         if file_len < self.len {
-            return Err(Error::Truncated { found: file_len, expected: self.len });
+            return Err(Error::Truncated {
+                found: file_len,
+                expected: self.len,
+            });
         }
         Ok(())
     }

@@ -63,13 +63,17 @@ impl Unnamed {
         let fd = unsafe { libc::open(dir.as_ptr(), flags, 0o600) };
         if fd >= 0 {
             // SAFETY: the descriptor was just opened and is ours.
-            return Ok(Self { file: unsafe { File::from_raw_fd(fd) }, passing: None });
+            return Ok(Self {
+                file: unsafe { File::from_raw_fd(fd) },
+                passing: None,
+            });
         }
         let error = last_error("opening a nameless file");
         match error {
-            Error::Os { errno: libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL, .. } => {
-                Self::passing(path)
-            }
+            Error::Os {
+                errno: libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL,
+                ..
+            } => Self::passing(path),
             other => Err(other),
         }
     }
@@ -86,7 +90,10 @@ impl Unnamed {
             .mode(0o600)
             .open(&passing)
             .map_err(|e| error("creating a file", &e))?;
-        Ok(Self { file, passing: Some(passing) })
+        Ok(Self {
+            file,
+            passing: Some(passing),
+        })
     }
 
     /// Gives it its name; an error if the name is taken. The directory is synced.
@@ -94,12 +101,21 @@ impl Unnamed {
         let to = c_path(path)?;
         let from = match &self.passing {
             Some(passing) => c_path(passing)?,
-            None => c_path(Path::new(&format!("/proc/self/fd/{}", self.file.as_raw_fd())))?,
+            None => c_path(Path::new(&format!(
+                "/proc/self/fd/{}",
+                self.file.as_raw_fd()
+            )))?,
         };
         let follow = libc::AT_SYMLINK_FOLLOW;
         // SAFETY: both paths are live C strings.
         let done = unsafe {
-            libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow)
+            libc::linkat(
+                libc::AT_FDCWD,
+                from.as_ptr(),
+                libc::AT_FDCWD,
+                to.as_ptr(),
+                follow,
+            )
         };
         if done != 0 {
             return Err(last_error("naming the file"));
@@ -114,7 +130,10 @@ impl Unnamed {
 
 /// Reserves the whole of the file: after this a store into the mapping finds its page.
 pub fn reserve(file: &File, len: u64) -> Result<(), Error> {
-    let too_large = Error::RegionTooLarge { len, max: REGION_BYTES_MAX };
+    let too_large = Error::RegionTooLarge {
+        len,
+        max: REGION_BYTES_MAX,
+    };
     let len = libc::off_t::try_from(len).map_err(|_| too_large.clone())?;
     loop {
         // SAFETY: a call on our own descriptor.
@@ -123,7 +142,10 @@ pub fn reserve(file: &File, len: u64) -> Result<(), Error> {
             libc::EINTR => continue,
             libc::EFBIG => return Err(too_large),
             errno => {
-                return Err(error("reserving space", &io::Error::from_raw_os_error(errno)));
+                return Err(error(
+                    "reserving space",
+                    &io::Error::from_raw_os_error(errno),
+                ));
             }
         }
     }
@@ -131,19 +153,30 @@ pub fn reserve(file: &File, len: u64) -> Result<(), Error> {
 
 /// Opens an existing region's file for reading and writing.
 pub fn open(path: &Path) -> Result<File, Error> {
-    let file = File::options().read(true).write(true).open(path).map_err(|e| {
-        match e.raw_os_error() {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|e| match e.raw_os_error() {
             Some(libc::EISDIR | libc::ENXIO) => Error::NotARegion,
             _ => error("opening the file", &e),
-        }
-    })?;
-    let meta = file.metadata().map_err(|e| error("reading the file's size", &e))?;
-    if meta.is_file() { Ok(file) } else { Err(Error::NotARegion) }
+        })?;
+    let meta = file
+        .metadata()
+        .map_err(|e| error("reading the file's size", &e))?;
+    if meta.is_file() {
+        Ok(file)
+    } else {
+        Err(Error::NotARegion)
+    }
 }
 
 /// The first bytes of a file, and its length.
 pub fn read_birth(file: &File) -> Result<(Birth, u64), Error> {
-    let len = file.metadata().map_err(|e| error("reading the file's size", &e))?.len();
+    let len = file
+        .metadata()
+        .map_err(|e| error("reading the file's size", &e))?
+        .len();
     let mut bytes = [0u8; size_of::<Birth>()];
     let mut have = 0;
     while have < bytes.len() {
@@ -187,7 +220,9 @@ pub fn try_lock(file: &File, byte: i64) -> bool {
 /// Waits for the lock: its holder frees it or dies.
 pub fn lock(file: &File, byte: i64) -> Result<(), Error> {
     let locked = lock_call(file, libc::F_OFD_SETLKW, libc::F_WRLCK as _, byte);
-    locked.map(|_| ()).ok_or_else(|| last_error("locking the region"))
+    locked
+        .map(|_| ())
+        .ok_or_else(|| last_error("locking the region"))
 }
 
 /// Frees the lock.
@@ -220,12 +255,6 @@ pub fn boot_id() -> [u64; 2] {
     [number as u64, (number >> 64) as u64]
 }
 
-/// Wall-clock time, ms since 1970.
-pub fn wall_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
-}
-
 /// A page that reads zero in a forked child.
 #[derive(Debug)]
 pub struct ForkMark(*const crate::sync::AtomicU64);
@@ -235,8 +264,10 @@ const PAGE: usize = 4096;
 impl ForkMark {
     /// Makes one.
     pub fn new() -> Result<Self, Error> {
-        let (prot, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let (prot, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        );
         // SAFETY: a fresh anonymous mapping.
         let page = unsafe { libc::mmap(core::ptr::null_mut(), PAGE, prot, flags, -1, 0) };
         if page == libc::MAP_FAILED {
@@ -269,3 +300,8 @@ impl Drop for ForkMark {
         unsafe { libc::munmap(self.0 as *mut _, PAGE) };
     }
 }
+
+// SAFETY: the fork mark's page is only read after it was made.
+unsafe impl Send for ForkMark {}
+// SAFETY: as above.
+unsafe impl Sync for ForkMark {}

@@ -20,7 +20,7 @@
 //! Locks of one open file description do not exclude each other, so two threads of one attachment
 //! never tend at once: `tending` lets one in.
 
-use super::Mapped;
+use super::attachment::Attachment;
 use super::header::{ENTRIES, Entry};
 use super::os;
 use crate::error::Error;
@@ -31,6 +31,9 @@ use crate::sync::Ordering;
 
 const ATTACHED: u64 = 1;
 const EPOCH: u64 = 2;
+
+/// Every so many times, tending also puts missing bits: about once a second under load.
+const MEND_EVERY: u64 = 100;
 
 /// The lock that serialises laying out a section and setting the region's time.
 pub const SETUP_BYTE: i64 = 0;
@@ -48,7 +51,7 @@ impl Entry {
     }
 }
 
-impl Mapped {
+impl Attachment {
     /// Takes an index for this attachment.
     pub(super) fn attach(&mut self) -> Result<(), Error> {
         // First the indices that look free, then those of dead owners.
@@ -63,8 +66,12 @@ impl Mapped {
                     self.take_back(index);
                 }
                 let entry = &self.entries()[index as usize];
-                entry.pid.store(std::process::id() as u64, Ordering::Relaxed);
-                self.header().entries_high.fetch_max(index as u64, Ordering::Relaxed);
+                entry
+                    .pid
+                    .store(std::process::id() as u64, Ordering::Relaxed);
+                self.header()
+                    .entries_high
+                    .fetch_max(index as u64, Ordering::Relaxed);
                 entry.set(ATTACHED);
                 return Ok(());
             }
@@ -115,6 +122,10 @@ impl Mapped {
                 os::unlock(&self.file, byte);
             }
         }
+        if self.tended.fetch_add(1, Ordering::Relaxed) % MEND_EVERY == MEND_EVERY - 1 {
+            // Bits that a participant took and then stopped with: see `region::repair`.
+            self.repair(&|_| false);
+        }
         // ORDERING: Release; pairs with the swap above.
         self.tending.store(false, Ordering::Release);
         tended
@@ -122,12 +133,21 @@ impl Mapped {
 
     /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.
     fn take_back(&self, dead: u32) -> u64 {
-        let Ok(Some(place)) = self.existing() else { return 0 };
+        self.repair(&|owner| owner == dead)
+    }
+
+    fn repair(&self, dead: &dyn Fn(u32) -> bool) -> u64 {
+        let Ok(Some(place)) = self.existing() else {
+            return 0;
+        };
         let store: Store<'_> = self.store_at(&place);
-        let returned = store.repair(&|owner| owner == dead, self.owner);
+        let returned = store.repair(dead, self.owner);
         if returned != 0 && store.head.event.has_sleepers() {
             let count = returned.min(u32::MAX as u64) as u32;
-            store.head.event.wake(|word| crate::region::futex_wake(word, count, true));
+            store
+                .head
+                .event
+                .wake(|word| crate::region::futex_wake(word, count, true));
         }
         returned
     }

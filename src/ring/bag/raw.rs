@@ -122,6 +122,14 @@ pub(super) struct Raw<'a, T> {
     pub(super) blocks: &'a [Block<T>],
 }
 
+impl<T> Clone for Raw<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Raw<'_, T> {}
+
 impl<'a, T> Raw<'a, T> {
     /// Claims up to `max` slots of one block: the first at or after the cursor, else the first of
     /// a lap over the blocks that ends before the cursor.
@@ -138,17 +146,14 @@ impl<'a, T> Raw<'a, T> {
         if let Some(bits) = self.claim_in(want, first, ALL & !below(bit), max) {
             return Some(self.advance(cursor, start, first, bits));
         }
-        self.claim_in_lap(want, cursor, start, max)
+        self.claim_in_lap(want, start, max)
     }
 
-    /// The rest of the lap: the other blocks, then the low slots of the first.
-    fn claim_in_lap(
-        &self,
-        want: Want,
-        cursor: &AtomicUsize,
-        start: usize,
-        max: usize,
-    ) -> Option<Taken<'a, T>> {
+    /// The rest of the lap: the other blocks, then the low slots of the first. By value, so that
+    /// the quick way keeps the bag in registers.
+    #[cold]
+    fn claim_in_lap(self, want: Want, start: usize, max: usize) -> Option<Taken<'a, T>> {
+        let cursor = self.cursor(want);
         let (first, bit) = (start / BLOCK_SLOTS, start % BLOCK_SLOTS);
         let others = (first + 1..self.blocks.len()).chain(0..first);
         let lap = others
@@ -160,6 +165,15 @@ impl<'a, T> Raw<'a, T> {
             }
         }
         None
+    }
+
+    #[inline(always)]
+    fn cursor(&self, want: Want) -> &'a AtomicUsize {
+        if want == Want::Free {
+            &self.cursors.push
+        } else {
+            &self.cursors.pop
+        }
     }
 
     /// Claims up to `max` of the slots `within` a block.

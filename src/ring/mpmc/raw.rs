@@ -44,6 +44,14 @@ pub(super) struct Raw<'a, T> {
     pub(super) lap: Lap,
 }
 
+impl<T> Clone for Raw<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Raw<'_, T> {}
+
 impl<'a, T> Raw<'a, T> {
     #[inline(always)]
     fn cell(&self, position: usize) -> &'a Cell<T> {
@@ -92,11 +100,13 @@ impl<'a, T> Raw<'a, T> {
         self.claim_one_of_many(ticket, mark)
     }
 
-    /// The same when the first look did not do: others are at it, or nothing is there.
+    /// The same when the first look did not do: others are at it, or nothing is there. By value, as
+    /// `look_again` is, so that the quick way keeps the ring in registers.
     #[cold]
     #[inline(never)]
-    fn claim_one_of_many(&self, ticket: &AtomicUsize, mark: usize) -> Option<usize> {
-        self.claim_run(ticket, 1, mark).map(|(position, _)| position)
+    fn claim_one_of_many(self, ticket: &AtomicUsize, mark: usize) -> Option<usize> {
+        self.claim_run(ticket, 1, mark)
+            .map(|(position, _)| position)
     }
 
     /// Claims from one to `max` slots at `ticket` whose stamps have `mark`: position and count.
@@ -155,7 +165,7 @@ impl<'a, T> Raw<'a, T> {
     /// The slot at `position` was not as wanted: where to look now, or `None` if it is still in use
     /// a lap before. Steps over a hole.
     #[cold]
-    fn look_again(&self, ticket: &AtomicUsize, position: usize, mark: usize) -> Option<usize> {
+    fn look_again(self, ticket: &AtomicUsize, position: usize, mark: usize) -> Option<usize> {
         let wanted = self.lap.lap(position) | mark;
         // ORDERING: Acquire; as in `Part::count`; and what the claimant that changed it had seen of
         // the ticket is seen below.

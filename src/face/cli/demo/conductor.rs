@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::args::DemoArgs;
 use super::super::exit::{Exit, Trouble};
+use super::super::output::{note, say};
 use super::super::stop::Stop;
 use super::audit::Audit;
 use super::board::Board;
@@ -53,12 +54,12 @@ pub(in super::super) fn run(args: &DemoArgs) -> Result<Exit, Trouble> {
     let took = outcome?;
     let report = Report::of(&conductor.audit, conductor.kills, took);
     if args.json {
-        println!("{}", report.json()?);
+        say(report.json()?)?;
     } else {
-        println!("{report}");
+        say(&report)?;
     }
     if let Some(path) = &conductor.place.kept {
-        eprintln!("kept: {}", path.display());
+        note(format_args!("kept {}", path.display()));
     }
     Ok(if report.is_clean() {
         Exit::Done

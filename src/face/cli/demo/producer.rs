@@ -101,14 +101,14 @@ impl Producer<'_> {
         let bodies = &self.bodies[..left.len()];
         let outcomes = match self.queue.send_batch(bodies) {
             Ok(outcomes) => outcomes,
-            Err(Error::Full { .. }) => return Ok(left.iter().copied().collect()),
+            Err(Error::Full) => return Ok(left.iter().copied().collect()),
             Err(error) => return Err(error.into()),
         };
         let (mut sent, mut full) = (Batch::new(), Batch::new());
         for ((&index, body), outcome) in left.iter().zip(bodies).zip(outcomes) {
             match outcome {
                 Ok(_) => sent.extend([(first + index as u64, fingerprint(body))]),
-                Err(Error::Full { .. }) => full.extend([index]),
+                Err(Error::Full) => full.extend([index]),
                 Err(error) => return Err(error.into()),
             }
         }
