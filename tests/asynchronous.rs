@@ -1,0 +1,160 @@
+//! `receive_async` on an executor of a few lines: futures are woken by a sender of this process, by
+//! one that went another way (a second attachment), by a visibility timeout and by a death's proof;
+//! a dropped future passes its wake-up on; too many futures are refused.
+#![cfg(all(feature = "async", feature = "mapped"))]
+
+use ringmain::{Error, Heap, Mapped, Queue, QueueOptions};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// Wakes a thread, and counts.
+struct Unpark(Thread, AtomicUsize);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+fn waker() -> (Waker, Arc<Unpark>) {
+    let unpark = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
+    (Waker::from(Arc::clone(&unpark)), unpark)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let (waker, _) = waker();
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park_timeout(Duration::from_secs(30)),
+        }
+    }
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> (Poll<F::Output>, Arc<Unpark>) {
+    let (waker, unpark) = waker();
+    (future.poll(&mut Context::from_waker(&waker)), unpark)
+}
+
+fn region(name: &str) -> (std::path::PathBuf, Mapped) {
+    let name = format!("ringmain-async-{name}-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("region");
+    (path, region)
+}
+
+#[test]
+fn a_sender_of_this_process_wakes() {
+    let queue = Queue::create(Heap::new(1 << 20).expect("heap"), QueueOptions::new()).expect("new");
+    thread::scope(|scope| {
+        let receivers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let received = block_on(queue.receive_async()).expect("received");
+                    let value = received.body()[0] as u32;
+                    received.delete().expect("deleted");
+                    value
+                })
+            })
+            .collect();
+        for value in 1..=4u8 {
+            queue.send(&[value]).expect("sent");
+        }
+        let sum: u32 = receivers.into_iter().map(|r| r.join().expect("ends")).sum();
+        assert_eq!(sum, 10);
+    });
+}
+
+#[test]
+fn another_attachment_wakes() {
+    let (path, region) = region("other");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("queue");
+    let other = Mapped::open(&path).expect("opened");
+    std::fs::remove_file(&path).expect("unlinked");
+    let sender = Queue::open(&other).expect("queue");
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| {
+            let received = block_on(queue.receive_async()).expect("received");
+            assert_eq!(received.body(), b"from elsewhere");
+            received.delete().expect("deleted");
+        });
+        sender.send(b"from elsewhere").expect("sent");
+        receiver.join().expect("ends");
+    });
+}
+
+#[test]
+fn a_visibility_timeout_wakes() {
+    let (path, region) = region("visibility");
+    std::fs::remove_file(&path).expect("unlinked");
+    let options = QueueOptions::new().visibility(Duration::from_millis(100));
+    let queue = Queue::create(&region, options).expect("queue");
+    queue.send(b"again").expect("sent");
+    drop(queue.receive().expect("received").expect("there"));
+    let start = Instant::now();
+    let received = block_on(queue.receive_async()).expect("received");
+    assert_eq!(received.receive_count(), 2);
+    assert!(start.elapsed() < Duration::from_secs(10), "woken by its time, not by the park");
+    received.delete().expect("deleted");
+}
+
+#[test]
+fn what_a_gone_attachment_held_wakes() {
+    let (path, region) = region("gone");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("queue");
+    queue.send(b"held").expect("sent");
+    let other = Mapped::open(&path).expect("opened");
+    std::fs::remove_file(&path).expect("unlinked");
+    let holder = Queue::open(&other).expect("queue");
+    let held = holder.receive().expect("received").expect("there");
+    let mut future = pin!(queue.receive_async());
+    assert!(poll_once(future.as_mut()).0.is_pending());
+    drop(held);
+    drop(holder);
+    drop(other); // long before the 30 s of the visibility timeout
+    let start = Instant::now();
+    let received = block_on(future).expect("received");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert_eq!((received.body(), received.receive_count()), (&b"held"[..], 2));
+}
+
+#[test]
+fn a_dropped_future_passes_its_wake_up_on() {
+    let queue = Queue::create(Heap::new(1 << 20).expect("heap"), QueueOptions::new()).expect("new");
+    let mut first = Box::pin(queue.receive_async());
+    let mut second = Box::pin(queue.receive_async());
+    let (poll, first_woken) = poll_once(first.as_mut());
+    assert!(poll.is_pending());
+    let (poll, second_woken) = poll_once(second.as_mut());
+    assert!(poll.is_pending());
+    queue.send(b"one").expect("sent");
+    let woken = |unpark: &Unpark| unpark.1.load(Ordering::SeqCst);
+    assert_eq!((woken(&first_woken), woken(&second_woken)), (1, 0), "one message, one wake-up");
+    drop(first);
+    assert_eq!(woken(&second_woken), 1);
+    assert!(poll_once(second.as_mut()).0.is_ready());
+}
+
+#[test]
+fn too_many_futures_are_refused() {
+    let queue = Queue::create(Heap::new(1 << 20).expect("heap"), QueueOptions::new()).expect("new");
+    let mut futures: Vec<_> = (0..64).map(|_| Box::pin(queue.receive_async())).collect();
+    assert!(futures.iter_mut().all(|future| poll_once(future.as_mut()).0.is_pending()));
+    let mut more = Box::pin(queue.receive_async());
+    assert!(matches!(
+        poll_once(more.as_mut()).0,
+        Poll::Ready(Err(Error::Waiters { max: 64 }))
+    ));
+    futures.pop();
+    assert!(poll_once(more.as_mut()).0.is_pending(), "a slot came back");
+    let mut none = Box::pin(queue.receive_batch_async(11));
+    assert!(matches!(poll_once(none.as_mut()).0, Poll::Ready(Err(Error::BatchSize { len: 11 }))));
+}
