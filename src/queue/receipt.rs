@@ -6,31 +6,35 @@ use crate::region::word::{GENERATIONS, Word};
 use core::fmt;
 use core::str::FromStr;
 
-const NONCE_MASK: u64 = (1 << 34) - 1;
 const STAMP_MASK: u64 = (1 << 62) - 1;
 const TIME_MASK: u64 = (1 << 44) - 1;
 
 /// Names a message: 128 bits, unique over queues and time.
 ///
-/// `{ queue:34, slot:32, generation:18, sent_ms:44 }`. Shown as 32 hexadecimal digits.
+/// `{ queue:32, slot:32, 0:2, generation:18, sent_ms:44 }`. Shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MessageId(u128);
+pub struct MessageId {
+    /// `{ queue:32, slot:32 }`
+    place: u64,
+    /// `{ 0:2, generation:18, sent_ms:44 }`
+    stamp: u64,
+}
 
 impl MessageId {
+    #[inline(always)]
     pub(crate) const fn new(nonce: u64, index: u32, stamp: u64) -> Self {
-        let name = ((nonce & NONCE_MASK) as u128) << 94;
-        Self(name | (index as u128) << 62 | (stamp & STAMP_MASK) as u128)
+        Self { place: (nonce << 32) | index as u64, stamp }
     }
 
     /// The id as a number.
     pub const fn as_u128(self) -> u128 {
-        self.0
+        (self.place as u128) << 64 | self.stamp as u128
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:016x}{:016x}", self.place, self.stamp)
     }
 }
 
@@ -47,17 +51,14 @@ impl fmt::Debug for MessageId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
     id: MessageId,
-    /// `{ owner_borrowed:2, generation:18, received_ms:44 }`
+    /// `{ 0:2, generation:18, received_ms:44 }`
     receive: u64,
 }
 
 impl Receipt {
     pub(crate) fn new(nonce: u64, hold: &Hold, received_ms: u64) -> Self {
         let receive = (received_ms & TIME_MASK) | (hold.word.generation() << 44);
-        Self {
-            id: MessageId::new(nonce, hold.index, hold.stamp),
-            receive,
-        }
+        Self { id: MessageId::new(nonce, hold.index, hold.stamp), receive }
     }
 
     /// The message's id.
@@ -72,26 +73,22 @@ impl Receipt {
 
     /// When the message was sent, ms of the region's time.
     pub const fn sent_ms(&self) -> u64 {
-        stamp_sent_ms(self.id.0 as u64 & STAMP_MASK)
+        stamp_sent_ms(self.id.stamp)
     }
 
     /// The hold that it names, for a queue with this nonce and this many slots.
     pub(crate) fn hold(&self, nonce: u64, slots: usize) -> Result<Hold, Error> {
-        if (self.id.0 >> 94) as u64 != nonce & NONCE_MASK {
+        if self.id.place >> 32 != nonce & u64::from(u32::MAX) {
             return Err(Error::ForeignReceipt);
         }
-        let index = (self.id.0 >> 62) as u32;
+        let index = self.id.place as u32;
         if index as usize >= slots {
             return Err(Error::MalformedReceipt);
         }
         let generation = (self.receive >> 44) & (GENERATIONS - 1);
         // A receipt reads nothing in place, and does not know who holds: not borrowed, no owner.
         let word = Word::held(0, generation, 0, false, 0);
-        Ok(Hold {
-            index,
-            word,
-            stamp: self.id.0 as u64 & STAMP_MASK,
-        })
+        Ok(Hold { index, word, stamp: self.id.stamp })
     }
 }
 
@@ -111,18 +108,16 @@ impl FromStr for Receipt {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let digits = text.len() == 48 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        if !digits {
+        if text.len() != 48 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Error::MalformedReceipt);
         }
-        let id = u128::from_str_radix(&text[..32], 16).map_err(|_| Error::MalformedReceipt)?;
-        let receive = u64::from_str_radix(&text[32..], 16).map_err(|_| Error::MalformedReceipt)?;
-        if receive >> 62 != 0 {
+        let number = |at: usize| {
+            u64::from_str_radix(&text[at..at + 16], 16).map_err(|_| Error::MalformedReceipt)
+        };
+        let (place, stamp, receive) = (number(0)?, number(16)?, number(32)?);
+        if stamp & !STAMP_MASK != 0 || receive & !STAMP_MASK != 0 {
             return Err(Error::MalformedReceipt);
         }
-        Ok(Self {
-            id: MessageId(id),
-            receive,
-        })
+        Ok(Self { id: MessageId { place, stamp }, receive })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A message is deleted only once its line is written. Until then its receipt is in hand: when the
 //! reader goes away or a signal comes, what is in hand goes back to the queue and is visible at
-//! once; while the reader takes its time, it is kept invisible. A line that was cut short counts as not written.
+//! once; while the reader takes its time, it is kept invisible. A line that was cut short counts as
+//! not written.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};

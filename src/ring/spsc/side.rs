@@ -110,7 +110,6 @@ impl<'a, T> Side<'a, T> {
             let head = shared.head.load(Ordering::Relaxed);
             (head, head)
         };
-        let index = position % capacity;
         let at = Padded(At {
             slots,
             lap,
