@@ -32,7 +32,7 @@ pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
-pub use region::{Fixed, Region, Tended};
+pub use region::{Borrowed, Fixed, Region, Tended};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};

@@ -23,7 +23,10 @@ pub struct MessageId {
 impl MessageId {
     #[inline(always)]
     pub(crate) const fn new(nonce: u64, index: u32, stamp: u64) -> Self {
-        Self { place: (nonce << 32) | index as u64, stamp }
+        Self {
+            place: (nonce << 32) | index as u64,
+            stamp,
+        }
     }
 
     /// The id as a number.
@@ -58,7 +61,10 @@ pub struct Receipt {
 impl Receipt {
     pub(crate) fn new(nonce: u64, hold: &Hold, received_ms: u64) -> Self {
         let receive = (received_ms & TIME_MASK) | (hold.word.generation() << 44);
-        Self { id: MessageId::new(nonce, hold.index, hold.stamp), receive }
+        Self {
+            id: MessageId::new(nonce, hold.index, hold.stamp),
+            receive,
+        }
     }
 
     /// The message's id.
@@ -88,7 +94,11 @@ impl Receipt {
         let generation = (self.receive >> 44) & (GENERATIONS - 1);
         // A receipt reads nothing in place, and does not know who holds: not borrowed, no owner.
         let word = Word::held(0, generation, 0, false, 0);
-        Ok(Hold { index, word, stamp: self.id.stamp })
+        Ok(Hold {
+            index,
+            word,
+            stamp: self.id.stamp,
+        })
     }
 }
 
@@ -118,6 +128,9 @@ impl FromStr for Receipt {
         if stamp & !STAMP_MASK != 0 || receive & !STAMP_MASK != 0 {
             return Err(Error::MalformedReceipt);
         }
-        Ok(Self { id: MessageId { place, stamp }, receive })
+        Ok(Self {
+            id: MessageId { place, stamp },
+            receive,
+        })
     }
 }

@@ -295,7 +295,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let claimed = self.claim_slots(&self.store(), run).ok_or(Error::Full)?;
         Ok(Claim {
             queue: self,
-            claimed: claimed,
+            claimed,
             len,
         })
     }

@@ -1,17 +1,12 @@
 //! The heap home: one allocation for the threads of one process.
 
+use super::borrowed::Borrowed;
 use super::home::{Intent, Region, Wish};
-use super::layout::queue_bytes;
-use super::memory::{self, Place};
+use super::memory::Place;
 use super::store::Store;
 use crate::error::Error;
-use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
-
-const VACANT: u64 = 0;
-const BUSY: u64 = 1;
-const READY: u64 = 2;
 
 /// One zeroed allocation that holds one queue. Nothing is allocated after [`Heap::new`].
 ///
@@ -22,28 +17,17 @@ const READY: u64 = 2;
 /// queue.send(b"hello")?;
 /// # Ok::<(), ringmain::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct Heap {
+    memory: Borrowed<'static>,
     base: NonNull<u8>,
     layout: Layout,
-    state: AtomicU64,
-    place: UnsafeCell<Option<Place>>,
-    #[cfg(feature = "async")]
-    wakers: crate::sync::WakerSet,
 }
 
-// SAFETY: the memory is reached through stores, whose protocol orders it; `place` is written once
-// before `state` becomes READY.
+// SAFETY: `base` is only used to free the allocation in `drop`; the rest is Send and Sync.
 unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
-
-impl core::fmt::Debug for Heap {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Heap")
-            .field("len", &self.layout.size())
-            .finish_non_exhaustive()
-    }
-}
 
 impl Heap {
     /// Allocates `bytes` bytes, zeroed.
@@ -66,13 +50,13 @@ impl Heap {
         let layout = Layout::from_size_align(bytes, 4096).map_err(|_| too_large.clone())?;
         // SAFETY: the layout's size is not zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(too_large)?;
+        // SAFETY: `bytes` zeroed bytes, aligned to a page, ours until `drop`; the region hands out
+        // nothing that outlives it.
+        let memory = unsafe { Borrowed::over(base.as_ptr(), bytes, true) };
         Ok(Self {
+            memory,
             base,
             layout,
-            state: AtomicU64::new(VACANT),
-            place: UnsafeCell::new(None),
-            #[cfg(feature = "async")]
-            wakers: crate::sync::WakerSet::new(),
         })
     }
 
@@ -81,20 +65,11 @@ impl Heap {
     pub fn len(&self) -> usize {
         self.layout.size()
     }
-
-    fn existing(&self) -> Option<Place> {
-        // ORDERING: Acquire; [heap-ready] the place was written before.
-        if self.state.load(Ordering::Acquire) != READY {
-            return None;
-        }
-        // SAFETY: READY: it was written once before and is never written again.
-        self.place.with(|place| unsafe { *place })
-    }
 }
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
+        // SAFETY: allocated in `new` with this layout; no store outlives the region.
         unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
 }
@@ -102,68 +77,17 @@ impl Drop for Heap {
 // SAFETY: the memory is this allocation, which lives as long as the region and is private to it.
 unsafe impl Region for Heap {
     fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
-        loop {
-            if let Some(place) = self.existing() {
-                if intent == Intent::Create {
-                    return Err(Error::Occupied);
-                }
-                if intent == Intent::OpenOrCreate {
-                    memory::agree(wish, self.store(&place).head)?;
-                }
-                return Ok(place);
-            }
-            if intent == Intent::Open {
-                return Err(Error::Vacant);
-            }
-            let (shape, mut settings) = memory::fit(wish, self.layout.size(), false)?;
-            let Some(offsets) = queue_bytes(shape) else {
-                return Err(Error::Damaged {
-                    field: "queue size",
-                });
-            };
-            // ORDERING: Acquire; only one thread lays the queue out.
-            let won =
-                self.state
-                    .compare_exchange(VACANT, BUSY, Ordering::Acquire, Ordering::Relaxed);
-            if won.is_err() {
-                crate::sync::spin_hint(); // another thread is laying it out: microseconds
-                continue;
-            }
-            settings.nonce = nonce(self.base.as_ptr() as u64);
-            let checksum = settings.flags != 0;
-            let place = Place {
-                offset: 0,
-                offsets,
-                shape,
-                checksum,
-            };
-            // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now.
-            unsafe {
-                memory::format(self.base.as_ptr(), shape, settings, true);
-                self.place.with_mut(|cell| *cell = Some(place));
-            }
-            // ORDERING: Release; [heap-ready].
-            self.state.store(READY, Ordering::Release);
-            return Ok(place);
-        }
+        self.memory.place(intent, wish)
     }
 
     #[inline(always)]
     fn store(&self, place: &Place) -> Store<'_> {
-        // SAFETY: the place is this region's, made in `place`.
-        unsafe { memory::store(self.base.as_ptr(), place) }
+        self.memory.store(place)
     }
 
     #[cfg(feature = "async")]
     #[inline(always)]
     fn wakers(&self) -> &crate::sync::WakerSet {
-        &self.wakers
+        self.memory.wakers()
     }
-}
-
-/// A name that no other queue of this process has had lately.
-fn nonce(address: u64) -> u64 {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    let made = MADE.fetch_add(1, Ordering::Relaxed);
-    crate::hash::xxh3_64(&[address.to_le_bytes(), made.to_le_bytes()].concat())
 }

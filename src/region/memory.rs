@@ -2,12 +2,11 @@
 
 use super::home::Wish;
 use super::layout::{
-    Config, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN, SLOT_HEAD_BYTES,
-    Settings, Shape, VISIBILITY_MS_MAX, align_up, queue_bytes,
+    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, align_up, queue_bytes,
 };
 use super::store::Store;
 use crate::error::Error;
-use crate::ring::blocks::{Block, DUE_NONE_MS};
+use crate::ring::blocks::Block;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Where a verified queue lies in its region. Only this floor makes one.
@@ -104,81 +103,6 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
     }
     // SAFETY: as above; the head is first.
     unsafe { (base as *mut QueueHead).write(QueueHead::new(shape, settings)) };
-}
-
-/// Reads and checks a queue's configuration: nothing of it is believed before.
-///
-/// # Safety
-///
-/// `base` is aligned to 128 and valid for `len` bytes, initialised, and accessed only atomically.
-pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place, Error> {
-    if len < size_of::<QueueHead>() {
-        return Err(Error::Damaged {
-            field: "queue section length",
-        });
-    }
-    // SAFETY: aligned, long enough, and QueueHead consists of atomics: any bytes are valid.
-    let config: &Config = unsafe { &(*(base as *const QueueHead)).config };
-    let number = |field: &AtomicU64| usize::try_from(field.load(Ordering::Acquire)).ok();
-    let slot_bytes = number(&config.slot_bytes)
-        .filter(|n| n % 8 == 0 && *n > SLOT_HEAD_BYTES && *n <= len)
-        .ok_or(Error::Damaged {
-            field: "slot bytes",
-        })?;
-    let slots = number(&config.slots)
-        .filter(|n| *n >= 1 && *n < 1 << 31)
-        .ok_or(Error::Damaged {
-            field: "number of slots",
-        })?;
-    let whole = slots.saturating_mul(slot_bytes) - SLOT_HEAD_BYTES;
-    let body_bytes_max = number(&config.body_bytes_max)
-        .filter(|n| *n >= 1 && *n <= whole)
-        .ok_or(Error::Damaged {
-            field: "longest body",
-        })?;
-    let shape = Shape {
-        slot_bytes,
-        slots,
-        body_bytes_max,
-    };
-    let offsets = queue_bytes(shape)
-        .filter(|offsets| offsets[3] <= len)
-        .ok_or(Error::Damaged {
-            field: "queue size",
-        })?;
-    if number(&config.blocks) != Some(shape.blocks()) {
-        return Err(Error::Damaged {
-            field: "number of blocks",
-        });
-    }
-    let in_range = |field: &AtomicU64, least, greatest| {
-        (least..=greatest).contains(&field.load(Ordering::Acquire))
-    };
-    if !in_range(&config.visibility_ms, 0, VISIBILITY_MS_MAX) {
-        return Err(Error::Damaged {
-            field: "visibility timeout",
-        });
-    }
-    if !in_range(&config.retention_ms, RETENTION_MS_MIN, RETENTION_MS_MAX) {
-        return Err(Error::Damaged { field: "retention" });
-    }
-    // SAFETY: as above.
-    let counters = unsafe { &(*(base as *const QueueHead)).counters };
-    if !in_range(&counters.time_high_ms, 0, DUE_NONE_MS) {
-        return Err(Error::Damaged {
-            field: "latest time",
-        });
-    }
-    let flags = config.flags.load(Ordering::Acquire);
-    if flags & !FLAG_CHECKSUM != 0 {
-        return Err(Error::Damaged { field: "flags" });
-    }
-    Ok(Place {
-        offset,
-        offsets,
-        shape,
-        checksum: flags & FLAG_CHECKSUM != 0,
-    })
 }
 
 /// The store at a verified place.

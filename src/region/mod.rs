@@ -1,7 +1,7 @@
 //! Floor 2: memory. The only place where bytes become typed references.
 //!
-//! [`Fixed`] is a static or borrowed home, [`Heap`] one allocation, [`Mapped`] a file that
-//! processes share. All three give a queue the same [`Store`](store::Store), so everything above is
+//! [`Fixed`] is a static home, [`Borrowed`] a caller's bytes, `Heap` one allocation, `Mapped` a file
+//! that processes share. All give a queue the same [`Store`](store::Store), so everything above is
 //! written once.
 
 pub mod arena;
@@ -14,6 +14,8 @@ pub mod store;
 pub mod word;
 
 #[cfg(not(ringmain_loom))]
+mod borrowed;
+#[cfg(not(ringmain_loom))]
 mod fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 mod heap;
@@ -23,7 +25,11 @@ pub(crate) mod mapped;
 pub(crate) mod memory;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod verify;
 
+#[cfg(not(ringmain_loom))]
+pub use borrowed::Borrowed;
 #[cfg(not(ringmain_loom))]
 pub use fixed::Fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]

@@ -98,7 +98,7 @@ pub(super) unsafe fn fill_run<T>(first: *const Slot<T>, source: *const T, len: u
 ///
 /// # Safety
 /// The slots from `first` are `len` filled slots of one array that nobody writes, `target` is valid
-/// for `len` writes. The values change hands: they are `Copy` or the slots count as empty afterwards.
+/// for `len` writes. The values change hands: they are `Copy`, or the slots count as empty.
 #[inline(always)]
 pub(super) unsafe fn empty_run<T>(first: *const Slot<T>, target: *mut T, len: usize) {
     #[cfg(not(ringmain_loom))]

@@ -7,8 +7,8 @@ pub trait Store: sealed::Sealed {
     type Cell;
     #[doc(hidden)]
     fn cells(&self) -> &[Self::Cell];
-    /// The number of cells, rounded up to a power of two, at least four: known when the program is compiled, or
-    /// worked out once.
+    /// The number of cells, rounded up to a power of two, at least four: known when the program
+    /// is compiled, or worked out once.
     #[doc(hidden)]
     fn rounded(&self) -> usize;
 }

@@ -1,7 +1,7 @@
 //! The real thing: aliases of `core`'s (or `portable-atomic`'s) atomics and a cell like loom's.
 #![allow(clippy::disallowed_types)]
 
-pub use core::sync::atomic::{Ordering, fence};
+pub use core::sync::atomic::Ordering;
 
 #[cfg(target_has_atomic = "64")]
 mod atomics {
@@ -11,7 +11,8 @@ mod atomics {
     pub type AtomicU32 = core::sync::atomic::AtomicU32;
     /// Pointer-sized atomic: positions of the typed rings.
     pub type AtomicUsize = core::sync::atomic::AtomicUsize;
-    /// Boolean atomic.
+    /// Boolean atomic: flags of an attachment.
+    #[cfg(feature = "mapped")]
     pub type AtomicBool = core::sync::atomic::AtomicBool;
 }
 
@@ -23,11 +24,14 @@ mod atomics {
     pub type AtomicU32 = portable_atomic::AtomicU32;
     /// Pointer-sized atomic: positions of the typed rings.
     pub type AtomicUsize = portable_atomic::AtomicUsize;
-    /// Boolean atomic.
+    /// Boolean atomic: flags of an attachment.
+    #[cfg(feature = "mapped")]
     pub type AtomicBool = portable_atomic::AtomicBool;
 }
 
-pub use atomics::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+#[cfg(feature = "mapped")]
+pub use atomics::AtomicBool;
+pub use atomics::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// Orders a preceding `SeqCst` read-modify-write before following `SeqCst` loads.
 ///
@@ -51,11 +55,6 @@ impl<T> UnsafeCell<T> {
     /// A cell that holds `value`.
     pub const fn new(value: T) -> Self {
         Self(core::cell::UnsafeCell::new(value))
-    }
-
-    /// Takes the value out.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
     }
 }
 

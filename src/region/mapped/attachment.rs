@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::region::home::Wish;
 use crate::region::memory::{self, Place};
 use crate::region::store::Store;
+use crate::region::verify::verify;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::time::{Clock, SystemClock, wall_ms};
 use memmap2::{MmapOptions, MmapRaw};
@@ -143,7 +144,7 @@ impl Attachment {
                 let (base, len) = self.section();
                 // SAFETY: the section is mapped, aligned to a page, and shared memory is reached
                 // through atomics only.
-                unsafe { memory::verify(base, len, SECTIONS_OFFSET as usize) }.map(Some)
+                unsafe { verify(base, len, SECTIONS_OFFSET as usize) }.map(Some)
             }
             found => Err(Error::Kind {
                 found,

@@ -63,8 +63,9 @@ impl Unnamed {
         let fd = unsafe { libc::open(dir.as_ptr(), flags, 0o600) };
         if fd >= 0 {
             // SAFETY: the descriptor was just opened and is ours.
+            let file = unsafe { File::from_raw_fd(fd) };
             return Ok(Self {
-                file: unsafe { File::from_raw_fd(fd) },
+                file,
                 passing: None,
             });
         }
@@ -230,9 +231,12 @@ pub fn unlock(file: &File, byte: i64) {
     let _ = lock_call(file, libc::F_OFD_SETLK, libc::F_UNLCK as _, byte);
 }
 
+/// What the kernel says of a lock that nobody holds.
+const FREE: i32 = libc::F_UNLCK;
+
 /// Whether another open file description holds the lock; when in doubt, yes.
 pub fn is_locked(file: &File, byte: i64) -> bool {
-    lock_call(file, libc::F_OFD_GETLK, libc::F_WRLCK as _, byte) != Some(libc::F_UNLCK as i32)
+    lock_call(file, libc::F_OFD_GETLK, libc::F_WRLCK as _, byte) != Some(FREE)
 }
 
 /// 64 random bits.

@@ -5,7 +5,7 @@
 //! while poppers keep popping, but two values may change places, even two of one producer. In
 //! return a thread that is stopped, or dies, in the middle of an operation keeps the slots that it
 //! has claimed and nothing else: the others go on around it. Where exact order is wanted and nobody
-//! dies, see [`Mpmc`](super::mpmc).
+//! dies, see [`Mpmc`](super::Mpmc).
 //!
 //! # Protocol
 //!
@@ -13,10 +13,10 @@
 //! one word, and moves up to 64 slots of a block at once:
 //!
 //! ```text
-//!            push claims                publish               pop claims                give back
-//! { 0, 0 } --------------> { 1, 0 } --------------> { 1, 1 } ------------> { 1, 0 } -------------> { 0, 0 }
-//!   free    compare-exch.  being      or of ready    ready   compare-exch.  being   and of taken    free
-//!           of taken       filled                            of ready       emptied
+//!         push claims          publish          pop claims          give back
+//! {0, 0} -------------> {1, 0} -------> {1, 1} ------------> {1, 0} ----------> {0, 0}
+//!  free    exchange of   being   or of   ready  exchange of   being   and of     free
+//!             taken      filled  ready             ready     emptied   taken
 //! ```
 //!
 //! Two cursors say where to look first: a push takes free slots at or after the push cursor, a pop
@@ -29,8 +29,8 @@
 //!   just before its store sets it to an old place; the next claims go on from there and look over
 //!   the slots between once more. No slot is lost to the sweep, since each sweep is a whole lap.
 //! - *A pop sweeps past a block, then a push publishes there.* The pop says `None` although a value
-//!   is there now. Each value whose push had returned before the pop began was either found or taken
-//!   by somebody else.
+//!   is there now. Each value whose push had returned before the pop began was found, or taken by
+//!   somebody else.
 
 mod claim;
 mod layout;
@@ -53,7 +53,7 @@ use crate::sync::const_fn;
 /// order is close to first-in first-out, not exact ([module](self)).
 pub type Bag<T, const BLOCKS: usize> = Sack<T, Inline<Block<T>, BLOCKS>>;
 
-/// The same on the heap, of any capacity; made by [`bag`].
+/// The same on the heap, of any capacity; made by [`bag()`].
 #[cfg(feature = "alloc")]
 pub type BagBox<T> = Sack<T, super::store::Boxed<Block<T>>>;
 
@@ -92,7 +92,8 @@ impl<T, const BLOCKS: usize> Sack<T, Inline<Block<T>, BLOCKS>> {
         /// An empty bag.
         pub fn new() -> Self {
             const {
-                assert!(BLOCKS > 0 && BLOCKS <= CAPACITY_MAX / BLOCK_SLOTS, "capacity out of range");
+                assert!(BLOCKS > 0, "capacity out of range");
+                assert!(BLOCKS <= CAPACITY_MAX / BLOCK_SLOTS, "capacity out of range");
             }
             Self {
                 cursors: Cursors::new(),

@@ -3,8 +3,8 @@
 //! **A claimant that stops stalls the others**: a thread that is stopped, or dies, between its
 //! compare-exchange and its store holds its place in the order, and once the others come round to
 //! that place every `pop` says "empty", or every `push` "full", until it goes on. No call waits for
-//! it: the calls return. Where that cannot be accepted, use [`Bag`](super::bag), whose order is only
-//! close to first-in first-out, and which a stopped claimant does not stop.
+//! it: the calls return. Where that cannot be accepted, use [`Bag`](super::Bag): its order is only
+//! close to first-in first-out, and a stopped claimant does not stop it.
 //!
 //! # Protocol
 //!
@@ -12,7 +12,7 @@
 //!
 //! ```text
 //!           claim by tail           publish              claim by head          give back
-//! { L, - } ---------------> (pusher's) -----> { L, FILLED } -----------> (popper's) ----> { L+1, - }
+//! { L, - } --------------> (pusher's) ----> { L, FILLED } ----------> (popper's) ---> { L+1, - }
 //!                               | claim dropped                              ^
 //!                               +------> { L, HOLE, FILLED } ----------------+  (stepped over)
 //! ```
@@ -27,7 +27,7 @@
 //! - *An old ticket.* A stamp of a later lap says so: the ticket is read again. A ticket that has
 //!   come round the whole machine word in between is not told from the old one; that takes longer
 //!   than a lap of 2^64 positions, or 2^32 on small machines, within one call.
-//! - *The slot is still in use a lap before.* `Full` or `None`: whoever uses it is asked for nothing.
+//! - *The slot is still in use a lap before.* `Full` or `None`: nobody is waited for.
 
 mod claim;
 mod layout;
@@ -52,7 +52,7 @@ use crate::sync::const_fn;
 /// Any capacity from 1 on; a power of two is the fastest.
 pub type Mpmc<T, const N: usize> = Ring<T, Inline<Cell<T>, N>>;
 
-/// The same on the heap; made by [`mpmc`].
+/// The same on the heap; made by [`mpmc()`].
 #[cfg(feature = "alloc")]
 pub type MpmcBox<T> = Ring<T, super::store::Boxed<Cell<T>>>;
 
@@ -90,7 +90,8 @@ impl<T, const N: usize> Ring<T, Inline<Cell<T>, N>> {
         /// An empty ring. All its bytes are zero.
         pub fn new() -> Self {
             const { assert!(N > 0 && N <= CAPACITY_MAX, "capacity out of range") };
-            Self { tickets: Tickets::new(), store: Inline(empty_cells!(Cell::new)), values: PhantomData }
+            let store = Inline(empty_cells!(Cell::new));
+            Self { tickets: Tickets::new(), store, values: PhantomData }
         }
     }
 }
@@ -140,7 +141,7 @@ impl<T, S: Store<Cell = Cell<T>>> Ring<T, S> {
     /// Adds `value` at the end.
     ///
     /// # Errors
-    /// [`Full`], with the value, when the slot at the tail is not free: the ring holds its capacity,
+    /// [`Full`], with the value, when the slot at the tail is not free: the ring is full,
     /// or a popper that has claimed that slot has not finished.
     ///
     /// # Progress
@@ -159,7 +160,7 @@ impl<T, S: Store<Cell = Cell<T>>> Ring<T, S> {
         self.raw().push(value).map_err(Full)
     }
 
-    /// Takes the oldest value; `None` when the slot at the head is not filled: the ring is empty, or
+    /// Takes the oldest value; `None` when the slot at the head is not filled: nothing waits, or
     /// a pusher that has claimed that slot has not finished.
     ///
     /// # Progress

@@ -66,7 +66,7 @@ impl<'a, T> Raw<'a, T> {
     fn parts(&self, position: usize, count: usize) -> [Part<'a, T>; 2] {
         let (lap, index) = (self.lap.lap(position), self.lap.index(position));
         let first = count.min(self.lap.capacity - index);
-        // SAFETY: the index of a position is below the capacity, and `first` and the rest end at it.
+        // SAFETY: the index of a position is below the capacity; `first` and the rest end there.
         unsafe {
             [
                 Part {

@@ -1,0 +1,172 @@
+//! A borrowed home: a queue in a caller's bytes, laid out at run time, without a heap.
+
+use super::home::{Intent, Region, Wish};
+use super::layout::queue_bytes;
+use super::memory::{self, Place};
+use super::store::Store;
+use crate::error::Error;
+use crate::sync::{AtomicU64, Ordering, UnsafeCell};
+use core::marker::PhantomData;
+
+const VACANT: u64 = 0;
+const BUSY: u64 = 1;
+const READY: u64 = 2;
+/// What the layout of a queue is aligned to.
+const ALIGN: usize = 128;
+
+/// A caller's bytes as memory for one queue: a buffer of the stack, a section that a linker script
+/// sets aside, memory from an allocator of one's own.
+///
+/// ```
+/// use ringmain::{Borrowed, Queue, QueueOptions};
+/// let mut bytes = [0u8; 8192];
+/// let queue = Queue::create(Borrowed::new(&mut bytes), QueueOptions::new())?;
+/// queue.send(b"hello")?;
+/// # Ok::<(), ringmain::Error>(())
+/// ```
+pub struct Borrowed<'a> {
+    base: *mut u8,
+    len: usize,
+    clean: bool,
+    state: AtomicU64,
+    place: UnsafeCell<Option<Place>>,
+    #[cfg(feature = "async")]
+    wakers: crate::sync::WakerSet,
+    memory: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: the memory is exclusive to this value and reached through stores, whose protocol orders
+// it; `place` is written once before `state` becomes READY.
+unsafe impl Send for Borrowed<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Borrowed<'_> {}
+
+impl core::fmt::Debug for Borrowed<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Borrowed")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Borrowed<'a> {
+    /// Takes the bytes, whatever they hold. Up to 127 of them go to alignment.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        let skip = bytes.as_ptr().align_offset(ALIGN).min(bytes.len());
+        let bytes = &mut bytes[skip..];
+        // SAFETY: exclusive for 'a, initialised, and aligned by the skip (or empty).
+        unsafe { Self::over(bytes.as_mut_ptr(), bytes.len(), false) }
+    }
+
+    /// Memory by its address; `clean` says that it is zero.
+    ///
+    /// # Safety
+    ///
+    /// `len` initialised bytes at `base`, aligned to 128, are valid for reads and writes during
+    /// `'a`, and nobody else's.
+    pub(super) unsafe fn over(base: *mut u8, len: usize, clean: bool) -> Self {
+        Self {
+            base,
+            len,
+            clean,
+            state: AtomicU64::new(VACANT),
+            place: UnsafeCell::new(None),
+            #[cfg(feature = "async")]
+            wakers: crate::sync::WakerSet::new(),
+            memory: PhantomData,
+        }
+    }
+
+    /// Bytes that a queue may use.
+    #[allow(clippy::len_without_is_empty)] // a region without bytes holds no queue
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    fn existing(&self) -> Option<Place> {
+        // ORDERING: Acquire; [heap-ready] the place was written before.
+        if self.state.load(Ordering::Acquire) != READY {
+            return None;
+        }
+        // SAFETY: READY: it was written once before and is never written again.
+        self.place.with(|place| unsafe { *place })
+    }
+
+    fn lay_out(&self, wish: &Wish) -> Result<Option<Place>, Error> {
+        let (shape, mut settings) = memory::fit(wish, self.len, false)?;
+        let Some(offsets) = queue_bytes(shape) else {
+            return Err(Error::Damaged {
+                field: "queue size",
+            });
+        };
+        // ORDERING: Acquire; only one thread lays the queue out.
+        let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+        if self
+            .state
+            .compare_exchange(VACANT, BUSY, done, failed)
+            .is_err()
+        {
+            return Ok(None);
+        }
+        settings.nonce = nonce(self.base.addr() as u64);
+        let place = Place {
+            offset: 0,
+            offsets,
+            shape,
+            checksum: settings.flags != 0,
+        };
+        // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
+        // shape fit the length.
+        unsafe {
+            memory::format(self.base, shape, settings, self.clean);
+            self.place.with_mut(|cell| *cell = Some(place));
+        }
+        // ORDERING: Release; [heap-ready].
+        self.state.store(READY, Ordering::Release);
+        Ok(Some(place))
+    }
+}
+
+// SAFETY: the memory is exclusive to this value while it lives.
+unsafe impl Region for Borrowed<'_> {
+    fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
+        loop {
+            match (self.existing(), intent) {
+                (Some(_), Intent::Create) => return Err(Error::Occupied),
+                (None, Intent::Open) => return Err(Error::Vacant),
+                (Some(place), Intent::Open) => return Ok(place),
+                (Some(place), Intent::OpenOrCreate) => {
+                    return memory::agree(wish, self.store(&place).head).map(|()| place);
+                }
+                (None, _) => {
+                    if let Some(place) = self.lay_out(wish)? {
+                        return Ok(place);
+                    }
+                    crate::sync::spin_hint(); // another thread is laying it out: microseconds
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store(&self, place: &Place) -> Store<'_> {
+        // SAFETY: the place is this region's, made in `lay_out`.
+        unsafe { memory::store(self.base, place) }
+    }
+
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    fn wakers(&self) -> &crate::sync::WakerSet {
+        &self.wakers
+    }
+}
+
+/// A name that no other queue of this process has had lately; not zero.
+fn nonce(address: u64) -> u64 {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&address.to_le_bytes());
+    bytes[8..].copy_from_slice(&made.to_le_bytes());
+    crate::hash::xxh3_64(&bytes) | 1
+}
