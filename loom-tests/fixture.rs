@@ -108,6 +108,7 @@ impl Memory {
             borrowed: true,
             now_ms,
             due_at_ms,
+            oldest_ms: 0,
         };
         let mut found = None;
         self.store().receive(&how, |hold| {

@@ -81,7 +81,7 @@ impl Store<'_> {
                     block = used;
                     used += 1;
                     self.head
-                        .send
+                        .seldom
                         .extent
                         .fetch_max(used as u64, Ordering::Relaxed);
                 } else if lapped {
@@ -172,7 +172,7 @@ impl Store<'_> {
                 continue;
             }
             self.head
-                .send
+                .seldom
                 .extent
                 .fetch_max((first + span) as u64, Ordering::Relaxed);
             if let Some(claimed) = self.claim(first * BLOCK_SLOTS, run, owner) {

@@ -28,8 +28,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// who has died.
     #[inline]
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
+        self.region.check()?;
+        let store = self.store();
+        let how = self.how(&store, 1, None);
+        if let Some(hold) = store.receive_next(&how) {
+            if let Some(received) = self.admit_hold(&store, hold, &how) {
+                self.tend_sometimes(&store, how.now_ms);
+                return Ok(Some(received));
+            }
+        }
         let mut one = None;
-        self.receive_each(1, None, |received| one = Some(received))?;
+        self.receive_each(&store, &how, |received| one = Some(received));
         Ok(one)
     }
 
@@ -118,61 +127,80 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if max == 0 || max > BATCH_MAX {
             return Err(Error::BatchSize { len: max });
         }
+        self.region.check()?;
+        let store = self.store();
+        let how = self.how(&store, max, visibility_ms);
         let mut batch = Batch::new(self);
-        self.receive_each(max, visibility_ms, |received| batch.push(received))?;
+        self.receive_each(&store, &how, |received| batch.push(received));
         Ok(batch)
     }
 
+    /// How this participant receives now.
     #[inline(always)]
-    fn receive_each<'q>(
-        &'q self,
-        max: usize,
-        visibility_ms: Option<u64>,
-        mut found: impl FnMut(Received<'q, R, C>),
-    ) -> Result<(), Error> {
-        self.region.check()?;
-        let store = self.store();
-        let now_ms = self.now_ms(&store);
+    fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
+        let now_ms = self.now_ms(store);
         let config = &store.head.config;
         let visibility_ms =
             visibility_ms.unwrap_or_else(|| config.visibility_ms.load(Ordering::Relaxed));
+        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
         let due_at_ms = now_ms.saturating_add(visibility_ms);
-        let how = Receive {
+        Receive {
             max,
             owner: self.region.owner(),
             borrowed: true,
             now_ms,
             due_at_ms,
-        };
-        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
-        let expired = store.receive(&how, |hold| {
-            match store.inspect(&hold, self.place.checksum) {
-                Some(len) if hold.sent_ms() >= oldest_ms => {
-                    found(Received {
-                        queue: self,
-                        hold,
-                        received_ms: now_ms,
-                        len,
-                    });
-                    true
-                }
-                sound => {
-                    self.set_aside(&store, &hold, sound.is_none());
-                    false
-                }
+            oldest_ms,
+        }
+    }
+
+    #[inline(always)]
+    fn receive_each<'q>(
+        &'q self,
+        store: &Store<'q>,
+        how: &Receive,
+        mut found: impl FnMut(Received<'q, R, C>),
+    ) {
+        let expired = store.receive(how, |hold| match self.admit_hold(store, hold, how) {
+            Some(received) => {
+                found(received);
+                true
             }
+            None => false,
         });
         if expired != 0 {
-            self.notify(&store, expired);
+            self.notify(store, expired);
         }
-        self.tend_sometimes(&store, now_ms);
-        Ok(())
+        self.tend_sometimes(store, how.now_ms);
+    }
+
+    /// A hold as a message to hand out, unless its bytes are damaged or it is too old.
+    #[inline(always)]
+    fn admit_hold(
+        &self,
+        store: &Store<'_>,
+        hold: Hold,
+        how: &Receive,
+    ) -> Option<Received<'_, R, C>> {
+        let fresh = hold.sent_ms() >= how.oldest_ms;
+        match store.inspect(&hold, self.place.checksum) {
+            Some(len) if fresh => Some(Received {
+                queue: self,
+                hold,
+                received_ms: how.now_ms,
+                len,
+            }),
+            sound => {
+                self.set_aside(store, &hold, sound.is_none());
+                None
+            }
+        }
     }
 
     /// Drops a message whose bytes are damaged, or that is older than the retention.
     #[cold]
     fn set_aside(&self, store: &Store<'_>, hold: &Hold, damaged: bool) {
-        let counters = &store.head.counters;
+        let counters = &store.head.seldom;
         let counter = if damaged {
             &counters.damaged
         } else {

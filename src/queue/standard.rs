@@ -172,7 +172,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .now_ms()
             .saturating_add(self.region.time_base_ms())
             .min(TIME_MS_MAX);
-        let high = &store.head.counters.time_high_ms;
+        let high = &store.head.seldom.time_high_ms;
         let seen = high.load(Ordering::Relaxed);
         if now < seen {
             return seen.min(TIME_MS_MAX);

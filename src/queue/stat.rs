@@ -80,8 +80,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
             slot_bytes: store.shape.slot_bytes as u64,
             body_bytes_max: store.shape.body_bytes_max as u64,
             visibility: Duration::from_millis(config.visibility_ms.load(Ordering::Relaxed)),
-            damaged: store.head.counters.damaged.load(Ordering::Relaxed),
-            expired: store.head.counters.expired.load(Ordering::Relaxed),
+            damaged: store.head.seldom.damaged.load(Ordering::Relaxed),
+            expired: store.head.seldom.expired.load(Ordering::Relaxed),
             attachments: self.region.attachments(),
         })
     }

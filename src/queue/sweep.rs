@@ -27,6 +27,8 @@ pub struct Receive {
     pub now_ms: u64,
     /// When the visibility runs out, ms.
     pub due_at_ms: u64,
+    /// Messages sent before this are too old, ms.
+    pub oldest_ms: u64,
 }
 
 impl Store<'_> {
@@ -39,16 +41,70 @@ impl Store<'_> {
     #[inline(always)]
     pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold) -> bool) -> u32 {
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
-        let mut expired = 0;
+        let used = extent(self);
+        // The common case: the block at the cursor has them all, and nothing in it is due.
+        let index = cursor as usize / BLOCK_SLOTS;
         let mut have = 0;
+        if index < used && !self.blocks[index].is_due(how.now_ms) {
+            have = self.receive_in(
+                index,
+                blocks::bits_from(cursor as u32),
+                how.max,
+                how,
+                &mut found,
+            );
+            if have == how.max {
+                return 0;
+            }
+        }
+        self.receive_lap(Sweep::new(cursor, used), have, how, &mut found)
+    }
+
+    /// Receives the message at the cursor, in the common case that there is one and that nothing in
+    /// its block is due. `None` says nothing: look by [`receive`](Store::receive).
+    #[inline(always)]
+    pub fn receive_next(&self, how: &Receive) -> Option<Hold> {
+        let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
+        let index = cursor as usize / BLOCK_SLOTS;
+        if index >= extent(self) {
+            return None;
+        }
+        let block = &self.blocks[index];
+        if block.is_due(how.now_ms) {
+            return None;
+        }
+        let bit = blocks::take(&block.ready, blocks::bits_from(cursor as u32), 1);
+        if bit == 0 {
+            return None;
+        }
+        let slot = index * BLOCK_SLOTS + bit.trailing_zeros() as usize;
+        self.head
+            .receive
+            .cursor
+            .store(slot as u64 + 1, Ordering::Relaxed);
+        let hold = self.hold(slot, how.owner, how.borrowed, how.due_at_ms)?;
+        block.lower_due(how.due_at_ms);
+        Some(hold)
+    }
+
+    /// One lap of the receive cursor, for a receive that has `have` messages already.
+    #[inline(never)]
+    fn receive_lap(
+        &self,
+        lap: Sweep,
+        mut have: usize,
+        how: &Receive,
+        found: &mut impl FnMut(Hold) -> bool,
+    ) -> u32 {
+        let mut expired = 0;
         let mut more = MORE_BLOCKS;
-        for (index, mask) in Sweep::new(cursor, extent(self)) {
+        for (index, mask) in lap {
             let block = &self.blocks[index];
             if block.is_due(how.now_ms) {
                 expired += self.expire_block(index, how.now_ms);
             }
             if block.ready.load(Ordering::Relaxed) & mask != 0 {
-                have += self.receive_in(index, mask, how.max - have, how, &mut found);
+                have += self.receive_in(index, mask, how.max - have, how, found);
                 if have == how.max {
                     break;
                 }

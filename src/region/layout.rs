@@ -65,8 +65,6 @@ pub const FLAG_CHECKSUM: u64 = 1;
 pub struct SendSide {
     /// Slot at which the next sender starts to look.
     pub cursor: AtomicU64,
-    /// Blocks in use so far: only these are swept. It only grows.
-    pub extent: AtomicU64,
 }
 
 /// The receivers' line: hints.
@@ -91,10 +89,12 @@ pub struct EventSide {
     pub sleepers: AtomicU64,
 }
 
-/// Counters that are off the data path.
+/// What is read by all and seldom written: not on a line that senders or receivers write.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Counters {
+pub struct Seldom {
+    /// Blocks in use so far: only these are swept. It only grows.
+    pub extent: AtomicU64,
     /// The latest time seen: time does not run backwards over it.
     pub time_high_ms: AtomicU64,
     /// Messages set aside because their bytes failed their checksum.
@@ -115,8 +115,8 @@ pub struct QueueHead {
     pub receive: Padded<ReceiveSide>,
     /// Waiters.
     pub event: Padded<EventSide>,
-    /// Counters.
-    pub counters: Padded<Counters>,
+    /// Read by all, seldom written.
+    pub seldom: Padded<Seldom>,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
@@ -125,7 +125,7 @@ const _: () = {
     assert!(core::mem::offset_of!(QueueHead, send) == 128);
     assert!(core::mem::offset_of!(QueueHead, receive) == 256);
     assert!(core::mem::offset_of!(QueueHead, event) == 384);
-    assert!(core::mem::offset_of!(QueueHead, counters) == 512);
+    assert!(core::mem::offset_of!(QueueHead, seldom) == 512);
 };
 
 /// The numbers that fix a queue's layout; verified before use, then kept outside the region.
@@ -222,7 +222,7 @@ impl QueueHead {
                     flags: AtomicU64::new(settings.flags),
                     nonce: AtomicU64::new(settings.nonce),
                 }),
-                send: Padded(SendSide { cursor: AtomicU64::new(0), extent: AtomicU64::new(1) }),
+                send: Padded(SendSide { cursor: AtomicU64::new(0) }),
                 receive: Padded(ReceiveSide {
                     cursor: AtomicU64::new(0),
                     tended_ms: AtomicU64::new(0),
@@ -232,7 +232,8 @@ impl QueueHead {
                     reserved: AtomicU32::new(0),
                     sleepers: AtomicU64::new(0),
                 }),
-                counters: Padded(Counters {
+                seldom: Padded(Seldom {
+                    extent: AtomicU64::new(1),
                     time_high_ms: AtomicU64::new(0),
                     damaged: AtomicU64::new(0),
                     expired: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use crate::sync::Ordering;
 
 /// Blocks that have been used so far, at least 1, whatever the memory says.
 pub fn extent(store: &Store<'_>) -> usize {
-    let extent = store.head.send.extent.load(Ordering::Relaxed) as usize;
+    let extent = store.head.seldom.extent.load(Ordering::Relaxed) as usize;
     extent.clamp(1, store.blocks.len().max(1))
 }
 

@@ -66,8 +66,8 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         return Err(Error::Damaged { field: "retention" });
     }
     // SAFETY: as above.
-    let counters = unsafe { &(*(base as *const QueueHead)).counters };
-    if !in_range(&counters.time_high_ms, 0, DUE_NONE_MS) {
+    let seldom = unsafe { &(*(base as *const QueueHead)).seldom };
+    if !in_range(&seldom.time_high_ms, 0, DUE_NONE_MS) {
         return Err(Error::Damaged {
             field: "latest time",
         });

@@ -110,7 +110,7 @@ impl Attachment {
         let high = place.map_or(0, |place| {
             self.store_at(&place)
                 .head
-                .counters
+                .seldom
                 .time_high_ms
                 .load(Ordering::Relaxed)
         });
