@@ -1,5 +1,5 @@
-//! The queue cycle (send, receive, delete) of 100-byte messages in the three homes, one by one and by
-//! tens, with the body read by the receiver: `cargo bench --bench queue`.
+//! The queue cycle (send, receive, delete) of 100-byte messages in the three homes, one by one and
+//! by tens, with the body read by the receiver: `cargo bench --bench queue`.
 //!
 //! A figure is the time of one message's whole cycle. Single-threaded, so steady enough to compare
 //! from day to day; figures across threads and processes, beside other systems, are the `compare`
@@ -46,7 +46,11 @@ fn cycle<R: Region, C: Clock>(criterion: &mut Criterion, home: &str, queue: &Que
     group.bench_function("cycle one by one", |b| b.iter(|| one_by_one(queue)));
     group.finish();
     let stat = queue.stat().expect("stat");
-    assert_eq!(stat.visible + stat.in_flight, 0, "a message was left behind");
+    assert_eq!(
+        stat.visible + stat.in_flight,
+        0,
+        "a message was left behind"
+    );
 }
 
 fn mapped(criterion: &mut Criterion, home: &str, dir: &Path) {
@@ -62,7 +66,9 @@ static FIXED: Queue<Fixed<4096, 100, 64>, SystemClock> = Queue::fixed(SystemCloc
 fn print_machine() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: "));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "));
     println!("machine: {}", model.unwrap_or("unknown"));
     println!("kernel: {}", read("/proc/sys/kernel/osrelease").trim());
     println!("flags: bench profile, fat LTO, one codegen unit, default target-cpu");
@@ -73,8 +79,16 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     cycle(&mut criterion, "static", &FIXED);
     let region = Heap::new(1 << 20).expect("region");
-    cycle(&mut criterion, "heap", &Queue::create(&region, OPTIONS).expect("queue"));
+    cycle(
+        &mut criterion,
+        "heap",
+        &Queue::create(&region, OPTIONS).expect("queue"),
+    );
     mapped(&mut criterion, "mapped in /dev/shm", Path::new("/dev/shm"));
-    mapped(&mut criterion, "mapped in the temp dir", &std::env::temp_dir());
+    mapped(
+        &mut criterion,
+        "mapped in the temp dir",
+        &std::env::temp_dir(),
+    );
     criterion.final_summary();
 }

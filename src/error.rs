@@ -1,4 +1,5 @@
 //! The one error type, with the limits in its words.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 

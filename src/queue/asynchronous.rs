@@ -16,9 +16,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Waits for one message.
     ///
     /// In one process a sender wakes the future. Over a mapped region a thread of this attachment
-    /// sleeps for all its futures: it passes on wake-ups of other processes, visibility timeouts and
-    /// deaths. Over heap and static memory a message whose visibility runs out is noticed by the
-    /// next call of anybody.
+    /// sleeps for all its futures: it passes on wake-ups of other processes, visibility timeouts
+    /// and deaths. Over heap and static memory a message whose visibility runs out is noticed
+    /// by the next call of anybody.
     ///
     /// Dropping the future loses nothing: a wake-up that it had been given goes to the next one.
     ///

@@ -1,8 +1,8 @@
 //! Floor 3: standard queues.
 //!
 //! What a queue does is policy over the arena of floor 2: where the next message goes
-//! ([`place`]), which comes next ([`sweep`]), how long it stays invisible, what a receipt may do, and
-//! who is woken.
+//! ([`place`]), which comes next ([`sweep`]), how long it stays invisible, what a receipt may do,
+//! and who is woken.
 #![forbid(unsafe_code)]
 
 pub mod place;

@@ -1,9 +1,9 @@
 //! Where the next message goes: runs of free slots, from the send cursor on.
 //!
-//! Senders sweep only the blocks in use so far (the *extent*) and add one when the sweep comes round
-//! to blocks that are still more than half full. So a queue that is never deep keeps to a few blocks
-//! and their cache lines, and filling a deep one looks at a few blocks for each one added. When
-//! every block is in use and a whole lap found no room, the queue is full.
+//! Senders sweep only the blocks in use so far (the *extent*) and add one when the sweep comes
+//! round to blocks that are still more than half full. So a queue that is never deep keeps to a few
+//! blocks and their cache lines, and filling a deep one looks at a few blocks for each one added.
+//! When every block is in use and a whole lap found no room, the queue is full.
 
 use crate::region::arena::Claimed;
 use crate::region::repair::extent;
@@ -45,8 +45,8 @@ impl Store<'_> {
         })
     }
 
-    /// Takes free bits for as many of `runs` as fit into one block, at least one; `None` if there is
-    /// no room for the first. Each run is 1 to 64 slots.
+    /// Takes free bits for as many of `runs` as fit into one block, at least one; `None` if there
+    /// is no room for the first. Each run is 1 to 64 slots.
     ///
     /// # Progress
     ///

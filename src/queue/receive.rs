@@ -84,8 +84,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.receive_some(max, Some(visibility_ms(visibility)?))
     }
 
-    /// Receives one message into `buffer` and reads nothing in place: the slot can be reused as soon
-    /// as the message is deleted, whatever becomes of the copy.
+    /// Receives one message into `buffer` and reads nothing in place: the slot can be reused as
+    /// soon as the message is deleted, whatever becomes of the copy.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use core::time::Duration;
 /// The bytes stay as they are for as long as this value lives, even if the visibility timeout runs
 /// out and somebody else receives, and deletes, the message meanwhile.
 ///
-/// Dropped without [`delete`](Received::delete) or [`release`](Received::release), the message stays
-/// in flight until its visibility timeout runs out, or this process dies.
+/// Dropped without [`delete`](Received::delete) or [`release`](Received::release), the message
+/// stays in flight until its visibility timeout runs out, or this process dies.
 #[must_use = "an unsettled message comes back when its visibility timeout runs out"]
 pub struct Received<'q, R: Region, C: Clock> {
     pub(super) queue: &'q Queue<R, C>,
@@ -81,8 +81,8 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
 
     /// Deletes the message: it will not be received again.
     ///
-    /// Good also after the visibility timeout has run out, until somebody receives the message again.
-    /// If it is gone already, that is `Ok`.
+    /// Good also after the visibility timeout has run out, until somebody receives the message
+    /// again. If it is gone already, that is `Ok`.
     ///
     /// # Errors
     ///

@@ -301,8 +301,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 }
 
-/// The least limit for a batch, bytes: that of SQS. A queue with a smaller longest body takes ten of
-/// those.
+/// The least limit for a batch, bytes: that of SQS. A queue with a smaller longest body takes ten
+/// of those.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// Room for one message, filled in place through `DerefMut<Target = [u8]>`.

@@ -17,7 +17,7 @@ use crate::time::{Clock, DefaultClock};
 ///
 /// | operation | progress | when the caller dies in it |
 /// |---|---|---|
-/// | `send`, `send_batch` | lock-free (bodies over 64 slots: obstruction-free) | sent or not sent; a part of a batch |
+/// | `send`, `send_batch` | lock-free; over 64 slots obstruction-free | sent or not; part of a batch |
 /// | `claim`, `commit` | as `send` | not sent before `commit` |
 /// | `receive`, `receive_batch`, `receive_into` | lock-free | the messages come back |
 /// | `delete`, `extend`, `release`, and batches | lock-free | done or not done |

@@ -4,8 +4,8 @@
 //!
 //! `sequence` is the futex word; `sleepers` is `{ version:63, asleep:1 }`. A *waiter* reads
 //! `sequence`, sets `asleep` with a new version, looks at the queue once more, and sleeps while
-//! `sequence` is what it read. A *sender* publishes, then reads `sleepers`. If `asleep` is not set it
-//! is done: no system call. Else it moves `sequence` on and wakes as many as it has messages; if
+//! `sequence` is what it read. A *sender* publishes, then reads `sleepers`. If `asleep` is not set
+//! it is done: no system call. Else it moves `sequence` on and wakes as many as it has messages; if
 //! nobody was there to be woken, it clears `asleep`, provided the version is the one it read.
 //!
 //! `[sleeper-flag]`: the waiter sets `asleep` and then looks; the sender publishes and then reads

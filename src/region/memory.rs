@@ -113,8 +113,8 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 #[inline(always)]
 pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
     let shape = place.shape;
-    // SAFETY: `verify` has checked that all four parts lie inside the section, aligned; they consist
-    // of atomics, or are reached through the store's protocol only.
+    // SAFETY: `verify` has checked that all four parts lie inside the section, aligned; they
+    // consist of atomics, or are reached through the store's protocol only.
     unsafe {
         let base = base.add(place.offset);
         let blocks = base.add(place.offsets[0]) as *const Block;

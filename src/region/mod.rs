@@ -1,14 +1,15 @@
 //! Floor 2: memory. The only place where bytes become typed references.
 //!
-//! [`Fixed`] is a static home, [`Borrowed`] a caller's bytes, `Heap` one allocation, `Mapped` a file
-//! that processes share. All give a queue the same [`Store`](store::Store), so everything above is
-//! written once.
+//! [`Fixed`] is a static home, [`Borrowed`] a caller's bytes, `Heap` one allocation, `Mapped` a
+//! file that processes share. All give a queue the same [`Store`](store::Store), so everything
+//! above is written once.
 
 pub mod arena;
 #[cfg(not(ringmain_loom))]
 mod body;
 pub mod event;
 pub mod layout;
+pub mod pins;
 pub mod repair;
 pub mod store;
 pub mod word;
@@ -82,8 +83,8 @@ mod home {
     ///
     /// # Safety
     ///
-    /// [`store`](Region::store) returns the same memory for the same place for as long as the region
-    /// lives, and nobody else uses that memory but through such stores.
+    /// [`store`](Region::store) returns the same memory for the same place for as long as the
+    /// region lives, and nobody else uses that memory but through such stores.
     pub unsafe trait Region {
         /// Finds or makes a queue in this region.
         #[doc(hidden)]

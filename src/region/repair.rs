@@ -3,8 +3,8 @@
 //!
 //! Everything that is held stands in neither the free nor the ready word of its block, so a scan
 //! looks at one line a block and at the words of held slots only. Each step is one
-//! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side, or
-//! one that dies and is begun again, end the same.
+//! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side,
+//! or one that dies and is begun again, end the same.
 //!
 //! A participant may also *stop* between taking bits and winning the words: it lives, so nothing of
 //! it is taken, but the messages would be hidden meanwhile. So the same scan, with nobody dead, is

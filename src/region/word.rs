@@ -13,8 +13,8 @@
 //!   former holder still reads its bytes. With owner [`INTERIOR`] it is a later slot of a run, and
 //!   the low bits say how far back the run begins.
 //! - *Ready*: `{ pins, generation }`. Somebody may receive it.
-//! - *Held*: `{ borrowed, pins, owner, generation, due_ms }`. In flight until `due_ms` (counted from
-//!   the message's send time, so that 31 bits do: 24.8 days).
+//! - *Held*: `{ borrowed, pins, owner, generation, due_ms }`. In flight until `due_ms` (counted
+//!   from the message's send time, so that 31 bits do: 24.8 days).
 //!
 //! `generation` grows by one with each send into the slot and each receive from it. The message's
 //! send generation stands in the slot's head, so the difference is the receive count, and a receipt

@@ -15,12 +15,12 @@
 //!
 //! # Sweep
 //!
-//! A cursor is a slot position; it is a hint as well. A [`Sweep`] starts there and visits the blocks
-//! in order, the first one from the cursor's bit on, all others whole, and at last the first one's
-//! low bits, so that a whole lap sees every slot once. Takers store where they stopped. Since a
-//! taker only moves forward inside a block and then leaves it, no bit is passed over for longer than
-//! one lap; and since the lap ends with the low bits of the block it began in, a cursor that stands
-//! in the block that the other one has lapped does not wait.
+//! A cursor is a slot position; it is a hint as well. A [`Sweep`] starts there and visits the
+//! blocks in order, the first one from the cursor's bit on, all others whole, and at last the first
+//! one's low bits, so that a whole lap sees every slot once. Takers store where they stopped. Since
+//! a taker only moves forward inside a block and then leaves it, no bit is passed over for longer
+//! than one lap; and since the lap ends with the low bits of the block it began in, a cursor that
+//! stands in the block that the other one has lapped does not wait.
 //!
 //! # Edges
 //!
@@ -33,9 +33,9 @@
 //! races with who lowers it, and the raiser may stop half-way. So it is raised in two steps: mark
 //! it *closing*, look at the slots, then compare-exchange the new bound over exactly the mark that
 //! was left. Whoever adds a slot does so first and then reads `due`: if it is not closing, the
-//! raiser has not looked yet and will see the slot; if it is, the adder takes the mark away, and the
-//! raiser's last step fails. `[due-closing]` names that pair. A raiser that stops leaves a bound
-//! that is too low, which costs a look.
+//! raiser has not looked yet and will see the slot; if it is, the adder takes the mark away, and
+//! the raiser's last step fails. `[due-closing]` names that pair. A raiser that stops leaves a
+//! bound that is too low, which costs a look.
 
 use crate::sync::{AtomicU64, Ordering, const_fn, store_load_after_rmw};
 
@@ -184,8 +184,8 @@ pub fn lowest(set: u64, n: u32) -> u64 {
     set ^ rest
 }
 
-/// Takes up to `n` of the lowest bits of `word` inside `mask`, with one compare-exchange; 0 if there
-/// is none.
+/// Takes up to `n` of the lowest bits of `word` inside `mask`, with one compare-exchange; 0 if
+/// there is none.
 ///
 /// # Progress
 ///

@@ -5,8 +5,8 @@
 //! A future takes a slot (a bit of `taken`), puts its waker there, sets its bit of `waiting`, and
 //! looks at the queue once more. Who has something to tell clears the lowest bit of `waiting` at or
 //! after the one served last, takes that slot's waker and wakes it. `busy` keeps a slot's waker for
-//! one at a time; neither side waits for it: a waker that is just being put belongs to a future that
-//! will look at the queue after that, and a future that finds its slot busy is being woken.
+//! one at a time; neither side waits for it: a waker that is just being put belongs to a future
+//! that will look at the queue after that, and a future that finds its slot busy is being woken.
 //!
 //! `[waiting-bit]`: the future sets its bit and then looks; the sender publishes and then reads
 //! `waiting`. One of the two sees the other.

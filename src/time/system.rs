@@ -4,9 +4,9 @@ use super::Clock;
 
 /// Milliseconds since the machine started, in steps of the kernel's tick (1 to 10 ms, commonly 4).
 ///
-/// `CLOCK_MONOTONIC_COARSE`: the same in all processes, unmoved by steps of the wall clock, and read
-/// in 3 ns where the precise clocks take 22 (see ARCHITECTURE.md). It stands still while the machine
-/// sleeps.
+/// `CLOCK_MONOTONIC_COARSE`: the same in all processes, unmoved by steps of the wall clock, and
+/// read in 3 ns where the precise clocks take 22 (see ARCHITECTURE.md). It stands still while the
+/// machine sleeps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

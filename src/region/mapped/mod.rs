@@ -24,14 +24,14 @@ use std::sync::Arc;
 
 /// A file in any directory, `/dev/shm` included, mapped into each process that takes part.
 ///
-/// Creation is atomic: the file gets its name when it is complete, its space is reserved (a full disk
-/// is an error here and not a signal later), and file and directory are synced. Only the owner may
-/// read and write it (mode 0600); widen that with the operating system's means.
+/// Creation is atomic: the file gets its name when it is complete, its space is reserved (a full
+/// disk is an error here and not a signal later), and file and directory are synced. Only the owner
+/// may read and write it (mode 0600); widen that with the operating system's means.
 ///
 /// Each value is one *attachment*. When its process dies, at any instruction, the kernel frees the
-/// attachment's lock, and the others take back what it held (see [`Queue::tend`](crate::Queue::tend)).
-/// Dropping it does the same. A forked child has no attachment of its own: its calls return
-/// [`Error::Forked`] until it opens the region again.
+/// attachment's lock, and the others take back what it held (see
+/// [`Queue::tend`](crate::Queue::tend)). Dropping it does the same. A forked child has no
+/// attachment of its own: its calls return [`Error::Forked`] until it opens the region again.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("ringmain-doc-{}", std::process::id()));

@@ -6,16 +6,16 @@
 //! attachment's own open file description. The kernel frees the lock when the last descriptor goes:
 //! at death, at any instruction. `state` is *attached* or not.
 //!
-//! - Attach: take the lock of a free index; if the state says *attached*, its owner has died: repair
-//!   first. Then set *attached*.
+//! - Attach: take the lock of a free index; if the state says *attached*, its owner has died:
+//!   repair first. Then set *attached*.
 //! - Detach: take back what is held, set *not attached*, free the lock.
 //! - Tend: an index that is *attached* and whose lock nobody holds is a dead owner's. Take the lock
-//!   (so that one repairs, and nobody attaches there meanwhile), look at the state again, repair, set
-//!   *not attached*, free the lock.
+//!   (so that one repairs, and nobody attaches there meanwhile), look at the state again, repair,
+//!   set *not attached*, free the lock.
 //!
 //! A death in any of these leaves *attached* without a lock, which is where the next one begins. An
-//! index is given out again only after its repair is complete, so the index alone, without an epoch,
-//! is enough in state words.
+//! index is given out again only after its repair is complete, so the index alone, without an
+//! epoch, is enough in state words.
 //!
 //! Locks of one open file description do not exclude each other, so two threads of one attachment
 //! never tend at once: `tending` lets one in.

@@ -1,9 +1,9 @@
 //! The one thread below floor 5: it sleeps on the region's futex for the futures of an attachment.
 //!
-//! A future cannot sleep on a futex, and nothing that executors can poll is woken by another process
-//! without a file or a privilege that a region does not have. So the first future that waits at a
-//! mapped region starts this thread. While no future waits it is not there; it ends by itself
-//! shortly after the last one, and at once when the region is dropped.
+//! A future cannot sleep on a futex, and nothing that executors can poll is woken by another
+//! process without a file or a privilege that a region does not have. So the first future that
+//! waits at a mapped region starts this thread. While no future waits it is not there; it ends by
+//! itself shortly after the last one, and at once when the region is dropped.
 
 use super::attachment::Attachment;
 use crate::region::repair::extent;
@@ -46,7 +46,8 @@ impl Sleeper {
         }
     }
 
-    /// Starts the thread unless it runs. If none can be had, futures are woken by this process only.
+    /// Starts the thread unless it runs. If none can be had, futures are woken by this process
+    /// only.
     pub fn start(&self) {
         // ORDERING: SeqCst; [sleeper-thread]: the future's waker was put before; a thread that ends
         // clears `running` and then looks for waiting futures once more.

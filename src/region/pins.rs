@@ -1,0 +1,169 @@
+//! Pins: what keeps the bytes of a message while a former holder still reads them.
+//!
+//! A holder may still read the bytes when its visibility runs out. Whoever takes the message on
+//! writes `{ owner, generation }` of that hold into one of two cells of the slot's head and then
+//! changes the word, setting the cell's pin in the same compare-exchange. A cell without its pin
+//! counts for nothing. Race: A holds, B and C both see that A's time is over. Both may write A's
+//! name (the same name) into a cell, one of them wins the word, and only the winner's cell has a
+//! pin. A, when done, finds its hold gone from the word, looks for its name in a pinned cell, and
+//! takes that pin away. Deleted meanwhile: the word is retired, and the last pin frees the run. A
+//! dead: repair takes the pins whose cells name it. With both cells in use the message stays with
+//! its present holder until a former one is done.
+
+use super::arena::Hold;
+use super::store::Store;
+use super::word::{PIN_CELLS, Phase, Word};
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
+
+const fn former_name(owner: u32, generation: u64) -> u32 {
+    (owner << 18) | generation as u32
+}
+
+impl Store<'_> {
+    /// Ends the reading of a hold and parts it from its owner's life: it stays in flight until its
+    /// visibility runs out, also if the owner dies.
+    pub fn detach(&self, hold: &Hold, owner: u32) {
+        let word = &self.words[hold.index as usize];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let mine = seen.phase() == Phase::Held
+                && seen.generation() == hold.word.generation()
+                && seen.owner() == owner
+                && seen.is_borrowed() == hold.word.is_borrowed();
+            if !mine {
+                return self.unpin(hold, owner);
+            }
+            let next = Word::held(0, seen.generation(), seen.pins(), false, seen.due_ms());
+            // ORDERING: Release; [slot-returned].
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the reading of a borrowed hold; the message stays in flight. A hold that was not made
+    /// borrowed (a receipt's) reads nothing, and leaves its reader alone.
+    pub fn unborrow(&self, hold: &Hold, owner: u32) {
+        if !hold.word.is_borrowed() {
+            return;
+        }
+        let word = &self.words[hold.index as usize];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let mine = seen.phase() == Phase::Held
+                && seen.generation() == hold.word.generation()
+                && seen.owner() == owner
+                && seen.is_borrowed();
+            if !mine {
+                return self.unpin(hold, owner);
+            }
+            let next = seen.unborrowed();
+            // ORDERING: Release; [slot-returned]: the reads come before the next writer's writes,
+            // by way of whoever frees the word.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The pin, if any, under which `hold` still reads.
+    pub(super) fn pin_of(&self, hold: &Hold) -> u64 {
+        let index = hold.index as usize;
+        let name = former_name(hold.word.owner(), hold.word.generation());
+        let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
+        let former = &self.slot(index).former;
+        let pinned =
+            |cell: &usize| pins & (1 << cell) != 0 && former[*cell].load(Ordering::Relaxed) == name;
+        (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
+    }
+
+    /// Takes away the pin of a hold that was taken on by somebody else.
+    pub(super) fn unpin(&self, hold: &Hold, owner: u32) {
+        if !hold.word.is_borrowed() {
+            return;
+        }
+        // ORDERING: Acquire: the cell was written before its pin.
+        self.words[hold.index as usize].load(Ordering::Acquire);
+        let pin = self.pin_of(hold);
+        if pin != 0 {
+            self.drop_pins(hold.index as usize, pin, owner);
+        }
+    }
+
+    /// Takes pins away; frees the run if it is retired and these were the last.
+    pub(super) fn drop_pins(&self, index: usize, pins: u64, owner: u32) {
+        let word = &self.words[index];
+        loop {
+            let seen = Word(word.load(Ordering::Relaxed));
+            let left = seen.pins() & !pins;
+            let last = seen.is_retired() && left == 0;
+            let next = if last {
+                Word::claimed(owner, seen.generation(), seen.run())
+            } else {
+                seen.with_pins(left)
+            };
+            // ORDERING: AcqRel; [slot-returned] this reader is done; Acquire so that who frees has
+            // seen all other readers be done.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_err() {
+                continue;
+            }
+            if last {
+                let run = seen.run() as usize;
+                self.free_claimed(index, run);
+                self.put_free(index, run);
+            }
+            return;
+        }
+    }
+
+    /// Takes a message on from a hold whose time is over. `true`: it is ready, and its ready bit is
+    /// the caller's to put. `false`: it changed meanwhile, or two former holders still read it.
+    pub fn expire(&self, index: usize, seen: Word) -> bool {
+        let mut pins = seen.pins();
+        if seen.is_borrowed() {
+            let Some(pin) = self.pin_former(index, seen) else {
+                return false;
+            };
+            pins |= pin;
+        }
+        let ready = Word::ready(seen.generation(), pins);
+        // ORDERING: AcqRel: Release publishes the former holder's cell with its pin; Acquire for
+        // [slot-returned].
+        self.words[index]
+            .compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(super) fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
+        let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
+        let former = &self.slot(index).former[cell];
+        let name = former_name(seen.owner(), seen.generation());
+        let was = former.load(Ordering::Relaxed);
+        // ORDERING: Release order comes from the word's compare-exchange that follows.
+        let named = was == name
+            || former
+                .compare_exchange(was, name, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        let bit = 1u64 << (index % BLOCK_SLOTS);
+        self.blocks[index / BLOCK_SLOTS]
+            .pinned
+            .fetch_or(bit, Ordering::Relaxed);
+        named.then_some(1 << cell)
+    }
+
+    /// Takes pins of dead owners away, as `dead` tells them by index.
+    pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
+        let pins = Word(self.words[index].load(Ordering::Acquire)).pins();
+        let former = &self.slot(index).former;
+        let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
+        let gone = gone.filter(|&cell| dead(former[cell].load(Ordering::Relaxed) >> 18));
+        let gone = gone.fold(0, |set, cell| set | (1u64 << cell));
+        if gone != 0 {
+            self.drop_pins(index, gone, owner);
+        }
+    }
+}
