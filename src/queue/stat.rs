@@ -90,6 +90,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// many.
     ///
     /// A message that somebody reads in place goes too; its bytes stay until the reader is done.
+    /// Only one that its holder and two former holders read at this moment stays.
     ///
     /// # Errors
     ///
@@ -126,7 +127,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                     return true;
                 }
                 Ok(None) => {}
-                Err(_) => return false, // three read it; it goes when its time is over
+                Err(_) => return false, // three read it: see above
             }
         }
     }

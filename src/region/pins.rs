@@ -10,7 +10,7 @@
 //! dead: repair takes the pins whose cells name it. With both cells in use the message stays with
 //! its present holder until a former one is done.
 
-use super::arena::Hold;
+use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;
 use super::word::{PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -24,28 +24,19 @@ impl Store<'_> {
     /// Ends the reading of a hold and parts it from its owner's life: it stays in flight until its
     /// visibility runs out, also if the owner dies.
     pub fn detach(&self, hold: &Hold, owner: u32) {
-        let word = &self.words[hold.index as usize];
-        loop {
-            let seen = Word(word.load(Ordering::Relaxed));
-            let mine = seen.phase() == Phase::Held
-                && seen.generation() == hold.word.generation()
-                && seen.owner() == owner
-                && seen.is_borrowed() == hold.word.is_borrowed();
-            if !mine {
-                return self.unpin(hold, owner);
-            }
-            let next = Word::held(0, seen.generation(), seen.pins(), false, seen.due_ms());
-            // ORDERING: Release; [slot-returned].
-            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
-            if won.is_ok() {
-                return;
-            }
-        }
+        self.end_reading(hold, owner, |seen| {
+            Word::held(0, seen.generation(), seen.pins(), false, seen.due_ms())
+        });
     }
 
     /// Ends the reading of a borrowed hold; the message stays in flight. A hold that was not made
     /// borrowed (a receipt's) reads nothing, and leaves its reader alone.
     pub fn unborrow(&self, hold: &Hold, owner: u32) {
+        self.end_reading(hold, owner, Word::unborrowed);
+    }
+
+    #[inline(always)]
+    fn end_reading(&self, hold: &Hold, owner: u32, next: impl Fn(Word) -> Word) {
         if !hold.word.is_borrowed() {
             return;
         }
@@ -59,12 +50,12 @@ impl Store<'_> {
             if !mine {
                 return self.unpin(hold, owner);
             }
-            let next = seen.unborrowed();
-            // ORDERING: Release; [slot-returned]: the reads come before the next writer's writes,
-            // by way of whoever frees the word.
-            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+            let next = next(seen);
+            // ORDERING: SeqCst: releases [slot-returned] (the reads come before the next writer's
+            // writes, by way of whoever frees the word), and comes before the look at the bound.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
             if won.is_ok() {
-                return;
+                return self.look_again(hold.index as usize, next);
             }
         }
     }
@@ -93,6 +84,15 @@ impl Store<'_> {
         }
     }
 
+    /// A reader of a held message is done, and perhaps its expiry waited for that: lowers the block's
+    /// bound so that the next receiver looks.
+    fn look_again(&self, index: usize, word: Word) {
+        if word.phase() == Phase::Held {
+            let sent_ms = stamp_sent_ms(self.slot(index).stamp.load(Ordering::Relaxed));
+            self.blocks[index / BLOCK_SLOTS].lower_due(sent_ms + word.due_ms());
+        }
+    }
+
     /// Takes pins away; frees the run if it is retired and these were the last.
     pub(super) fn drop_pins(&self, index: usize, pins: u64, owner: u32) {
         let word = &self.words[index];
@@ -111,6 +111,7 @@ impl Store<'_> {
             if won.is_err() {
                 continue;
             }
+            self.look_again(index, next);
             if last {
                 let run = seen.run() as usize;
                 self.free_claimed(index, run);
