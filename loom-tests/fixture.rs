@@ -13,6 +13,7 @@ pub struct Memory {
     head: QueueHead,
     pub blocks: Vec<Block>,
     pub words: Vec<AtomicU64>,
+    former: Vec<AtomicU64>,
     slots: Vec<ModelSlot>,
     shape: Shape,
 }
@@ -40,6 +41,7 @@ impl Memory {
                 .map(|i| Block::new(shape.valid(i)))
                 .collect(),
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            former: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             slots: (0..slots)
                 .map(|_| ModelSlot {
                     head: SlotHead::new(),
@@ -55,6 +57,7 @@ impl Memory {
             &self.head,
             &self.blocks,
             &self.words,
+            &self.former,
             &self.slots,
             self.shape,
         )

@@ -5,7 +5,8 @@ use core::fmt;
 
 /// What went wrong, and what the limit is.
 ///
-/// Nothing has changed in the queue or the region when an operation returns one of these.
+/// Nothing has changed in the queue or the region when an operation returns one of these, but where
+/// the operation's own text says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -13,7 +13,7 @@ use core::time::Duration;
 /// |---|---|---|
 /// | [`visibility`](Self::visibility) | 30 s | 0 s to 12 h |
 /// | [`retention`](Self::retention) | 4 days | 60 s to 14 days |
-/// | [`typical_body`](Self::typical_body) | 88 bytes | 1 byte to 1 MiB |
+/// | [`typical_body`](Self::typical_body) | 96 bytes | 1 byte to 1 MiB |
 /// | [`max_body`](Self::max_body) | 256 KiB, or the region's size | 1 byte to 1 GiB |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl QueueOptions {
         Self {
             visibility: Duration::from_secs(30),
             retention: Duration::from_secs(4 * 86_400),
-            typical_body: 88,
+            typical_body: 96,
             max_body: None,
             checksum: None,
         }
@@ -84,7 +84,7 @@ impl QueueOptions {
         self
     }
 
-    /// A body of up to this many bytes takes one slot: `bytes + 40` rounded up to 64. Longer ones
+    /// A body of up to this many bytes takes one slot: `bytes + 32` rounded up to 64. Longer ones
     /// take several. Set it to what most of your messages have.
     pub const fn typical_body(mut self, bytes: usize) -> Self {
         self.typical_body = bytes;

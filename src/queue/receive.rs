@@ -31,11 +31,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let store = self.store();
         let how = self.how(&store, 1, None);
-        if let Some(hold) = store.receive_next(&how) {
-            if let Some(received) = self.admit_hold(&store, hold, &how) {
-                self.tend_sometimes(&store, how.now_ms);
-                return Ok(Some(received));
-            }
+        if let Some(hold) = store.receive_next(&how)
+            && let Some(received) = self.admit_hold(&store, hold, &how)
+        {
+            self.tend_sometimes(&store, how.now_ms);
+            return Ok(Some(received));
         }
         let mut one = None;
         self.receive_each(&store, &how, |received| one = Some(received));

@@ -22,7 +22,7 @@ pub struct QueueStats {
     pub slots: u64,
     /// Slots that are free.
     pub slots_free: u64,
-    /// Bytes of a slot: 40 of head, the rest of body.
+    /// Bytes of a slot: 32 of head, the rest of body.
     pub slot_bytes: u64,
     /// Longest body, bytes.
     pub body_bytes_max: u64,
@@ -86,8 +86,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         })
     }
 
-    /// Removes every message that was sent before this call, those in flight included. Returns how
-    /// many.
+    /// Removes every message that was sent before this call, those in flight included, and perhaps
+    /// some that are sent meanwhile. Returns how many.
     ///
     /// A message that somebody reads in place goes too; its bytes stay until the reader is done.
     /// Only one that its holder and two former holders read at this moment stays.

@@ -42,22 +42,19 @@ impl Store<'_> {
     pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold) -> bool) -> u32 {
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
         let used = extent(self);
+        let mut lap = Sweep::new(cursor, used);
         // The common case: the block at the cursor has them all, and nothing in it is due.
         let index = cursor as usize / BLOCK_SLOTS;
         let mut have = 0;
         if index < used && !self.blocks[index].is_due(how.now_ms) {
-            have = self.receive_in(
-                index,
-                blocks::bits_from(cursor as u32),
-                how.max,
-                how,
-                &mut found,
-            );
+            let mask = blocks::bits_from(cursor as u32);
+            have = self.receive_in(index, mask, how.max, how, &mut found);
             if have == how.max {
                 return 0;
             }
+            lap.next(); // visited: with a timeout of 0 s it would give the same messages again
         }
-        self.receive_lap(Sweep::new(cursor, used), have, how, &mut found)
+        self.receive_lap(lap, have, how, &mut found)
     }
 
     /// Receives the message at the cursor, in the common case that there is one and that nothing in
@@ -174,11 +171,11 @@ impl Store<'_> {
         };
         let mut least = DUE_NONE_MS;
         let mut expired = 0u64;
-        let free = block.free.load(Ordering::SeqCst);
-        let mut held = !free & self.shape.valid(index);
-        while held != 0 {
-            let bit = held.trailing_zeros() as usize;
-            held &= held - 1;
+        // Every slot, whatever its bits say: a bit may stand although its slot is held.
+        let mut slots = self.shape.valid(index);
+        while slots != 0 {
+            let bit = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
             let slot = index * BLOCK_SLOTS + bit;
             // ORDERING: SeqCst; [due-closing] looked at after the mark.
             let seen = Word(self.words[slot].load(Ordering::SeqCst));

@@ -21,7 +21,7 @@ struct Slot<const B: usize> {
 /// Memory for `N` messages of at most `B` bytes, without a heap and without an initialising call.
 ///
 /// `BLOCKS` is `N / 64` rounded up: 1, the default, does for up to 64 messages. Anything else does
-/// not compile. A message costs `40 + B` bytes rounded up to 8, and 8 more for its state word.
+/// not compile. A message costs `32 + B` bytes rounded up to 8, and 16 more for its words.
 ///
 /// ```
 /// use ringmain::{ManualClock, Queue, QueueOptions, Fixed};
@@ -44,6 +44,7 @@ pub struct Fixed<const N: usize, const B: usize, const BLOCKS: usize = 1> {
     head: QueueHead,
     blocks: [Block; BLOCKS],
     words: [AtomicU64; N],
+    former: [AtomicU64; N],
     slots: UnsafeCell<[Slot<B>; N]>,
     #[cfg(feature = "async")]
     wakers: crate::sync::WakerSet,
@@ -83,6 +84,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             head: QueueHead::new(Self::SHAPE, settings),
             blocks,
             words: [const { AtomicU64::new(0) }; N],
+            former: [const { AtomicU64::new(0) }; N],
             slots: UnsafeCell::new(
                 [const {
                     Slot {
@@ -99,7 +101,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
     pub(crate) const fn place_of(settings: Settings) -> Place {
         Place {
             offset: 0,
-            offsets: [0; 4],
+            offsets: [0; 5],
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
         }
@@ -117,7 +119,16 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixe
         let slots = self.slots.with_mut(|slots| slots as *mut u8);
         // SAFETY: the array has N slots of slot_bytes, aligned to 8, initialised; blocks and words
         // have the shape's lengths, as asserted at compile time.
-        unsafe { Store::new(&self.head, &self.blocks, &self.words, slots, Self::SHAPE) }
+        unsafe {
+            Store::new(
+                &self.head,
+                &self.blocks,
+                &self.words,
+                &self.former,
+                slots,
+                Self::SHAPE,
+            )
+        }
     }
 
     #[cfg(feature = "async")]

@@ -4,10 +4,11 @@ use crate::ring::blocks::Block;
 use crate::sync::{AtomicU32, AtomicU64, Padded, const_fn};
 
 /// Bytes of a slot that are its head; the body follows.
-pub const SLOT_HEAD_BYTES: usize = 40;
+pub const SLOT_HEAD_BYTES: usize = 32;
 
-/// What the sender writes before a slot becomes ready; it does not change while the message lives,
-/// but for the cells of former holders.
+/// What the sender writes before a slot becomes ready; it does not change while the message lives.
+/// In the later slots of a run, body bytes lie here: nothing is written here but by who has claimed
+/// the slot, and nothing read here is used before the state word has confirmed it.
 #[derive(Debug)]
 #[repr(C)]
 pub struct SlotHead {
@@ -19,9 +20,6 @@ pub struct SlotHead {
     pub attributes: AtomicU64,
     /// Zero: room for the time of the first receive.
     pub first_received_ms: AtomicU64,
-    /// `{ owner:10, generation:18 }` of holders whose visibility ran out while they still read; a
-    /// cell counts only while the state word has its pin.
-    pub former: [AtomicU32; 2],
 }
 
 #[cfg(not(ringmain_loom))]
@@ -188,7 +186,6 @@ impl SlotHead {
                 size: AtomicU64::new(0),
                 attributes: AtomicU64::new(0),
                 first_received_ms: AtomicU64::new(0),
-                former: [AtomicU32::new(0), AtomicU32::new(0)],
             }
         }
     }
@@ -244,8 +241,8 @@ impl QueueHead {
 }
 
 /// Bytes that a queue of this shape takes, each part on its own line; `None` if it overflows.
-pub const fn queue_bytes(shape: Shape) -> Option<[usize; 4]> {
-    // Offsets of: blocks, words, slots, end.
+pub const fn queue_bytes(shape: Shape) -> Option<[usize; 5]> {
+    // Offsets of: blocks, words, names of former holders, slots, end.
     let blocks = size_of::<QueueHead>();
     let Some(words) = align_up(blocks + shape.blocks() * size_of::<Block>(), 128) else {
         return None;
@@ -256,14 +253,20 @@ pub const fn queue_bytes(shape: Shape) -> Option<[usize; 4]> {
     let Some(end_of_words) = words.checked_add(word_bytes) else {
         return None;
     };
-    let Some(slots) = align_up(end_of_words, 128) else {
+    let Some(former) = align_up(end_of_words, 128) else {
+        return None;
+    };
+    let Some(end_of_former) = former.checked_add(word_bytes) else {
+        return None;
+    };
+    let Some(slots) = align_up(end_of_former, 128) else {
         return None;
     };
     let Some(slot_bytes) = shape.slots.checked_mul(shape.slot_bytes) else {
         return None;
     };
     match slots.checked_add(slot_bytes) {
-        Some(end) => Some([blocks, words, slots, end]),
+        Some(end) => Some([blocks, words, former, slots, end]),
         None => None,
     }
 }

@@ -1,9 +1,7 @@
 //! A queue laid out in plain memory: how a region's bytes become a [`Store`].
 
 use super::home::Wish;
-use super::layout::{
-    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, align_up, queue_bytes,
-};
+use super::layout::{FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes};
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
@@ -13,7 +11,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     pub(super) offset: usize,
-    pub(super) offsets: [usize; 4],
+    pub(super) offsets: [usize; 5],
     pub(crate) shape: Shape,
     pub(crate) checksum: bool,
 }
@@ -23,27 +21,32 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 /// The longest body that an option may ask for, bytes.
 pub const BODY_BYTES_LIMIT: usize = 1 << 30;
 
+/// Bytes of a slot for a typical body: whole cache lines.
+fn slot_bytes(body_bytes_typical: usize) -> usize {
+    (body_bytes_typical + SLOT_HEAD_BYTES).next_multiple_of(64)
+}
+
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), Error> {
-    let slot_bytes = align_up(wish.body_bytes_typical + SLOT_HEAD_BYTES, 64).unwrap_or(usize::MAX);
+    let slot_bytes = slot_bytes(wish.body_bytes_typical);
     let least = Shape {
         slot_bytes,
         slots: 1,
         body_bytes_max: slot_bytes - SLOT_HEAD_BYTES,
     };
-    let needed = queue_bytes(least).map_or(u64::MAX, |offsets| offsets[3] as u64);
+    let needed = queue_bytes(least).map_or(u64::MAX, |offsets| offsets[4] as u64);
     let too_small = Error::RegionTooSmall {
         len: len as u64,
         needed,
     };
-    // Each slot takes its bytes, its word, and a 64th of a block; then shrink for the rounding.
-    let head = size_of::<QueueHead>() + 256;
+    // Each slot takes its bytes, two words, and a 64th of a block; then shrink for the rounding.
+    let head = size_of::<QueueHead>() + 384;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
     let mut shape = Shape {
-        slots: room / (slot_bytes + 8),
+        slots: room / (slot_bytes + 16),
         ..least
     };
-    while shape.slots > 0 && queue_bytes(shape).is_none_or(|offsets| offsets[3] > len) {
+    while shape.slots > 0 && queue_bytes(shape).is_none_or(|offsets| offsets[4] > len) {
         shape.slots -= shape.slots.div_ceil(256);
     }
     if shape.slots == 0 {
@@ -81,18 +84,16 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
 ///
 /// # Safety
 ///
-/// `base` is aligned to 128, valid for reads and writes of `queue_bytes(shape)[3]` bytes, and used
+/// `base` is aligned to 128, valid for reads and writes of `queue_bytes(shape)[4]` bytes, and used
 /// by nobody else meanwhile. The bytes are initialised; `clean` says that they are zero.
 pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: bool) {
     let Some(offsets) = queue_bytes(shape) else {
         return;
     };
     if !clean {
-        // SAFETY: the words lie inside the memory given.
-        unsafe {
-            base.add(offsets[1])
-                .write_bytes(0, shape.slots * size_of::<AtomicU64>())
-        };
+        let words = offsets[3] - offsets[1];
+        // SAFETY: the state words and the former holders' names lie inside the memory given.
+        unsafe { base.add(offsets[1]).write_bytes(0, words) };
     }
     for index in 0..shape.blocks() {
         // SAFETY: the blocks lie inside the memory given; aligned since base and offset are.
@@ -113,17 +114,19 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 #[inline(always)]
 pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
     let shape = place.shape;
-    // SAFETY: `verify` has checked that all four parts lie inside the section, aligned; they
+    // SAFETY: `verify` has checked that all five parts lie inside the section, aligned; they
     // consist of atomics, or are reached through the store's protocol only.
     unsafe {
         let base = base.add(place.offset);
         let blocks = base.add(place.offsets[0]) as *const Block;
         let words = base.add(place.offsets[1]) as *const AtomicU64;
+        let former = base.add(place.offsets[2]) as *const AtomicU64;
         Store::new(
             &*(base as *const QueueHead),
             core::slice::from_raw_parts(blocks, shape.blocks()),
             core::slice::from_raw_parts(words, shape.slots),
-            base.add(place.offsets[2]),
+            core::slice::from_raw_parts(former, shape.slots),
+            base.add(place.offsets[3]),
             shape,
         )
     }
@@ -146,6 +149,19 @@ pub fn agree(wish: &Wish, head: &QueueHead) -> Result<(), Error> {
     };
     option("visibility (ms)", &config.visibility_ms, wish.visibility_ms)?;
     option("retention (ms)", &config.retention_ms, wish.retention_ms)?;
+    let slot_bytes = slot_bytes(wish.body_bytes_typical) as u64;
+    option(
+        "typical_body (bytes, with the head and rounded)",
+        &config.slot_bytes,
+        slot_bytes,
+    )?;
+    if let Some(on) = wish.checksum {
+        option(
+            "checksum",
+            &config.flags,
+            if on { FLAG_CHECKSUM } else { 0 },
+        )?;
+    }
     if let Some(max) = wish.body_bytes_max {
         option("max_body (bytes)", &config.body_bytes_max, max as u64)?;
     }

@@ -1,7 +1,7 @@
 //! Pins: what keeps the bytes of a message while a former holder still reads them.
 //!
 //! A holder may still read the bytes when its visibility runs out. Whoever takes the message on
-//! writes `{ owner, generation }` of that hold into one of two cells of the slot's head and then
+//! writes `{ owner, generation }` of that hold into one of two cells beside the words and then
 //! changes the word, setting the cell's pin in the same compare-exchange. A cell without its pin
 //! counts for nothing. Race: A holds, B and C both see that A's time is over. Both may write A's
 //! name (the same name) into a cell, one of them wins the word, and only the winner's cell has a
@@ -9,6 +9,12 @@
 //! takes that pin away. Deleted meanwhile: the word is retired, and the last pin frees the run. A
 //! dead: repair takes the pins whose cells name it. With both cells in use the message stays with
 //! its present holder until a former one is done.
+//!
+//! Race: D has seen the word, stops, and goes on when the slot has another message whose pin is in
+//! that cell. D reads the cell and then the word again: it has changed, so D gives up. Had it not
+//! changed, the other's name would be written after D's read, and D's compare-exchange would fail.
+//! `[former-named]` is that pair of reads. The cells lie beside the words and not in the slots, since
+//! bodies of runs lie over the heads of their later slots.
 
 use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;
@@ -16,8 +22,17 @@ use super::word::{PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
-const fn former_name(owner: u32, generation: u64) -> u32 {
-    (owner << 18) | generation as u32
+const NAME_MASK: u64 = (1 << 28) - 1;
+const CELL_BITS: usize = 32;
+
+/// `{ owner:10, generation:18 }` of the hold in a state word.
+const fn name_of(word: Word) -> u64 {
+    ((word.owner() as u64) << 18) | word.generation()
+}
+
+/// The name in one of the two cells.
+const fn name_in(former: u64, cell: usize) -> u64 {
+    (former >> (cell * CELL_BITS)) & NAME_MASK
 }
 
 impl Store<'_> {
@@ -63,11 +78,10 @@ impl Store<'_> {
     /// The pin, if any, under which `hold` still reads.
     pub(super) fn pin_of(&self, hold: &Hold) -> u64 {
         let index = hold.index as usize;
-        let name = former_name(hold.word.owner(), hold.word.generation());
         let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
-        let former = &self.slot(index).former;
+        let former = self.former[index].load(Ordering::Relaxed);
         let pinned =
-            |cell: &usize| pins & (1 << cell) != 0 && former[*cell].load(Ordering::Relaxed) == name;
+            |cell: &usize| pins & (1 << cell) != 0 && name_in(former, *cell) == name_of(hold.word);
         (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
     }
 
@@ -141,27 +155,30 @@ impl Store<'_> {
 
     pub(super) fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
         let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
-        let former = &self.slot(index).former[cell];
-        let name = former_name(seen.owner(), seen.generation());
-        let was = former.load(Ordering::Relaxed);
-        // ORDERING: Release order comes from the word's compare-exchange that follows.
-        let named = was == name
-            || former
-                .compare_exchange(was, name, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        let bit = 1u64 << (index % BLOCK_SLOTS);
-        self.blocks[index / BLOCK_SLOTS]
-            .pinned
-            .fetch_or(bit, Ordering::Relaxed);
-        named.then_some(1 << cell)
+        let shift = cell * CELL_BITS;
+        let former = &self.former[index];
+        // ORDERING: Acquire; [former-named] the names are read before the word is read again. If it
+        // is still what was seen, then any name that comes to count later is written after this
+        // read, and makes the compare-exchange below fail.
+        let was = former.load(Ordering::Acquire);
+        if self.words[index].load(Ordering::Acquire) != seen.0 {
+            return None;
+        }
+        let named = (was & !(NAME_MASK << shift)) | (name_of(seen) << shift);
+        // ORDERING: AcqRel; [former-named]. The word's compare-exchange that follows publishes it.
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        if was != named && former.compare_exchange(was, named, done, failed).is_err() {
+            return None;
+        }
+        Some(1 << cell)
     }
 
     /// Takes pins of dead owners away, as `dead` tells them by index.
     pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
         let pins = Word(self.words[index].load(Ordering::Acquire)).pins();
-        let former = &self.slot(index).former;
+        let former = self.former[index].load(Ordering::Relaxed);
         let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
-        let gone = gone.filter(|&cell| dead(former[cell].load(Ordering::Relaxed) >> 18));
+        let gone = gone.filter(|&cell| dead((name_in(former, cell) >> 18) as u32));
         let gone = gone.fold(0, |set, cell| set | (1u64 << cell));
         if gone != 0 {
             self.drop_pins(index, gone, owner);

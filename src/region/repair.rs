@@ -1,25 +1,32 @@
-//! Repair by scanning: what a dead owner held comes back, and bits that a death left missing are
-//! put again.
+//! Repair by scanning: what a dead owner held comes back, and bits that a death left missing are put
+//! again.
 //!
-//! Everything that is held stands in neither the free nor the ready word of its block, so a scan
-//! looks at one line a block and at the words of held slots only. Each step is one
+//! After a proven death the scan looks at every word that has been in use: bits are hints, and a bit
+//! that stands although its slot is held must not hide it. Each step is one
 //! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side,
 //! or one that dies and is begun again, end the same.
 //!
 //! A participant may also *stop* between taking bits and winning the words: it lives, so nothing of
 //! it is taken, but the messages would be hidden meanwhile. So the same scan, with nobody dead, is
-//! run now and then: it puts the missing bits, others win the words, and the stopped one, when it
+//! run now and then; it looks only at slots whose bits stand in neither word, one line a block. It
+//! puts the missing bits, others win the words, and the stopped one, when it
 //! goes on, passes those slots over.
 
 use super::store::Store;
 use super::word::{INTERIOR, Phase, Word};
 use crate::ring::blocks::{self, BLOCK_SLOTS};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Blocks that have been used so far, at least 1, whatever the memory says.
 pub fn extent(store: &Store<'_>) -> usize {
     let extent = store.head.seldom.extent.load(Ordering::Relaxed) as usize;
     extent.clamp(1, store.blocks.len().max(1))
+}
+
+fn put_missing(word: &AtomicU64, bit: u64) {
+    if word.load(Ordering::Acquire) & bit == 0 {
+        blocks::put(word, bit);
+    }
 }
 
 impl Store<'_> {
@@ -29,21 +36,31 @@ impl Store<'_> {
     /// The caller has proof that these owners are dead, and keeps their indices from being given
     /// out meanwhile.
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
-        (0..extent(self))
-            .map(|block| self.repair_block(block, dead, owner))
-            .sum()
+        let whole = |index| self.repair_block(index, self.shape.valid(index), dead, owner);
+        (0..extent(self)).map(whole).sum()
     }
 
-    fn repair_block(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
-        let block = &self.blocks[index];
-        let free = block.free.load(Ordering::Acquire);
-        let ready = block.ready.load(Ordering::Acquire);
-        let pinned = block.pinned.load(Ordering::Acquire);
-        let mut look = (!(free | ready) | pinned) & self.shape.valid(index);
+    /// Puts the missing bits of slots that stand in neither word, with nobody dead.
+    #[cfg(feature = "mapped")]
+    pub fn mend(&self, owner: u32) {
+        for (index, block) in self.blocks[..extent(self)].iter().enumerate() {
+            let free = block.free.load(Ordering::Acquire);
+            let stands = free | block.ready.load(Ordering::Acquire);
+            self.repair_block(index, !stands & self.shape.valid(index), &|_| false, owner);
+        }
+    }
+
+    fn repair_block(
+        &self,
+        index: usize,
+        mut slots: u64,
+        dead: &dyn Fn(u32) -> bool,
+        owner: u32,
+    ) -> u64 {
         let mut returned = 0;
-        while look != 0 {
-            let bit = look.trailing_zeros() as usize;
-            look &= look - 1;
+        while slots != 0 {
+            let bit = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
             returned += self.repair_slot(index * BLOCK_SLOTS + bit, dead, owner) as u64;
         }
         returned
@@ -70,8 +87,8 @@ impl Store<'_> {
             }
         }
         match seen.phase() {
-            Phase::Free => blocks::put(&block.free, bit),
-            Phase::Ready => blocks::put(&block.ready, bit),
+            Phase::Free => put_missing(&block.free, bit),
+            Phase::Ready => put_missing(&block.ready, bit),
             Phase::Held => {}
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
             Phase::Claimed => {

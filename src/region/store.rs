@@ -14,6 +14,9 @@ pub struct Store<'a> {
     pub blocks: &'a [Block],
     /// One state word a slot.
     pub words: &'a [AtomicU64],
+    /// `{ 0:4, name:28, 0:4, name:28 }` a slot: holders whose visibility ran out while they still
+    /// read; a name counts only while the state word has its pin.
+    pub former: &'a [AtomicU64],
     slots: Slots<'a>,
     /// The verified layout.
     pub shape: Shape,
@@ -35,12 +38,13 @@ impl<'a> Store<'a> {
     ///
     /// `slots` is valid for reads and writes of `shape.slots * shape.slot_bytes` bytes during `'a`,
     /// aligned to 8, initialised, and its bytes are accessed by nobody but through stores over the
-    /// same words; `words` has `shape.slots` elements and `blocks` has `shape.blocks()`.
+    /// same words; `words` and `former` have `shape.slots` elements, `blocks` has `shape.blocks()`.
     #[inline(always)]
     pub(crate) unsafe fn new(
         head: &'a QueueHead,
         blocks: &'a [Block],
         words: &'a [AtomicU64],
+        former: &'a [AtomicU64],
         slots: *mut u8,
         shape: Shape,
     ) -> Self {
@@ -52,6 +56,7 @@ impl<'a> Store<'a> {
             head,
             blocks,
             words,
+            former,
             slots,
             shape,
         }
@@ -160,6 +165,7 @@ impl<'a> Store<'a> {
         head: &'a QueueHead,
         blocks: &'a [Block],
         words: &'a [AtomicU64],
+        former: &'a [AtomicU64],
         slots: &'a [ModelSlot],
         shape: Shape,
     ) -> Self {
@@ -167,6 +173,7 @@ impl<'a> Store<'a> {
             head,
             blocks,
             words,
+            former,
             slots,
             shape,
         }

@@ -45,7 +45,7 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         body_bytes_max,
     };
     let offsets = queue_bytes(shape)
-        .filter(|offsets| offsets[3] <= len)
+        .filter(|offsets| offsets[4] <= len)
         .ok_or(Error::Damaged {
             field: "queue size",
         })?;
@@ -67,6 +67,13 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
     }
     // SAFETY: as above.
     let seldom = unsafe { &(*(base as *const QueueHead)).seldom };
+    // SAFETY: as above.
+    let event = unsafe { &(*(base as *const QueueHead)).event };
+    if event.reserved.load(Ordering::Acquire) != 0 {
+        return Err(Error::Damaged {
+            field: "reserved word",
+        });
+    }
     if !in_range(&seldom.time_high_ms, 0, DUE_NONE_MS) {
         return Err(Error::Damaged {
             field: "latest time",

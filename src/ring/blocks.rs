@@ -53,8 +53,6 @@ pub struct Block {
     pub ready: AtomicU64,
     /// `{ closing:1, version:19, due_ms:44 }`: lower bound of the block's due times.
     pub due: AtomicU64,
-    /// Slots that may carry the pin of a former holder; never less than the truth.
-    pub pinned: AtomicU64,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
@@ -83,7 +81,6 @@ impl Block {
                 free: AtomicU64::new(valid),
                 ready: AtomicU64::new(0),
                 due: AtomicU64::new(DUE_NONE_MS),
-                pinned: AtomicU64::new(0),
             }
         }
     }

@@ -61,6 +61,16 @@ impl Attachment {
             #[cfg(feature = "async")]
             wakers: crate::sync::WakerSet::new(),
         };
+        if attachment
+            .header()
+            .reserved
+            .iter()
+            .any(|word| word.load(Ordering::Acquire) != 0)
+        {
+            return Err(Error::Damaged {
+                field: "reserved words",
+            });
+        }
         attachment.existing()?; // damage is told before anything is touched
         attachment.attach()?;
         attachment.time_base_ms = attachment.with_setup(Self::settle_time)?;

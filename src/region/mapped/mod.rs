@@ -1,5 +1,8 @@
 //! The mapped home: a file that processes share.
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("feature `mapped` needs a 64-bit target: locks lie beyond 2 GiB of file offsets");
+
 mod attachment;
 mod header;
 mod os;

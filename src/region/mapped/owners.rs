@@ -123,8 +123,7 @@ impl Attachment {
             }
         }
         if self.tended.fetch_add(1, Ordering::Relaxed) % MEND_EVERY == MEND_EVERY - 1 {
-            // Bits that a participant took and then stopped with: see `region::repair`.
-            self.repair(&|_| false);
+            self.mend();
         }
         // ORDERING: Release; pairs with the swap above.
         self.tending.store(false, Ordering::Release);
@@ -133,15 +132,11 @@ impl Attachment {
 
     /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.
     fn take_back(&self, dead: u32) -> u64 {
-        self.repair(&|owner| owner == dead)
-    }
-
-    fn repair(&self, dead: &dyn Fn(u32) -> bool) -> u64 {
         let Ok(Some(place)) = self.existing() else {
             return 0;
         };
         let store: Store<'_> = self.store_at(&place);
-        let returned = store.repair(dead, self.owner);
+        let returned = store.repair(&|owner| owner == dead, self.owner);
         if returned != 0 && store.head.event.has_sleepers() {
             let count = returned.min(u32::MAX as u64) as u32;
             store
@@ -150,5 +145,12 @@ impl Attachment {
                 .wake(|word| crate::region::futex_wake(word, count, true));
         }
         returned
+    }
+
+    /// Puts bits that a participant took and then stopped with: see `region::repair`.
+    fn mend(&self) {
+        if let Ok(Some(place)) = self.existing() {
+            self.store_at(&place).mend(self.owner);
+        }
     }
 }

@@ -1,0 +1,208 @@
+//! Ours beside its peers, interleaved in one process; README.md tells the method.
+#![allow(clippy::disallowed_types)] // that list is for the library: here atomics are core's
+
+use std::{fs::File, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+mod machine;
+mod probe;
+mod progress;
+mod queues;
+mod rings;
+mod sample;
+mod table;
+
+use machine::Machine;
+use probe::Probe;
+use progress::Progress;
+use sample::{Column, Failure, Plan, Row, Sample};
+use table::Table;
+
+/// Runs ringmain's rings and queue beside their peers and prints a Markdown table a section.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Samples wanted of each cell, of one placement.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// Milliseconds a sample.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    millis: u64,
+    /// Minutes after which a section begins no further round.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    minutes: u64,
+    /// Which tables.
+    #[arg(long, value_enum, default_value_t = Which::All)]
+    section: Which,
+    /// Capacity of the rings, a power of two.
+    #[arg(long, default_value_t = 1024, value_parser = power_of_two)]
+    capacity: usize,
+    /// Bytes of memory given to our queue.
+    #[arg(long, default_value_t = 1 << 20)]
+    queue_bytes: u64,
+    /// A cache line's round trip from this many nanoseconds on is called far.
+    #[arg(long, default_value_t = 250.0)]
+    far_ns: f64,
+    /// Only rows whose name contains one of these words.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Writes all samples, the discarded ones too, to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    #[cfg(feature = "queue")]
+    #[command(flatten)]
+    child: queues::Child,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Rings,
+    Queue,
+    All,
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Report {
+    machine: Machine,
+    capacity: usize,
+    far_ns: f64,
+    sections: Vec<Section>,
+}
+
+#[derive(Serialize)]
+struct Section {
+    section: &'static str,
+    samples: Vec<Sample>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn power_of_two(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(value) if value.is_power_of_two() && (16..=1 << 24).contains(&value) => Ok(value),
+        _ => Err("a power of two from 16 to 16777216".into()),
+    }
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    #[cfg(feature = "queue")]
+    if args.child.run()? {
+        return Ok(());
+    }
+    let machine = Machine::read();
+    let probe = Probe::new(args.far_ns);
+    let mut sections = Vec::new();
+    if args.section != Which::Queue {
+        let rows = rings::rows(args.capacity);
+        let notes = rings::notes(&rows);
+        let heading = format!("Rings: u64, capacity {}", args.capacity);
+        let shape = Shape {
+            heading: &heading,
+            unit: 1e6,
+            unit_name: "million messages/s",
+            columns: &rings::COLUMNS,
+            notes: &notes,
+            in_ns: false,
+        };
+        let samples = section(args, &machine, &probe, shape, rows)?;
+        sections.push(Section {
+            section: "rings",
+            samples,
+        });
+    }
+    if args.section != Which::Rings {
+        // The folders go, with the files in them, after the rows.
+        let queues::Rows {
+            rows,
+            notes,
+            folders: _folders,
+        } = queues::rows(args.queue_bytes)?;
+        let shape = Shape {
+            heading: "Queue: send, receive, delete, 100 bytes",
+            unit: 1e3,
+            unit_name: "thousand messages/s",
+            columns: &queues::COLUMNS,
+            notes: &notes,
+            in_ns: true,
+        };
+        let samples = section(args, &machine, &probe, shape, rows)?;
+        sections.push(Section {
+            section: "queue",
+            samples,
+        });
+    }
+    if let Some(path) = &args.json {
+        let report = Report {
+            machine,
+            capacity: args.capacity,
+            far_ns: args.far_ns,
+            sections,
+        };
+        let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::to_writer(file, &report)?;
+    }
+    Ok(())
+}
+
+/// What differs between the sections' tables.
+struct Shape<'a> {
+    heading: &'a str,
+    unit: f64,
+    unit_name: &'a str,
+    columns: &'a [Column],
+    notes: &'a [String],
+    in_ns: bool,
+}
+
+/// Measures one section, prints its table and hands its samples on.
+fn section(
+    args: &Args,
+    machine: &Machine,
+    probe: &Probe,
+    shape: Shape<'_>,
+    mut rows: Vec<Row>,
+) -> Result<Vec<Sample>, Failure> {
+    let Shape {
+        heading,
+        unit,
+        unit_name,
+        columns,
+        notes,
+        in_ns,
+    } = shape;
+    if !args.only.is_empty() {
+        rows.retain(|row| args.only.iter().any(|word| row.name.contains(word)));
+    }
+    let plan = Plan {
+        rounds: args.rounds as usize,
+        time: Duration::from_millis(args.millis),
+        limit: Duration::from_secs(60 * args.minutes),
+    };
+    let progress = Progress::new();
+    let samples = sample::take(plan, columns, &mut rows, probe, &progress)?;
+    let line = format!("{}; {} ms a sample", machine.line(), args.millis);
+    let table = Table {
+        heading,
+        unit,
+        unit_name,
+        machine: &line,
+        columns,
+        rows: &rows,
+        samples: &samples,
+        notes,
+        in_ns,
+    };
+    println!("{}", table.markdown());
+    Ok(samples)
+}
