@@ -103,7 +103,10 @@ fn a_visibility_timeout_wakes() {
     let start = Instant::now();
     let received = block_on(queue.receive_async()).expect("received");
     assert_eq!(received.receive_count(), 2);
-    assert!(start.elapsed() < Duration::from_secs(10), "woken by its time, not by the park");
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "woken by its time, not by the park"
+    );
     received.delete().expect("deleted");
 }
 
@@ -123,7 +126,10 @@ fn what_a_gone_attachment_held_wakes() {
     let start = Instant::now();
     let received = block_on(future).expect("received");
     assert!(start.elapsed() < Duration::from_secs(10));
-    assert_eq!((received.body(), received.receive_count()), (&b"held"[..], 2));
+    assert_eq!(
+        (received.body(), received.receive_count()),
+        (&b"held"[..], 2)
+    );
 }
 
 #[test]
@@ -137,7 +143,11 @@ fn a_dropped_future_passes_its_wake_up_on() {
     assert!(poll.is_pending());
     queue.send(b"one").expect("sent");
     let woken = |unpark: &Unpark| unpark.1.load(Ordering::SeqCst);
-    assert_eq!((woken(&first_woken), woken(&second_woken)), (1, 0), "one message, one wake-up");
+    assert_eq!(
+        (woken(&first_woken), woken(&second_woken)),
+        (1, 0),
+        "one message, one wake-up"
+    );
     drop(first);
     assert_eq!(woken(&second_woken), 1);
     assert!(poll_once(second.as_mut()).0.is_ready());
@@ -147,7 +157,11 @@ fn a_dropped_future_passes_its_wake_up_on() {
 fn too_many_futures_are_refused() {
     let queue = Queue::create(Heap::new(1 << 20).expect("heap"), QueueOptions::new()).expect("new");
     let mut futures: Vec<_> = (0..64).map(|_| Box::pin(queue.receive_async())).collect();
-    assert!(futures.iter_mut().all(|future| poll_once(future.as_mut()).0.is_pending()));
+    assert!(
+        futures
+            .iter_mut()
+            .all(|future| poll_once(future.as_mut()).0.is_pending())
+    );
     let mut more = Box::pin(queue.receive_async());
     assert!(matches!(
         poll_once(more.as_mut()).0,
@@ -156,5 +170,8 @@ fn too_many_futures_are_refused() {
     futures.pop();
     assert!(poll_once(more.as_mut()).0.is_pending(), "a slot came back");
     let mut none = Box::pin(queue.receive_batch_async(11));
-    assert!(matches!(poll_once(none.as_mut()).0, Poll::Ready(Err(Error::BatchSize { len: 11 }))));
+    assert!(matches!(
+        poll_once(none.as_mut()).0,
+        Poll::Ready(Err(Error::BatchSize { len: 11 }))
+    ));
 }

@@ -10,7 +10,7 @@ use crate::sync::Ordering;
 /// The most messages received at once.
 pub const BATCH_MAX: usize = 10;
 /// Blocks looked at for more once a receive has something.
-const MORE_BLOCKS: usize = 4;
+const MORE_BLOCKS: usize = 12;
 /// When to look again at a message that two former holders still read, ms.
 const PINNED_RETRY_MS: u64 = 10;
 

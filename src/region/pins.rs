@@ -13,8 +13,8 @@
 //! Race: D has seen the word, stops, and goes on when the slot has another message whose pin is in
 //! that cell. D reads the cell and then the word again: it has changed, so D gives up. Had it not
 //! changed, the other's name would be written after D's read, and D's compare-exchange would fail.
-//! `[former-named]` is that pair of reads. The cells lie beside the words and not in the slots, since
-//! bodies of runs lie over the heads of their later slots.
+//! `[former-named]` is that pair of reads. The cells lie beside the words and not in the slots,
+//! since bodies of runs lie over the heads of their later slots.
 
 use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;
@@ -98,8 +98,8 @@ impl Store<'_> {
         }
     }
 
-    /// A reader of a held message is done, and perhaps its expiry waited for that: lowers the block's
-    /// bound so that the next receiver looks.
+    /// A reader of a held message is done, and perhaps its expiry waited for that: lowers the
+    /// block's bound so that the next receiver looks.
     fn look_again(&self, index: usize, word: Word) {
         if word.phase() == Phase::Held {
             let sent_ms = stamp_sent_ms(self.slot(index).stamp.load(Ordering::Relaxed));

@@ -1,8 +1,8 @@
-//! Repair by scanning: what a dead owner held comes back, and bits that a death left missing are put
-//! again.
+//! Repair by scanning: what a dead owner held comes back, and bits that a death left missing are
+//! put again.
 //!
-//! After a proven death the scan looks at every word that has been in use: bits are hints, and a bit
-//! that stands although its slot is held must not hide it. Each step is one
+//! After a proven death the scan looks at every word that has been in use: bits are hints, and a
+//! bit that stands although its slot is held must not hide it. Each step is one
 //! compare-exchange or one `fetch_or` of a bit that may stand twice, so two repairs side by side,
 //! or one that dies and is begun again, end the same.
 //!

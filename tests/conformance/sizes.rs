@@ -6,7 +6,7 @@ use ringmain::{Error, Region};
 
 /// Slots that a body of `len` bytes takes.
 fn run<R: Region>(on: &Ground<'_, R>, len: usize) -> u64 {
-    (len as u64 + 32).div_ceil(on.queue.stat().expect("figures").slot_bytes)
+    ((len + SLOT_HEAD_BYTES) as u64).div_ceil(on.queue.stat().expect("figures").slot_bytes)
 }
 
 pub fn sizes_mix_and_memory_comes_back<R: Region>(on: &Ground<'_, R>) {

@@ -1,0 +1,109 @@
+//! The data path makes no allocation: a counting allocator watches each operation, one by one and
+//! in batches, by handle and by receipt, in each home. That the counter counts is shown by an
+//! allocation made on purpose.
+#![cfg(all(feature = "mapped", not(ringmain_loom)))]
+
+mod common;
+
+use common::{Dir, cycle};
+use ringmain::{Clock, Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions, Region, SystemClock};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// Counts what this thread asks for.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn asked() {
+    ASKED.with(|asked| asked.set(asked.get() + 1));
+}
+
+// SAFETY: hands each call on to the system's allocator unchanged; the counter is a plain cell of
+// the thread, without a destructor, so that touching it allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        asked();
+        // SAFETY: the caller's promise is the one that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        asked();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        asked();
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, len) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        asked();
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How often `f` asked the allocator for something, giving back included.
+fn asked_by(f: impl FnOnce()) -> u64 {
+    let before = ASKED.with(Cell::get);
+    f();
+    ASKED.with(Cell::get) - before
+}
+
+fn asks_for_nothing<R: Region, C: Clock>(queue: &Queue<R, C>) {
+    for round in 0..20 {
+        let mut right = false;
+        let asked = asked_by(|| right = cycle::run(queue));
+        assert!(right, "each operation did what it should, round {round}");
+        assert_eq!(asked, 0, "calls to the allocator in round {round}");
+    }
+}
+
+#[test]
+fn a_static_queue_allocates_nothing() {
+    static CLOCK: ManualClock = ManualClock::new(0);
+    static QUEUE: Queue<Fixed<70, 100, 2>, &ManualClock> =
+        Queue::fixed(&CLOCK, QueueOptions::new());
+    asks_for_nothing(&QUEUE);
+}
+
+#[test]
+fn a_heap_queue_allocates_once() {
+    let region = Heap::new(1 << 18).expect("memory");
+    let queue = Queue::create_with(&region, QueueOptions::new(), SystemClock).expect("a queue");
+    asks_for_nothing(&queue);
+}
+
+#[test]
+fn a_mapped_queue_allocates_nothing() {
+    for dir in [Dir::new("allocation"), Dir::shm("allocation")] {
+        let region = Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region");
+        let queue = Queue::create_with(&region, QueueOptions::new(), SystemClock).expect("a queue");
+        asks_for_nothing(&queue);
+        queue.tend().expect("a look at the others");
+        let asked = asked_by(|| {
+            queue.tend().map(|_| ()).unwrap_or(());
+        });
+        assert_eq!(asked, 0, "calls to the allocator by tend");
+    }
+}
+
+#[test]
+fn an_allocation_made_on_purpose_is_counted() {
+    let region = Heap::new(1 << 18).expect("memory");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
+    let asked = asked_by(|| {
+        assert!(cycle::run(&queue));
+        std::hint::black_box(vec![0u8; 100]);
+    });
+    assert_eq!(asked, 2, "one allocation, and its return");
+}

@@ -1,0 +1,18 @@
+//! Bad input: files that are missing, foreign, empty, cut short, too new, of another kind, damaged,
+//! read-only or forbidden; full disks; sizes, batches, timeouts and options out of range; many who
+//! create one file at once. Each gets its own error, whose words name the limit or both versions;
+//! nothing panics, nothing half-made stays behind, and nothing in the queue changes.
+#![cfg(all(feature = "mapped", not(ringmain_loom)))]
+
+mod common;
+
+#[path = "bad_input/access.rs"]
+mod access;
+#[path = "bad_input/creation.rs"]
+mod creation;
+#[path = "bad_input/damage.rs"]
+mod damage;
+#[path = "bad_input/files.rs"]
+mod files;
+#[path = "bad_input/limits.rs"]
+mod limits;

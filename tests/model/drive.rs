@@ -1,0 +1,126 @@
+//! A queue beside its model, and what can be seen of both from outside.
+
+use crate::common::SLOT_HEAD_BYTES;
+use crate::history::Op;
+use crate::reference::{Model, Receive, Rule};
+use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region};
+use std::collections::HashSet;
+use std::fmt::Debug;
+
+/// A message that the history reads in place.
+pub struct Holding<'a, R: Region> {
+    pub received: Received<'a, R, &'a ManualClock>,
+    pub receive: Receive,
+    pub body: Vec<u8>,
+}
+
+/// A queue, its model, and what the history has in its hands.
+pub struct Drive<'a, R: Region> {
+    pub queue: &'a Queue<R, &'a ManualClock>,
+    pub clock: &'a ManualClock,
+    pub model: Model,
+    pub slots: u64,
+    pub slot_bytes: u64,
+    /// What the region adds to the clock's time.
+    pub base_ms: u64,
+    pub held: Vec<Holding<'a, R>>,
+    pub known: Vec<Receive>,
+    pub ids: HashSet<MessageId>,
+    pub sent: u64,
+}
+
+pub fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{what}: the queue says {found:?}, the model {expected:?}"
+    ))
+}
+
+/// Errors of range are compared by their kind: their words are the queue's own.
+pub fn same_outcome(
+    what: &str,
+    found: Result<(), Error>,
+    expected: Result<(), Error>,
+) -> Result<(), String> {
+    match (&found, &expected) {
+        (Err(Error::OutOfRange { .. }), Err(Error::OutOfRange { .. })) => Ok(()),
+        _ => same(what, found, expected),
+    }
+}
+
+/// An operation that has no reason to fail.
+pub fn told<T>(result: Result<T, Error>) -> Result<T, String> {
+    result.map_err(|error| format!("unexpected: {error}"))
+}
+
+impl<'a, R: Region> Drive<'a, R> {
+    pub fn new(queue: &'a Queue<R, &'a ManualClock>, clock: &'a ManualClock, rule: Rule) -> Self {
+        Self {
+            queue,
+            clock,
+            model: Model::new(rule, clock.now_ms()),
+            slots: queue.capacity() as u64,
+            slot_bytes: 1,
+            base_ms: 0,
+            held: Vec::new(),
+            known: Vec::new(),
+            ids: HashSet::new(),
+            sent: 0,
+        }
+    }
+
+    /// The whole history, then the end: everything is given back. Returns the operations done.
+    pub fn history(mut self, ops: &[Op]) -> Result<usize, String> {
+        self.find_base()?;
+        for (number, op) in ops.iter().enumerate() {
+            let place = |error| format!("operation {number}, {op:?}: {error}");
+            self.step(op).map_err(place)?;
+            self.figures().map_err(place)?;
+        }
+        while let Some(holding) = self.held.pop() {
+            self.model.stop_reading(holding.receive.id);
+            drop(holding);
+            self.figures()?;
+        }
+        self.step(&Op::Purge)?;
+        self.figures()?;
+        let stat = told(self.queue.stat())?;
+        same("free slots at the end", stat.slots_free, stat.slots)?;
+        Ok(ops.len())
+    }
+
+    /// A mapped region's time has an origin of its own; the model counts by the clock.
+    fn find_base(&mut self) -> Result<(), String> {
+        self.slot_bytes = told(self.queue.stat())?.slot_bytes;
+        told(self.queue.send(b"base"))?;
+        let received = told(self.queue.receive())?.ok_or("one message")?;
+        self.base_ms = received.sent_ms() - self.clock.now_ms();
+        told(received.delete())
+    }
+
+    /// What can be seen from outside at this millisecond.
+    fn figures(&self) -> Result<(), String> {
+        let stat = told(self.queue.stat())?;
+        same("visible", stat.visible, self.model.visible() as u64)?;
+        same("in flight", stat.in_flight, self.model.in_flight() as u64)?;
+        same("free slots", stat.slots_free, self.slots_free())?;
+        same("damaged", stat.damaged, 0)?;
+        for holding in &self.held {
+            same("a borrowed body", holding.received.body(), &holding.body)?;
+        }
+        Ok(())
+    }
+
+    /// Free slots as the model sees it.
+    pub fn slots_free(&self) -> u64 {
+        let used: u64 = self.model.bodies().iter().map(|&len| self.run(len)).sum();
+        self.slots.saturating_sub(used)
+    }
+
+    /// Slots that a body takes.
+    pub fn run(&self, len: usize) -> u64 {
+        ((len + SLOT_HEAD_BYTES) as u64).div_ceil(self.slot_bytes)
+    }
+}

@@ -1,0 +1,93 @@
+//! What may happen in a history.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One operation. A `pick` chooses among what there is, modulo its number.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Send { len: usize },
+    SendBatch { lens: Vec<usize> },
+    Claim { len: usize, commit: bool },
+    ReceiveOne,
+    Receive { max: usize },
+    ReceiveFor { max: usize, visibility_ms: u64 },
+    ReceiveInto,
+    Delete { pick: usize },
+    DeleteHeld { pick: usize },
+    DeleteBatch { picks: Vec<usize> },
+    Extend { pick: usize, visibility_ms: u64 },
+    ExtendHeld { pick: usize, visibility_ms: u64 },
+    Release { pick: usize },
+    ReleaseHeld { pick: usize },
+    Detach { pick: usize },
+    Drop { pick: usize },
+    Advance { ms: u64 },
+    Purge,
+}
+
+const HOURS_12_MS: u64 = 43_200_000;
+
+fn len() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        12 => 1usize..89,
+        3 => 89usize..400,
+        1 => 8_000usize..9_000, // more than 64 slots
+        1 => Just(0usize),
+    ]
+}
+
+fn visibility_ms() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        3 => Just(0u64),
+        3 => 1u64..20,
+        3 => Just(1_000u64),
+        1 => Just(HOURS_12_MS),
+        1 => Just(HOURS_12_MS + 1),
+    ]
+}
+
+/// Steps that meet and just miss the timeouts.
+fn step_ms() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => 0u64..4,
+        3 => Just(10u64),
+        2 => Just(99u64),
+        2 => Just(100u64),
+        2 => Just(900u64),
+        1 => Just(1_000u64),
+        1 => Just(60_000u64),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let pick = || 0usize..64;
+    prop_oneof![
+        10 => len().prop_map(|len| Op::Send { len }),
+        4 => vec(len(), 0..12).prop_map(|lens| Op::SendBatch { lens }),
+        4 => (len(), any::<bool>()).prop_map(|(len, commit)| Op::Claim { len, commit }),
+        10 => Just(Op::ReceiveOne),
+        6 => (0usize..12).prop_map(|max| Op::Receive { max }),
+        4 => (1usize..11, visibility_ms())
+            .prop_map(|(max, visibility_ms)| Op::ReceiveFor { max, visibility_ms }),
+        2 => Just(Op::ReceiveInto),
+        6 => pick().prop_map(|pick| Op::Delete { pick }),
+        8 => pick().prop_map(|pick| Op::DeleteHeld { pick }),
+        3 => vec(pick(), 0..12).prop_map(|picks| Op::DeleteBatch { picks }),
+        3 => (pick(), visibility_ms())
+            .prop_map(|(pick, visibility_ms)| Op::Extend { pick, visibility_ms }),
+        3 => (pick(), visibility_ms())
+            .prop_map(|(pick, visibility_ms)| Op::ExtendHeld { pick, visibility_ms }),
+        3 => pick().prop_map(|pick| Op::Release { pick }),
+        3 => pick().prop_map(|pick| Op::ReleaseHeld { pick }),
+        3 => pick().prop_map(|pick| Op::Detach { pick }),
+        4 => pick().prop_map(|pick| Op::Drop { pick }),
+        14 => step_ms().prop_map(|ms| Op::Advance { ms }),
+        1 => prop_oneof![9 => Just(Op::Advance { ms: 1 }), 1 => Just(Op::Purge)],
+    ]
+}
+
+/// Histories of about `ops` operations.
+pub fn histories(ops: usize) -> impl Strategy<Value = Vec<Op>> {
+    vec(op(), ops - ops / 10..ops + ops / 10)
+}

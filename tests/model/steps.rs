@@ -1,0 +1,304 @@
+//! Does one operation to the queue and to the model, and compares what comes back.
+
+use crate::common::{body, fill};
+use crate::drive::{Drive, Holding, same, same_outcome, told};
+use crate::history::Op;
+use crate::reference::{Message, Receive, VISIBILITY_MS, VISIBILITY_MS_MAX};
+use ringmain::{Batch, Error, ManualClock, MessageId, Receipt, Region};
+use std::time::Duration;
+
+/// How many receipts are remembered, to be used later.
+const KNOWN_MAX: usize = 64;
+/// How many bodies are read in place at once.
+const HELD_MAX: usize = 24;
+/// A message remembers two former readers; with a third it would have to wait for one of them.
+const READERS_MAX: usize = 2;
+/// When a queue looks again at a message that three read.
+const PINNED_RETRY_MS: u64 = 10;
+
+impl<'a, R: Region> Drive<'a, R> {
+    pub fn step(&mut self, op: &Op) -> Result<(), String> {
+        match *op {
+            Op::Send { len } => {
+                let bytes = self.next_body(len);
+                let result = self.queue.send(&bytes);
+                self.sent(result, bytes)
+            }
+            Op::SendBatch { ref lens } => self.send_batch(lens),
+            Op::Claim { len, commit } => self.claim(len, commit),
+            Op::Receive { max } => {
+                let batch = self.queue.receive_batch(max);
+                self.received(batch, max, VISIBILITY_MS)
+            }
+            Op::ReceiveOne => self.receive_one(),
+            Op::ReceiveFor { max, visibility_ms } => {
+                let time = Duration::from_millis(visibility_ms);
+                let batch = self.queue.receive_batch_for(max, time);
+                self.received(batch, max, visibility_ms)
+            }
+            Op::ReceiveInto => self.receive_into(),
+            Op::Advance { ms } => {
+                self.clock.advance(Duration::from_millis(ms));
+                self.model.now_ms += ms;
+                Ok(())
+            }
+            Op::Purge => {
+                let purged = told(self.queue.purge())?;
+                same("purged", purged, self.model.purge())
+            }
+            _ if self.known.is_empty() => Ok(()),
+            Op::Delete { pick } => {
+                let receive = self.known(pick);
+                let found = self.queue.delete(&receive.receipt);
+                same_outcome("delete", found, self.model.delete(&receive))
+            }
+            Op::DeleteBatch { ref picks } => self.delete_batch(picks),
+            Op::Extend {
+                pick,
+                visibility_ms,
+            } => {
+                let receive = self.known(pick);
+                let time = Duration::from_millis(visibility_ms);
+                let found = self.queue.extend(&receive.receipt, time);
+                same_outcome("extend", found, self.model.extend(&receive, visibility_ms))
+            }
+            Op::Release { pick } => {
+                let receive = self.known(pick);
+                let found = self.queue.release(&receive.receipt);
+                same_outcome("release", found, self.model.release(&receive))
+            }
+            _ if self.held.is_empty() => Ok(()),
+            ref op => self.settle_held(op),
+        }
+    }
+
+    fn known(&self, pick: usize) -> Receive {
+        self.known[pick % self.known.len()]
+    }
+
+    fn settle_held(&mut self, op: &Op) -> Result<(), String> {
+        let (Op::DeleteHeld { pick }
+        | Op::ExtendHeld { pick, .. }
+        | Op::ReleaseHeld { pick }
+        | Op::Detach { pick }
+        | Op::Drop { pick }) = *op
+        else {
+            return Err(String::from("an operation without a step"));
+        };
+        let at = pick % self.held.len();
+        if let Op::ExtendHeld { visibility_ms, .. } = *op {
+            let Holding {
+                received, receive, ..
+            } = &mut self.held[at];
+            let found = received.extend(Duration::from_millis(visibility_ms));
+            let expected = self.model.extend(receive, visibility_ms);
+            return same_outcome("extend by handle", found, expected);
+        }
+        let Holding {
+            received, receive, ..
+        } = self.held.swap_remove(at);
+        self.model.stop_reading(receive.id);
+        match op {
+            Op::DeleteHeld { .. } => {
+                let expected = self.model.delete(&receive);
+                same_outcome("delete by handle", received.delete(), expected)
+            }
+            Op::ReleaseHeld { .. } => {
+                let expected = self.model.release(&receive);
+                same_outcome("release by handle", received.release(), expected)
+            }
+            Op::Detach { .. } => same("receipt", received.detach(), receive.receipt),
+            _ => {
+                drop(received);
+                Ok(())
+            }
+        }
+    }
+
+    fn next_body(&mut self, len: usize) -> Vec<u8> {
+        self.sent += 1;
+        body(self.sent, len)
+    }
+
+    /// Why a body is refused, if it is.
+    fn refusal(&self, len: usize) -> Option<Error> {
+        let max = self.queue.max_body();
+        match len {
+            0 => Some(Error::BodyEmpty),
+            len if len > max => Some(Error::BodyTooLong { len, max }),
+            _ => None,
+        }
+    }
+
+    fn sent(&mut self, found: Result<MessageId, Error>, body: Vec<u8>) -> Result<(), String> {
+        if let Some(error) = self.refusal(body.len()) {
+            return same("send", found, Err(error));
+        }
+        let (free, run) = (self.slots_free(), self.run(body.len()));
+        match found {
+            Ok(_) if run > free => Err(format!("{run} slots given out of {free}")),
+            Ok(id) if !self.ids.insert(id) => Err(format!("{id} was given out twice")),
+            Ok(id) => self.model.send(id, body),
+            // A run wants adjacent slots, of which the model knows nothing.
+            Err(Error::Full) if free < run || (run > 1 && free < self.slots) => Ok(()),
+            Err(error) => Err(format!("{error}, with {free} slots free for {run}")),
+        }
+    }
+
+    fn send_batch(&mut self, lens: &[usize]) -> Result<(), String> {
+        let bodies: Vec<Vec<u8>> = lens.iter().map(|&len| self.next_body(len)).collect();
+        let outcomes = self.queue.send_batch(&bodies);
+        if bodies.is_empty() || bodies.len() > 10 {
+            let error = Error::BatchSize { len: bodies.len() };
+            return same("send_batch", outcomes.map(|_| ()), Err(error));
+        }
+        let outcomes = told(outcomes)?;
+        same("outcomes", outcomes.len(), bodies.len())?;
+        for (outcome, body) in outcomes.into_iter().zip(bodies) {
+            self.sent(outcome, body)?;
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, len: usize, commit: bool) -> Result<(), String> {
+        let bytes = self.next_body(len);
+        match self.queue.claim(len) {
+            Ok(mut claim) if commit => {
+                fill(self.sent, &mut claim);
+                let id = claim.commit();
+                self.sent(Ok(id), bytes)
+            }
+            Ok(mut claim) => {
+                claim.fill(0xee);
+                same("claim", None, self.refusal(len))
+            }
+            Err(error) => self.sent(Err(error), bytes),
+        }
+    }
+
+    /// A receive finds something if something is visible, and else nothing.
+    fn comes(&self, something: bool) -> Result<(), String> {
+        if something {
+            return same("there is something", self.model.visible() > 0, true);
+        }
+        same(
+            "something visible was passed over",
+            self.model.is_sure(),
+            false,
+        )
+    }
+
+    fn received(
+        &mut self,
+        batch: Result<Batch<'a, R, &'a ManualClock>, Error>,
+        max: usize,
+        visibility_ms: u64,
+    ) -> Result<(), String> {
+        if visibility_ms > VISIBILITY_MS_MAX {
+            let refused = matches!(batch, Err(Error::OutOfRange { .. }));
+            return same("a timeout out of range refused", refused, true);
+        }
+        if max == 0 || max > 10 {
+            return same(
+                "receive",
+                batch.map(|_| ()),
+                Err(Error::BatchSize { len: max }),
+            );
+        }
+        let batch = told(batch)?;
+        self.comes(!batch.is_empty())?;
+        same("no more than asked for", batch.len() <= max, true)?;
+        let mut seen = Vec::new();
+        for received in batch {
+            same("twice in a batch", seen.contains(&received.id()), false)?;
+            seen.push(received.id());
+            self.hold(received, visibility_ms)?;
+        }
+        Ok(())
+    }
+
+    fn receive_one(&mut self) -> Result<(), String> {
+        let received = told(self.queue.receive())?;
+        self.comes(received.is_some())?;
+        received.map_or(Ok(()), |received| self.hold(received, VISIBILITY_MS))
+    }
+
+    fn hold(
+        &mut self,
+        received: ringmain::Received<'a, R, &'a ManualClock>,
+        visibility_ms: u64,
+    ) -> Result<(), String> {
+        let id = received.id();
+        let message = self.model.receive(id, visibility_ms)?;
+        same("body", received.body(), &message.body)?;
+        same("receive count", received.receive_count(), message.receives)?;
+        same(
+            "send time",
+            received.sent_ms(),
+            self.base_ms + message.sent_ms,
+        )?;
+        let receive = self.remember(received.receipt(), &message);
+        if self.model.readers_of(id) >= READERS_MAX {
+            if visibility_ms == 0 {
+                self.model.is_late(id, PINNED_RETRY_MS); // over while the batch still read it
+            }
+            return same("receipt", received.detach(), receive.receipt);
+        }
+        if self.held.len() == HELD_MAX {
+            let oldest = self.held.remove(0);
+            self.model.stop_reading(oldest.receive.id);
+        }
+        self.model.read(id, message.body.len());
+        self.held.push(Holding {
+            received,
+            receive,
+            body: message.body,
+        });
+        Ok(())
+    }
+
+    fn receive_into(&mut self) -> Result<(), String> {
+        let mut buffer = vec![0; self.queue.max_body()];
+        let copied = told(self.queue.receive_into(&mut buffer))?;
+        self.comes(copied.is_some())?;
+        let Some(copied) = copied else { return Ok(()) };
+        let message = self.model.receive(copied.receipt.id(), VISIBILITY_MS)?;
+        same("copied body", &buffer[..copied.len], &message.body)?;
+        same("receive count", copied.receive_count, message.receives)?;
+        self.remember(copied.receipt, &message);
+        Ok(())
+    }
+
+    fn remember(&mut self, receipt: Receipt, message: &Message) -> Receive {
+        let (id, count, received_ms) = (message.id, message.receives, self.model.now_ms);
+        let receive = Receive {
+            receipt,
+            id,
+            count,
+            received_ms,
+        };
+        if self.known.len() == KNOWN_MAX {
+            self.known.remove(0);
+        }
+        self.known.push(receive);
+        receive
+    }
+
+    fn delete_batch(&mut self, picks: &[usize]) -> Result<(), String> {
+        let receives: Vec<Receive> = picks.iter().map(|&pick| self.known(pick)).collect();
+        let receipts: Vec<Receipt> = receives.iter().map(|receive| receive.receipt).collect();
+        let outcomes = self.queue.delete_batch(&receipts);
+        if receipts.is_empty() || receipts.len() > 10 {
+            let error = Error::BatchSize {
+                len: receipts.len(),
+            };
+            return same("delete_batch", outcomes.map(|_| ()), Err(error));
+        }
+        let outcomes = told(outcomes)?;
+        same("outcomes", outcomes.len(), receives.len())?;
+        for (outcome, receive) in outcomes.into_iter().zip(receives) {
+            same_outcome("delete in a batch", outcome, self.model.delete(&receive))?;
+        }
+        Ok(())
+    }
+}
