@@ -13,7 +13,7 @@ pub struct Memory {
     head: QueueHead,
     pub blocks: Vec<Block>,
     pub words: Vec<AtomicU64>,
-    former: Vec<AtomicU64>,
+    pub former: Vec<AtomicU64>,
     slots: Vec<ModelSlot>,
     shape: Shape,
 }

@@ -133,6 +133,56 @@ fn twin_pins_against_reuse() {
     must_fail("pins: an expiry that forgets the reader", || pins(true));
 }
 
+/// Somebody has seen that the first holder's time is over, stops, and goes on to name it when the
+/// slot has another message with a pin of its own.
+fn stopped_namer(looks_again: bool) {
+    let memory = Memory::new(1);
+    assert!(memory.send(7, 1));
+    let first = memory.receive(1, 0).unwrap();
+    let namer = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            if looks_again {
+                if memory.store().expire(0, first.word) {
+                    blocks::put(&memory.blocks[0].ready, 1);
+                }
+                return;
+            }
+            // The twin: names the holder that it saw, whatever the word says by now.
+            let name = (1 << 18) | first.word.generation();
+            let was = memory.former[0].load(Ordering::SeqCst);
+            let named = (was & !0xfff_ffff) | name;
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            let _ = memory.former[0].compare_exchange(was, named, done, failed);
+        })
+    };
+    assert!(memory.delete(&first, 1));
+    assert!(memory.send(9, 1));
+    let second = memory.receive(2, 0).unwrap();
+    // The namer may come between, once; then the expiry looks again, as the next sweep would.
+    let expired = (0..2).any(|_| memory.store().expire(0, second.word));
+    assert!(expired);
+    blocks::put(&memory.blocks[0].ready, 1);
+    let third = memory.receive(3, LATER_MS).unwrap();
+    assert!(memory.delete(&third, 3));
+    assert_eq!(memory.read(&second), 9);
+    namer.join().unwrap();
+    memory.store().unborrow(&second, 2);
+    assert_eq!(memory.free_bits(), 1, "a reader's pin was lost");
+}
+
+#[test]
+fn a_stopped_namer_names_nobody() {
+    check(|| stopped_namer(true));
+}
+
+#[test]
+fn twin_a_stopped_namer_names_nobody() {
+    must_fail("pins: a name written without a second look", || {
+        stopped_namer(false)
+    });
+}
+
 /// One raises the block's bound while another receives: what is held stays under the bound.
 fn due(two_steps: bool) {
     let memory = Memory::new(1);

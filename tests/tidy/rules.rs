@@ -233,11 +233,10 @@ fn unsafe_code(file: &File<'_>, faults: &mut Vec<Fault>) {
         faults,
     );
     let parts: Vec<&str> = file.path.split('/').collect();
-    let root = match parts[..] {
-        ["src", _] | ["src", _, "mod.rs"] | ["src", "bin", _] => true,
-        ["src", "face", _, "mod.rs"] => true,
-        _ => false,
-    };
+    let root = matches!(
+        parts[..],
+        ["src", _] | ["src", _, "mod.rs"] | ["src", "bin", _] | ["src", "face", _, "mod.rs"]
+    );
     let row = ["#", "!", "[", "forbid", "(", "unsafe_code", ")", "]"];
     if root && file.find(&row).next().is_none() {
         let what = "a module root without #![forbid(unsafe_code)]".to_string();
