@@ -28,6 +28,8 @@ mod settle;
 mod standard;
 #[cfg(not(ringmain_loom))]
 mod stat;
+#[cfg(all(test, feature = "std", not(ringmain_loom)))]
+mod stray;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod wait;
 

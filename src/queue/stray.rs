@@ -1,0 +1,77 @@
+//! Tests of hints that lie: bits that stand although their slot is somebody's, as a participant
+//! leaves them that stopped while it repaired, and a stale look at a word. Placed by hand, since no
+//! schedule can be asked for.
+
+use super::{Queue, QueueOptions};
+use crate::region::Heap;
+use crate::region::word::Word;
+use crate::ring::blocks;
+use crate::sync::Ordering;
+use crate::time::ManualClock;
+use core::time::Duration;
+
+const VISIBILITY: Duration = Duration::from_secs(1);
+
+fn queue(clock: &ManualClock, bytes: usize) -> Queue<Heap, &ManualClock> {
+    let options = QueueOptions::new().visibility(VISIBILITY);
+    Queue::create_with(Heap::new(bytes).expect("memory"), options, clock).expect("a queue")
+}
+
+#[test]
+fn a_stale_expirer_writes_into_no_body() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1500);
+    for body in [b"a", b"b"] {
+        queue.send(body).expect("sent");
+    }
+    let first = queue.receive().expect("received").expect("there");
+    let second = queue.receive().expect("received").expect("there");
+    clock.advance(2 * VISIBILITY);
+    let index = second.hold.index as usize;
+    // An expirer looks at the word, and stops.
+    let seen = Word(queue.store().words[index].load(Ordering::SeqCst));
+    first.delete().expect("deleted");
+    second.delete().expect("deleted");
+    queue.send(&[0; 96 + 128]).expect("a run over both slots");
+    assert!(
+        !queue.store().expire(index, seen),
+        "it goes on, and finds another word"
+    );
+    let run = queue.receive().expect("received").expect("there");
+    assert!((run.hold.index as usize) < index, "the run covers the slot");
+    assert!(run.body().iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn a_stray_free_bit_hides_no_due_time() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1 << 16);
+    queue.send(b"held").expect("sent");
+    let held = queue.receive().expect("received").expect("there");
+    blocks::put(&queue.store().blocks[0].free, 1 << held.hold.index);
+    drop(held);
+    clock.advance(2 * VISIBILITY);
+    let again = queue.receive().expect("received").expect("visible again");
+    assert_eq!((again.body(), again.receive_count()), (&b"held"[..], 2));
+    again.delete().expect("deleted");
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots);
+}
+
+#[test]
+fn stray_bits_keep_no_repair_away() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1 << 16);
+    queue.send(b"held").expect("sent");
+    let held = queue.receive().expect("received").expect("there");
+    blocks::put(&queue.store().blocks[0].ready, 1 << held.hold.index);
+    core::mem::forget(held); // its owner dies
+    core::mem::forget(queue.claim(3).expect("room")); // and in the midst of a claim
+    blocks::put(&queue.store().blocks[0].free, 0b11);
+    assert_eq!(queue.store().repair(&|owner| owner == 1, 2), 1, "returned");
+    let back = queue.receive().expect("received").expect("there");
+    assert_eq!(back.body(), b"held");
+    back.delete().expect("deleted");
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots, "nothing leaked");
+}

@@ -1,0 +1,66 @@
+//! A forked child has no attachment of its own: its calls say so, its drops touch nothing, and its
+//! end does not make its parent look dead. It opens the region again and takes part.
+#![cfg(all(feature = "mapped", not(ringmain_loom)))]
+
+use ringmain::{Error, Mapped, Queue, QueueOptions};
+
+/// What the child saw, as its exit status.
+fn child(inherited: Mapped, path: &std::path::Path) -> i32 {
+    if !Queue::open(&inherited).is_err_and(|error| error == Error::Forked) {
+        return 1;
+    }
+    drop(inherited);
+    let Ok(own) = Mapped::open(path) else {
+        return 2;
+    };
+    let Ok(queue) = Queue::open(&own) else {
+        return 3;
+    };
+    if queue.send(b"from the child").is_ok() {
+        0
+    } else {
+        4
+    }
+}
+
+#[test]
+fn a_forked_child_is_told() {
+    let name = format!("ringmain-fork-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
+    queue.send(b"held by the parent").expect("sent");
+    let held = queue.receive().expect("received").expect("there");
+
+    let other = Mapped::open(&path).expect("a second attachment, for the child to inherit");
+    // SAFETY: the child calls the library and then `_exit`; no other thread of this process holds a
+    // lock that the child needs (the allocator sees to its own).
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "forked");
+    if pid == 0 {
+        let refused = queue.send(b"x") == Err(Error::Forked)
+            && queue.receive().is_err_and(|error| error == Error::Forked);
+        let status = if refused { child(other, &path) } else { 5 };
+        // SAFETY: ends the child at once, without the parent's destructors.
+        unsafe { libc::_exit(status) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child just made; the status is a live int.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert!(libc::WIFEXITED(status));
+    assert_eq!(libc::WEXITSTATUS(status), 0, "1 to 5: see `child`");
+
+    // The parent is still attached, and nobody took what it holds.
+    let tended = queue.tend().expect("tended");
+    assert_eq!(tended.returned, 0, "{tended:?}");
+    let from_child = queue
+        .receive()
+        .expect("received")
+        .expect("the child's message");
+    assert_eq!(from_child.body(), b"from the child");
+    from_child.delete().expect("deleted");
+    assert_eq!(held.body(), b"held by the parent");
+    held.delete().expect("deleted");
+    let _ = std::fs::remove_file(&path);
+}
