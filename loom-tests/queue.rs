@@ -58,35 +58,66 @@ fn twin_blocks_over_laps() {
     });
 }
 
-/// Two receivers, an expiry and a late delete: each message is deleted once, and everybody is told
-/// the truth.
+/// Two receivers, an expiry and a late delete by `delete_late`: a message is deleted once, nobody's
+/// hold is deleted under him, and everybody is told the truth.
+fn life(delete_late: fn(&Memory, &ringmain::internals::arena::Hold) -> bool) {
+    let memory = Memory::new(1);
+    assert!(memory.send(7, 1));
+    let late = memory.receive(1, 0).unwrap();
+    let other = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let hold = memory.receive(2, LATER_MS)?; // the first one's time is over
+            assert_eq!(memory.read(&hold), 7);
+            assert_eq!(hold.receive_count(), 2);
+            let word = Word(memory.words[0].load(Ordering::SeqCst));
+            assert_eq!(
+                (word.phase(), word.owner()),
+                (Phase::Held, 2),
+                "deleted under its holder"
+            );
+            Some(memory.delete(&hold, 2))
+        })
+    };
+    let deleted = delete_late(&memory, &late);
+    let again = other.join().unwrap();
+    // Either the late delete came first, or it was refused, or the message was gone by then.
+    match again {
+        None => assert!(deleted),
+        Some(by_other) => assert!(by_other),
+    }
+    assert!(memory.receive(1, 2 * LATER_MS).is_none());
+    assert_eq!(memory.free_bits(), 1);
+    let word = Word(memory.words[0].load(Ordering::SeqCst));
+    assert_eq!((word.phase(), word.pins()), (Phase::Free, 0));
+}
+
 #[test]
 fn life_of_a_word() {
-    check(|| {
-        let memory = Memory::new(1);
-        assert!(memory.send(7, 1));
-        let late = memory.receive(1, 0).unwrap();
-        let other = {
-            let memory = Arc::clone(&memory);
-            thread::spawn(move || {
-                let hold = memory.receive(2, LATER_MS)?; // the first one's time is over
-                assert_eq!(memory.read(&hold), 7);
-                assert_eq!(hold.receive_count(), 2);
-                Some(memory.delete(&hold, 2))
+    check(|| life(|memory, late| memory.delete(late, 1)));
+}
+
+#[test]
+fn twin_life_of_a_word() {
+    must_fail(
+        "life: a delete that does not look at the generation",
+        || {
+            life(|memory, late| {
+                let seen = Word(memory.words[0].load(Ordering::SeqCst));
+                let free = Word::free(seen.generation() + 1);
+                let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+                let held = matches!(seen.phase(), Phase::Held | Phase::Ready);
+                let won = held
+                    && memory.words[0]
+                        .compare_exchange(seen.0, free.0, done, failed)
+                        .is_ok();
+                if won {
+                    memory.store().put_free(late.index as usize, 1);
+                }
+                won
             })
-        };
-        let deleted = memory.delete(&late, 1);
-        let again = other.join().unwrap();
-        // Either the late delete came first, or it was refused, or the message was gone by then.
-        match again {
-            None => assert!(deleted),
-            Some(by_other) => assert!(by_other),
-        }
-        assert!(memory.receive(1, 2 * LATER_MS).is_none());
-        assert_eq!(memory.free_bits(), 1);
-        let word = Word(memory.words[0].load(Ordering::SeqCst));
-        assert_eq!((word.phase(), word.pins()), (Phase::Free, 0));
-    });
+        },
+    );
 }
 
 /// A reads on while its time is over, B receives and deletes, and a sender wants the slot.
