@@ -5,8 +5,8 @@ use core::fmt;
 
 /// What went wrong, and what the limit is.
 ///
-/// Nothing has changed in the queue or the region when an operation returns one of these, but where
-/// the operation's own text says so.
+/// Nothing has changed in the queue or the region when an operation returns one of these, but for
+/// [`NotDurable`](Error::NotDurable), and where the operation's own text says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -124,6 +124,20 @@ pub enum Error {
     Damaged {
         /// The field.
         field: &'static str,
+    },
+    /// The queue has no journal: it was created with `Durability::Process`, or its region is not
+    /// a file.
+    NoJournal,
+    /// The journal beside the region is not as it must be.
+    Journal {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It was done, and survives the process, but the disk refused: it is not known to survive the
+    /// machine.
+    NotDurable {
+        /// The error number (`errno`) that the disk gave.
+        errno: i32,
     },
     /// Every attachment of the region is taken.
     Attachments {
@@ -247,6 +261,11 @@ impl Error {
                 write!(f, "the region is cut short: {found} bytes of {expected}")
             }
             Error::Damaged { field } => write!(f, "the region is damaged: {field}"),
+            Error::NoJournal => f.write_str("the queue has no journal (Durability::Process)"),
+            Error::Journal { problem } => write!(f, "the region's journal {problem}"),
+            Error::NotDurable { errno } => {
+                write!(f, "done, but not known to be on the disk: errno {errno}")
+            }
             Error::Attachments { max } => {
                 write!(f, "{max} attachments to this region, which is the most")
             }

@@ -30,6 +30,8 @@ pub use queue::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use queue::{Durability, Position};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
 pub use region::{Borrowed, Fixed, Region, Tended};

@@ -76,6 +76,9 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
             let _ = outcomes.push(outcome);
         }
         free.flush();
+        if usable.is_ok() {
+            queue.make_all_durable(&mut outcomes);
+        }
         outcomes
     }
 

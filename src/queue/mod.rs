@@ -12,6 +12,8 @@ pub mod sweep;
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod durability;
 #[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
@@ -37,6 +39,8 @@ mod wait;
 pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(not(ringmain_loom))]
 pub use batch::{Batch, Outcomes};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use durability::{Durability, Position};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
 #[cfg(not(ringmain_loom))]

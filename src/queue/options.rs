@@ -1,5 +1,7 @@
 //! What a queue is created with.
 
+#[cfg(feature = "mapped")]
+use super::durability::Durability;
 use crate::error::Error;
 use crate::region::Wish;
 use crate::region::layout::{self, RETENTION_MS_MAX, RETENTION_MS_MIN, VISIBILITY_MS_MAX};
@@ -16,6 +18,7 @@ use core::time::Duration;
 /// | [`typical_body`](Self::typical_body) | 96 bytes | 1 byte to 1 MiB |
 /// | [`max_body`](Self::max_body) | 256 KiB, or the region's size | 1 byte to 1 GiB |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
+/// | `durability` (mapped regions) | `Durability::Process` | interval 1 ms to 1 h |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct QueueOptions {
@@ -24,6 +27,8 @@ pub struct QueueOptions {
     typical_body: usize,
     max_body: Option<usize>,
     checksum: Option<bool>,
+    #[cfg(feature = "mapped")]
+    durability: Durability,
 }
 
 const TYPICAL_BODY_MAX: usize = 1 << 20;
@@ -38,7 +43,7 @@ pub(crate) const fn whole_ms(duration: Duration) -> u64 {
     }
 }
 
-const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, Error> {
+pub(crate) const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, Error> {
     if value < min || value > max {
         return Err(Error::OutOfRange {
             what,
@@ -69,6 +74,8 @@ impl QueueOptions {
             typical_body: 96,
             max_body: None,
             checksum: None,
+            #[cfg(feature = "mapped")]
+            durability: Durability::Process,
         }
     }
 
@@ -103,6 +110,14 @@ impl QueueOptions {
         self
     }
 
+    /// What survives the machine, and when. Other levels than [`Durability::Process`] keep a journal
+    /// beside the region's file, and need checksums.
+    #[cfg(feature = "mapped")]
+    pub const fn durability(mut self, level: Durability) -> Self {
+        self.durability = level;
+        self
+    }
+
     pub(crate) fn wish(&self) -> Result<Wish, Error> {
         let typical = self.typical_body as u64;
         in_range("typical_body (bytes)", typical, 1, TYPICAL_BODY_MAX as u64)?;
@@ -110,12 +125,21 @@ impl QueueOptions {
             in_range("max_body (bytes)", max as u64, 1, BODY_BYTES_LIMIT as u64)?;
         }
         let settings = self.settings()?;
+        if settings.durability != layout::DURABILITY_PROCESS && self.checksum == Some(false) {
+            return Err(Error::OutOfRange {
+                what: "checksum (a journal needs it)",
+                value: 0,
+                min: 1,
+                max: 1,
+            });
+        }
         Ok(Wish {
             body_bytes_typical: self.typical_body,
             body_bytes_max: self.max_body,
             checksum: self.checksum,
             visibility_ms: settings.visibility_ms,
             retention_ms: settings.retention_ms,
+            durability: settings.durability,
         })
     }
 
@@ -135,6 +159,13 @@ impl QueueOptions {
             Ok(ms) => ms,
             Err(error) => return Err(error),
         };
+        #[cfg(feature = "mapped")]
+        let durability = match self.durability.encode() {
+            Ok(durability) => durability,
+            Err(error) => return Err(error),
+        };
+        #[cfg(not(feature = "mapped"))]
+        let durability = layout::DURABILITY_PROCESS;
         let flags = match self.checksum {
             Some(true) => layout::FLAG_CHECKSUM,
             _ => 0,
@@ -144,6 +175,7 @@ impl QueueOptions {
             retention_ms,
             flags,
             nonce: 0,
+            durability,
         })
     }
 }

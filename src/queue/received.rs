@@ -100,7 +100,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         if let Some(run) = store.delete(&this.hold, this.run(), queue.region.owner())? {
             store.put_free(this.hold.index as usize, run);
         }
-        Ok(())
+        queue.make_durable()
     }
 
     /// Makes the message visible at once.

@@ -20,12 +20,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::BodyEmpty`], [`Error::BodyTooLong`], [`Error::Forked`].
+    /// [`Error::Full`], [`Error::BodyEmpty`], [`Error::BodyTooLong`], [`Error::Forked`]. At
+    /// `Durability::BeforeOk` also [`Error::NotDurable`]: then the message *is* in the queue.
     ///
     /// # Progress
     ///
     /// Lock-free up to 64 slots, obstruction-free above. No allocation, no system call unless a
-    /// receiver sleeps.
+    /// receiver sleeps. At `Durability::BeforeOk` it then waits for the disk, and for who writes.
     #[inline]
     pub fn send(&self, body: &[u8]) -> Result<MessageId, Error> {
         self.region.check()?;
@@ -35,6 +36,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let index = claimed.index as usize;
         let stamp = self.fill(&store, claimed, body, self.now_ms(&store));
         self.announce(&store, index);
+        self.make_durable()?;
         Ok(MessageId::new(self.name(&store), index as u32, stamp))
     }
 
@@ -75,6 +77,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         } else {
             self.send_runs(&store, bodies, now_ms, &mut outcomes);
         }
+        self.make_all_durable(&mut outcomes);
         Ok(outcomes)
     }
 
@@ -315,11 +318,12 @@ pub struct Claim<'q, R: Region, C: Clock> {
 }
 
 impl<R: Region, C: Clock> Claim<'_, R, C> {
-    /// Sends the message.
+    /// Sends the message. It cannot fail, so it does not wait for the disk, whatever the level:
+    /// for that let [`Queue::sync`] follow.
     ///
     /// # Progress
     ///
-    /// Wait-free.
+    /// Wait-free. In a queue with an interval, the first one of an interval makes a system call.
     pub fn commit(self) -> MessageId {
         let (queue, len) = (self.queue, self.len);
         let mut this = ManuallyDrop::new(self); // published, so not aborted
@@ -330,6 +334,7 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
         let index = claimed.index;
         let stamp = store.publish_claimed(claimed, len, now_ms, checksum);
         queue.announce(&store, index as usize);
+        queue.rouse(&store);
         MessageId::new(queue.name(&store), index, stamp)
     }
 

@@ -7,6 +7,8 @@ use super::standard::Queue;
 use super::sweep::BATCH_MAX;
 use crate::error::Error;
 use crate::region::Region;
+use crate::region::arena::Hold;
+use crate::sync::Ordering;
 use crate::time::Clock;
 use core::time::Duration;
 
@@ -27,12 +29,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let mut free = Bits::free(store);
         self.delete_one(receipt, &mut free)?;
         free.flush();
-        Ok(())
+        self.make_durable()
     }
 
     fn delete_one(&self, receipt: &Receipt, free: &mut Bits<'_>) -> Result<(), Error> {
         let store = self.store();
-        let hold = receipt.hold(self.name(&store), self.place.shape.slots)?;
+        let hold = self.hold_of(receipt)?;
         let run = store.run_at(hold.index as usize);
         if let Some(run) = store.delete(&hold, run, self.region.owner())? {
             free.add_run(hold.index as usize, run);
@@ -53,7 +55,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free.
     pub fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), Error> {
         self.region.check()?;
-        let hold = receipt.hold(self.name(&self.store()), self.place.shape.slots)?;
+        let hold = self.hold_of(receipt)?;
         self.extend_hold(&hold, receipt.received_ms(), visibility)
             .map(|_| ())
     }
@@ -70,7 +72,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free.
     pub fn release(&self, receipt: &Receipt) -> Result<(), Error> {
         self.region.check()?;
-        self.release_hold(&receipt.hold(self.name(&self.store()), self.place.shape.slots)?)
+        self.release_hold(&self.hold_of(receipt)?)
     }
 
     /// [`delete`](Queue::delete) for 1 to 10 receipts, each with its own outcome.
@@ -80,8 +82,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// [`Error::BatchSize`], [`Error::Forked`]: then nothing is done.
     pub fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
         let mut free = Bits::free(self.store());
-        let outcomes = self.each(receipts, |receipt| self.delete_one(receipt, &mut free))?;
+        let mut outcomes = self.each(receipts, |receipt| self.delete_one(receipt, &mut free))?;
         free.flush();
+        self.make_all_durable(&mut outcomes);
         Ok(outcomes)
     }
 
@@ -105,6 +108,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// [`Error::BatchSize`], [`Error::Forked`]: then nothing is done.
     pub fn release_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
         self.each(receipts, |receipt| self.release(receipt))
+    }
+
+    /// The hold that a receipt names. One from before a power loss names none.
+    fn hold_of(&self, receipt: &Receipt) -> Result<Hold, Error> {
+        let store = self.store();
+        let hold = receipt.hold(self.name(&store), self.place.shape.slots)?;
+        if receipt.received_ms() < store.head.seldom.recovered_ms.load(Ordering::Relaxed) {
+            return Err(Error::StaleReceipt);
+        }
+        Ok(hold)
     }
 
     fn each(

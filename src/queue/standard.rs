@@ -1,7 +1,9 @@
 //! The standard queue: how one is made, and what all its operations share.
 
+use super::batch::Outcomes;
 use super::options::QueueOptions;
 use crate::error::Error;
+use crate::region::layout::DURABILITY_PROCESS;
 use crate::region::memory::Place;
 use crate::region::store::Store;
 use crate::region::{Fixed, Intent, Region, Tended};
@@ -48,6 +50,8 @@ pub struct Queue<R: Region, C: Clock = DefaultClock> {
     pub(super) place: Place,
     pub(super) clock: C,
     pub(super) nonce: u64,
+    #[cfg(feature = "mapped")]
+    pub(super) durability: u64,
 }
 
 /// The latest time that fits a stamp, ms: 557 years.
@@ -69,12 +73,17 @@ impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<
             Ok(settings) => settings,
             Err(_) => panic!("an option of the queue is outside its range"),
         };
+        if settings.durability != DURABILITY_PROCESS {
+            panic!("a queue in a static has no journal");
+        }
         let place = Fixed::<N, B, BLOCKS>::place_of(settings);
         Self {
             region: Fixed::with(settings),
             place,
             clock,
             nonce: settings.nonce,
+            #[cfg(feature = "mapped")]
+            durability: place.durability,
         }
     }
 }
@@ -151,6 +160,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
             place,
             clock,
             nonce,
+            #[cfg(feature = "mapped")]
+            durability: place.durability,
         })
     }
 
@@ -191,6 +202,28 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let address = core::ptr::from_ref(store.head).addr() as u64;
         (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30) | 1
+    }
+
+    /// Without mapped files there is no disk to wait for.
+    #[cfg(not(feature = "mapped"))]
+    #[inline(always)]
+    pub(super) fn make_durable(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[cfg(not(feature = "mapped"))]
+    #[inline(always)]
+    pub(super) fn rouse(&self, _store: &Store<'_>) {}
+
+    /// [`make_durable`](Queue::make_durable) for a batch: entries that were done and are not known
+    /// to be on the disk say so.
+    #[inline(always)]
+    pub(super) fn make_all_durable<T>(&self, outcomes: &mut Outcomes<T>) {
+        if let Err(error) = self.make_durable() {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+                *outcome = Err(error.clone());
+            }
+        }
     }
 
     /// Wakes whoever waits for `count` new messages.

@@ -107,7 +107,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let store = self.store();
         let used = (extent(&store) * BLOCK_SLOTS).min(store.words.len());
-        Ok((0..used).map(|index| self.purge_slot(index) as u64).sum())
+        let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();
+        self.make_durable()?;
+        Ok(purged)
     }
 
     fn purge_slot(&self, index: usize) -> bool {

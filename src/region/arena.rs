@@ -32,7 +32,8 @@
 //! in between leaves a bit missing, which repair puts again; a bit that stands although its slot is
 //! somebody's is refused by the word.
 //!
-//! Former holders, who read on when their time is over: see [`pins`](super::pins).
+//! Former holders, who read on when their time is over: see [`pins`](super::pins). What a journal
+//! is told, and why a claim may give way to it: see `region::marks`.
 //!
 //! # Edges
 //!
@@ -142,11 +143,16 @@ impl Store<'_> {
             return None;
         }
         let claimed = Word::claimed(owner, first.generation(), run as u64);
-        // ORDERING: Acquire; [slot-freed] the last reader is done. Relaxed store half: nothing is
-        // published by a claim.
-        word.compare_exchange(first.0, claimed.0, Ordering::Acquire, Ordering::Relaxed)
+        // ORDERING: SeqCst: acquires [slot-freed], the last reader is done; and comes before the
+        // look at who copies, [copy-seen].
+        word.compare_exchange(first.0, claimed.0, Ordering::SeqCst, Ordering::Relaxed)
             .ok()?;
         if run > 1 && !self.claim_interior(index, run) {
+            return None;
+        }
+        #[cfg(feature = "mapped")]
+        if self.is_copied(index, run) {
+            self.give_way(index, run);
             return None;
         }
         let generation = first.generation();
@@ -162,8 +168,8 @@ impl Store<'_> {
             let won = self.words.get(index + back).is_some_and(|word| {
                 let seen = Word(word.load(Ordering::Relaxed));
                 let interior = Word::interior(seen.generation(), back as u64).0;
-                // ORDERING: Acquire; [slot-freed] as for the first word.
-                let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+                // ORDERING: SeqCst; [slot-freed], [copy-seen] as for the first word.
+                let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
                 seen.phase() == Phase::Free
                     && word
                         .compare_exchange(seen.0, interior, done, failed)
@@ -194,6 +200,8 @@ impl Store<'_> {
             .store(((checksum as u64) << 32) | len as u64, Ordering::Relaxed);
         // ORDERING: Release; [slot-filled] publishes head and body. Pairs in `hold`.
         self.words[claimed.index as usize].store(Word::ready(generation, 0).0, Ordering::Release);
+        #[cfg(feature = "mapped")]
+        self.mark(claimed.index as usize);
         stamp
     }
 
@@ -312,6 +320,8 @@ impl Store<'_> {
                 Ordering::Relaxed,
             );
             if freed.is_ok() {
+                #[cfg(feature = "mapped")]
+                self.mark(index);
                 return Ok(Some(1));
             }
         }
@@ -325,6 +335,9 @@ impl Store<'_> {
         loop {
             let Some(seen) = self.current(hold) else {
                 self.unpin(hold, owner);
+                // Whoever deleted it may have died before it said so.
+                #[cfg(feature = "mapped")]
+                self.mark(index);
                 return Ok(None);
             };
             if seen.generation() != generation {
@@ -387,6 +400,8 @@ impl Store<'_> {
         {
             return Ok(None);
         }
+        #[cfg(feature = "mapped")]
+        self.mark(index);
         if pins == 0 {
             // The word is ours until it is freed, so this takes nobody else's bit away. A retired
             // word is not: there the bit stays, and who takes it is refused by the word.
@@ -461,6 +476,18 @@ impl Store<'_> {
                 return Ok(next);
             }
         }
+    }
+
+    /// Whether the later slots of a run belong to it: others could be reused while it is read.
+    #[cold]
+    pub(super) fn is_whole(&self, index: usize, run: usize) -> bool {
+        let Some(words) = self.words.get(index..index + run) else {
+            return false;
+        };
+        words.iter().enumerate().skip(1).all(|(back, word)| {
+            let word = Word(word.load(Ordering::Relaxed));
+            word.is_interior() && word.back() == back as u64
+        })
     }
 
     /// Length of the run at `index` by its interior words: what a damaged head cannot lie about.

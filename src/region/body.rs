@@ -2,6 +2,7 @@
 
 use super::arena::{Claimed, Hold, stamp};
 use super::store::Store;
+#[cfg(feature = "mapped")]
 use super::word::Word;
 use crate::hash::checksum;
 use crate::sync::Ordering;
@@ -68,16 +69,32 @@ impl Store<'_> {
         Some(len as u32)
     }
 
-    /// Whether the later slots of a run belong to it: others could be reused while it is read.
-    #[cold]
-    fn is_whole(&self, index: usize, run: usize) -> bool {
-        let Some(words) = self.words.get(index..index + run) else {
-            return false;
-        };
-        words.iter().enumerate().skip(1).all(|(back, word)| {
-            let word = Word(word.load(Ordering::Relaxed));
-            word.is_interior() && word.back() == back as u64
-        })
+    /// The bytes of a message that the committer of the journal looks at (`region::marks`).
+    ///
+    /// The caller is inside `copy_slots`, which has found a message of this length there.
+    #[cfg(feature = "mapped")]
+    pub(super) fn copied_body(&self, index: usize, len: usize) -> &[u8] {
+        // SAFETY: the copying bits of the run are set and its message was there after that, so a
+        // claimant gives way before it writes.
+        unsafe { self.body(index, len) }
+    }
+
+    /// Puts a message back where it was before a power loss.
+    ///
+    /// The caller has the region for itself and has checked that the run lies inside it.
+    #[cfg(feature = "mapped")]
+    pub(super) fn restore(&self, index: usize, word: Word, stamp: u64, size: u64, body: &[u8]) {
+        let run = self.shape.run(body.len());
+        for back in 1..run {
+            let interior = Word::interior(0, back as u64);
+            self.words[index + back].store(interior.0, Ordering::Relaxed);
+        }
+        // SAFETY: nobody else uses the region, and this reference ends here.
+        unsafe { self.body_mut(index, body.len()) }.copy_from_slice(body);
+        let head = self.slot(index);
+        head.stamp.store(stamp, Ordering::Relaxed);
+        head.size.store(size, Ordering::Relaxed);
+        self.words[index].store(word.0, Ordering::Release);
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! A borrowed home: a queue in a caller's bytes, laid out at run time, without a heap.
 
 use super::home::{Intent, Region, Wish};
-use super::layout::queue_bytes;
+use super::layout::{DURABILITY_PROCESS, queue_bytes};
 use super::memory::{self, Place};
 use super::store::Store;
 use crate::error::Error;
@@ -114,6 +114,7 @@ impl<'a> Borrowed<'a> {
             offsets,
             shape,
             checksum: settings.flags != 0,
+            durability: DURABILITY_PROCESS,
         };
         // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
         // shape fit the length.

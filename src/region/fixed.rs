@@ -2,7 +2,7 @@
 
 use super::home::{Intent, Region, Wish};
 use super::layout::{
-    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead, valid_bits,
+    DURABILITY_PROCESS,    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead, valid_bits,
 };
 use super::memory::Place;
 use super::store::Store;
@@ -104,6 +104,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             offsets: [0; 5],
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
+            durability: DURABILITY_PROCESS,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub flags: AtomicU64,
     /// Random name of the queue: part of message ids and receipts.
     pub nonce: AtomicU64,
+    /// `{ interval_ms:62, level:2 }`: see [`DURABILITY_PROCESS`].
+    pub durability: AtomicU64,
 }
 
 /// The longest visibility timeout, ms: 12 h.
@@ -56,6 +58,27 @@ pub const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
 
 /// Bodies carry checksums.
 pub const FLAG_CHECKSUM: u64 = 1;
+
+/// What was sent survives the process: no journal.
+pub const DURABILITY_PROCESS: u64 = 0;
+/// It survives the machine once an operation has returned.
+#[cfg(feature = "mapped")]
+pub const DURABILITY_BEFORE_OK: u64 = 1;
+/// It survives the machine some time later; the upper 62 bits say how much, ms.
+#[cfg(feature = "mapped")]
+pub const DURABILITY_INTERVAL: u64 = 2;
+/// The longest interval, ms: 1 h.
+#[cfg(feature = "mapped")]
+pub const INTERVAL_MS_MAX: u64 = 3_600_000;
+
+/// Whether a number is one that [`Config::durability`] may have.
+#[cfg(feature = "mapped")]
+pub const fn is_durability(value: u64) -> bool {
+    match value & 3 {
+        DURABILITY_INTERVAL => value >> 2 >= 1 && value >> 2 <= INTERVAL_MS_MAX,
+        _ => value <= DURABILITY_BEFORE_OK,
+    }
+}
 
 /// The senders' line: hints.
 #[derive(Debug)]
@@ -99,6 +122,20 @@ pub struct Seldom {
     pub damaged: AtomicU64,
     /// Messages dropped because they were older than the retention.
     pub expired: AtomicU64,
+    /// The greatest number of a commit that has begun.
+    pub begun: AtomicU64,
+    /// The greatest number of a commit that is on the disk.
+    pub durable: AtomicU64,
+    /// Where the journal's next frame goes: bytes written to it, ever.
+    pub journal_end: AtomicU64,
+    /// Visits of the journal's sweep to blocks, ever.
+    pub swept: AtomicU64,
+    /// Futex word: 1 while something is marked that no timed commit has taken.
+    pub pending: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+    /// Receives before this time were before a power loss: their receipts are void.
+    pub recovered_ms: AtomicU64,
 }
 
 /// The head of a queue; blocks, state words and slots follow it.
@@ -202,6 +239,8 @@ pub struct Settings {
     pub flags: u64,
     /// See [`Config::nonce`].
     pub nonce: u64,
+    /// See [`Config::durability`].
+    pub durability: u64,
 }
 
 impl QueueHead {
@@ -218,6 +257,7 @@ impl QueueHead {
                     retention_ms: AtomicU64::new(settings.retention_ms),
                     flags: AtomicU64::new(settings.flags),
                     nonce: AtomicU64::new(settings.nonce),
+                    durability: AtomicU64::new(settings.durability),
                 }),
                 send: Padded(SendSide { cursor: AtomicU64::new(0) }),
                 receive: Padded(ReceiveSide {
@@ -234,6 +274,13 @@ impl QueueHead {
                     time_high_ms: AtomicU64::new(0),
                     damaged: AtomicU64::new(0),
                     expired: AtomicU64::new(0),
+                    begun: AtomicU64::new(0),
+                    durable: AtomicU64::new(0),
+                    journal_end: AtomicU64::new(0),
+                    swept: AtomicU64::new(0),
+                    pending: AtomicU32::new(0),
+                    reserved: AtomicU32::new(0),
+                    recovered_ms: AtomicU64::new(0),
                 }),
             }
         }

@@ -1,7 +1,7 @@
 //! A queue laid out in plain memory: how a region's bytes become a [`Store`].
 
 use super::home::Wish;
-use super::layout::{FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes};
+use super::layout::{DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes};
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
@@ -14,6 +14,16 @@ pub struct Place {
     pub(super) offsets: [usize; 5],
     pub(crate) shape: Shape,
     pub(crate) checksum: bool,
+    /// See `Config::durability`.
+    pub(crate) durability: u64,
+}
+
+impl Place {
+    /// Whether a journal is told what changes.
+    #[inline(always)]
+    pub const fn is_journaled(&self) -> bool {
+        self.durability != DURABILITY_PROCESS
+    }
 }
 
 /// The longest body by default, bytes: that of SQS.
@@ -76,7 +86,11 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         retention_ms: wish.retention_ms,
         flags,
         nonce: 0,
+        durability: wish.durability,
     };
+    if !shared && wish.durability != DURABILITY_PROCESS {
+        return Err(Error::NoJournal);
+    }
     Ok((shape, settings))
 }
 
@@ -129,6 +143,7 @@ pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
             base.add(place.offsets[3]),
             shape,
         )
+        .journaled(place.is_journaled())
     }
 }
 
@@ -149,6 +164,11 @@ pub fn agree(wish: &Wish, head: &QueueHead) -> Result<(), Error> {
     };
     option("visibility (ms)", &config.visibility_ms, wish.visibility_ms)?;
     option("retention (ms)", &config.retention_ms, wish.retention_ms)?;
+    option(
+        "durability (level, and interval in ms * 4)",
+        &config.durability,
+        wish.durability,
+    )?;
     let slot_bytes = slot_bytes(wish.body_bytes_typical) as u64;
     option(
         "typical_body (bytes, with the head and rounded)",

@@ -9,6 +9,8 @@ pub mod arena;
 mod body;
 pub mod event;
 pub mod layout;
+#[cfg(feature = "mapped")]
+pub mod marks;
 pub mod pins;
 pub mod repair;
 pub mod store;
@@ -68,6 +70,8 @@ mod home {
         pub visibility_ms: u64,
         /// Retention, ms.
         pub retention_ms: u64,
+        /// See `Config::durability`.
+        pub durability: u64,
     }
 
     /// What came of asking the kernel about the other participants.
@@ -125,6 +129,16 @@ mod home {
             Tended::default()
         }
 
+        /// Waits until commit `until` is on the disk.
+        #[doc(hidden)]
+        fn commit(&self, _place: &Place, _until: u64) -> Result<(), Error> {
+            Err(Error::NoJournal)
+        }
+
+        /// Tells who commits from time to time that there is something to commit.
+        #[doc(hidden)]
+        fn rouse(&self, _place: &Place) {}
+
         /// The futures of this process that wait for a message.
         #[cfg(feature = "async")]
         #[doc(hidden)]
@@ -174,6 +188,12 @@ mod home {
                 }
                 fn attachments(&self) -> u64 {
                     (**self).attachments()
+                }
+                fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
+                    (**self).commit(place, until)
+                }
+                fn rouse(&self, place: &Place) {
+                    (**self).rouse(place)
                 }
                 #[cfg(feature = "async")]
                 fn wakers(&self) -> &crate::sync::WakerSet {

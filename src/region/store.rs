@@ -20,6 +20,8 @@ pub struct Store<'a> {
     slots: Slots<'a>,
     /// The verified layout.
     pub shape: Shape,
+    /// Whether a journal is told what changes.
+    pub journaled: bool,
 }
 
 /// The slots' heads and bodies.
@@ -59,7 +61,15 @@ impl<'a> Store<'a> {
             former,
             slots,
             shape,
+            journaled: false,
         }
+    }
+
+    /// The same store, whose changes a journal is told.
+    #[inline(always)]
+    pub(crate) const fn journaled(mut self, journaled: bool) -> Self {
+        self.journaled = journaled;
+        self
     }
 
     #[inline(always)]
@@ -176,6 +186,7 @@ impl<'a> Store<'a> {
             former,
             slots,
             shape,
+            journaled: true,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its queue before any of it is used.
 
 use super::layout::{
-    Config, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN, SLOT_HEAD_BYTES, Shape,
-    VISIBILITY_MS_MAX, queue_bytes,
+    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN, SLOT_HEAD_BYTES, Shape,
+    VISIBILITY_MS_MAX, is_durability, queue_bytes,
 };
 use super::memory::Place;
 use crate::error::Error;
@@ -83,10 +83,23 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
     if flags & !FLAG_CHECKSUM != 0 {
         return Err(Error::Damaged { field: "flags" });
     }
+    let durability = config.durability.load(Ordering::Acquire);
+    // A journal is believed by its checksums, so its bodies have them.
+    if !is_durability(durability) || (durability != DURABILITY_PROCESS && flags == 0) {
+        return Err(Error::Damaged {
+            field: "durability",
+        });
+    }
+    if seldom.reserved.load(Ordering::Acquire) != 0 {
+        return Err(Error::Damaged {
+            field: "reserved word",
+        });
+    }
     Ok(Place {
         offset,
         offsets,
         shape,
         checksum: flags & FLAG_CHECKSUM != 0,
+        durability,
     })
 }

@@ -53,6 +53,15 @@ pub struct Block {
     pub ready: AtomicU64,
     /// `{ closing:1, version:19, due_ms:44 }`: lower bound of the block's due times.
     pub due: AtomicU64,
+    /// Slots whose message came or went since the journal looked (`region::marks`).
+    #[cfg(feature = "mapped")]
+    pub dirty: AtomicU64,
+    /// Slots that the journal has looked at and not yet synced.
+    #[cfg(feature = "mapped")]
+    pub unsynced: AtomicU64,
+    /// Slots that the journal reads now.
+    #[cfg(feature = "mapped")]
+    pub copying: AtomicU64,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
@@ -81,6 +90,12 @@ impl Block {
                 free: AtomicU64::new(valid),
                 ready: AtomicU64::new(0),
                 due: AtomicU64::new(DUE_NONE_MS),
+                #[cfg(feature = "mapped")]
+                dirty: AtomicU64::new(0),
+                #[cfg(feature = "mapped")]
+                unsynced: AtomicU64::new(0),
+                #[cfg(feature = "mapped")]
+                copying: AtomicU64::new(0),
             }
         }
     }

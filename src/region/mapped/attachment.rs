@@ -3,10 +3,13 @@
 use super::header::{
     ENTRIES, Entry, Header, KIND_QUEUE, KIND_VACANT, REGISTRY_OFFSET, SECTIONS_OFFSET,
 };
+use super::committer;
+use super::journal::{self, Journal};
 use super::os::{self, ForkMark};
 use super::owners;
 use crate::error::Error;
 use crate::region::home::Wish;
+use crate::region::layout::{DURABILITY_INTERVAL, DURABILITY_PROCESS, Settings};
 use crate::region::memory::{self, Place};
 use crate::region::store::Store;
 use crate::region::verify::verify;
@@ -15,7 +18,8 @@ use crate::time::{Clock, SystemClock, wall_ms};
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 /// What a [`Mapped`](super::Mapped) shares with its sleeper. Dropped, it detaches.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ pub struct Attachment {
     pub(super) tending: AtomicBool,
     pub(super) tended: AtomicU64,
     setup: Mutex<()>,
+    journal: OnceLock<Journal>,
     #[cfg(feature = "async")]
     pub(super) wakers: crate::sync::WakerSet,
 }
@@ -58,6 +63,7 @@ impl Attachment {
             tending: AtomicBool::new(false),
             tended: AtomicU64::new(0),
             setup: Mutex::new(()),
+            journal: OnceLock::new(),
             #[cfg(feature = "async")]
             wakers: crate::sync::WakerSet::new(),
         };
@@ -108,33 +114,133 @@ impl Attachment {
     }
 
     /// The region's time base: kept during one boot, moved on over a restart so that the region's
-    /// time neither runs backwards nor falls behind the wall clock.
+    /// time neither runs backwards nor falls behind the wall clock. The first opener after a
+    /// restart also makes a journaled queue again from its journal.
     fn settle_time(&self) -> Result<u64, Error> {
         let header = self.header();
+        let place = self.existing()?;
+        let journaled = place.filter(Place::is_journaled);
+        if let Some(place) = &journaled {
+            self.open_journal(place)?;
+        }
         let boot = os::boot_id();
         let same = (0..2).all(|i| header.boot[i].load(Ordering::Acquire) == boot[i]);
         if same && boot != [0, 0] {
             return Ok(header.time_base_ms.load(Ordering::Acquire));
         }
-        let place = self.existing()?;
-        let high = place.map_or(0, |place| {
-            self.store_at(&place)
-                .head
-                .seldom
-                .time_high_ms
-                .load(Ordering::Relaxed)
-        });
-        let high = if high > wall_ms() + (400 * 86_400_000) {
-            0
-        } else {
-            high
-        };
-        let base = wall_ms().max(high + 1).saturating_sub(SystemClock.now_ms());
+        let mut high = place.map_or(0, |place| self.latest_ms(&place));
+        if let Some(place) = &journaled {
+            if boot == [0, 0] {
+                // Without it a restart of the machine looks like one of the process.
+                return Err(Error::Os {
+                    doing: "reading the boot id, which a journal needs",
+                    errno: libc::ENOENT,
+                });
+            }
+            high = self.recover(place, high)?;
+        }
+        let now_ms = wall_ms().max(high + 1);
+        let base = now_ms.saturating_sub(SystemClock.now_ms());
+        if let Some(place) = &journaled {
+            let seldom = &self.store_at(place).head.seldom;
+            seldom.recovered_ms.store(now_ms, Ordering::Relaxed);
+        }
         header.time_base_ms.store(base, Ordering::Release);
         for (word, id) in header.boot.iter().zip(boot) {
             word.store(id, Ordering::Release);
         }
         Ok(base)
+    }
+
+    /// The latest time seen in a queue, unless it cannot be true, ms.
+    fn latest_ms(&self, place: &Place) -> u64 {
+        let seldom = &self.store_at(place).head.seldom;
+        let high = seldom.time_high_ms.load(Ordering::Relaxed);
+        if high > wall_ms() + (400 * 86_400_000) {
+            0
+        } else {
+            high
+        }
+    }
+
+    fn nonces(&self, place: &Place) -> [u64; 2] {
+        // ORDERING: Relaxed; written before the file had a name, and before the section was ready.
+        let region = self.header().birth[3].load(Ordering::Relaxed);
+        let config = &self.store_at(place).head.config;
+        [region, config.nonce.load(Ordering::Relaxed)]
+    }
+
+    /// Opens the journal of a queue, once.
+    fn open_journal(&self, place: &Place) -> Result<&Journal, Error> {
+        if self.journal.get().is_none() {
+            let journal = Journal::open(&self.path, self.nonces(place), &place.shape)?;
+            let _ = self.journal.set(journal); // who sets it holds the set-up lock
+        }
+        self.journal.get().ok_or(Error::NoJournal)
+    }
+
+    /// Opens the journal if the queue has one: it may have been made after this attachment.
+    pub(super) fn with_journal(&self, place: &Place) -> Result<(), Error> {
+        if place.is_journaled() {
+            self.with_setup(|region| region.open_journal(place).map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
+    fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
+        let journal = self.open_journal(place)?;
+        let config = &self.store_at(place).head.config;
+        let settings = Settings {
+            visibility_ms: config.visibility_ms.load(Ordering::Relaxed),
+            retention_ms: config.retention_ms.load(Ordering::Relaxed),
+            flags: config.flags.load(Ordering::Relaxed),
+            nonce: config.nonce.load(Ordering::Relaxed),
+            durability: config.durability.load(Ordering::Relaxed),
+        };
+        // SAFETY: the shape was verified to fit the section. Nobody else uses it: an attachment is
+        // usable once it has settled the time, which nobody has since the machine started, and the
+        // set-up lock is ours.
+        unsafe { memory::format(self.section().0, place.shape, settings, false) };
+        let store = self.store_at(place);
+        let recovered = journal.recover(&store)?;
+        let high = high.max(recovered.time_ms);
+        store
+            .head
+            .seldom
+            .time_high_ms
+            .store(high, Ordering::Relaxed);
+        Ok(high)
+    }
+
+    /// Waits until commit `until` of the queue is on the disk.
+    pub(super) fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
+        let journal = self.journal.get().ok_or(Error::NoJournal)?;
+        journal.commit(&self.file, &self.store_at(place), until)
+    }
+
+    /// After a death: what its commit left is marked again, and another committer is woken.
+    pub(super) fn restore_journal(&self, place: &Place) {
+        if let Some(journal) = self.journal.get() {
+            journal.restore(&self.file, &self.store_at(place));
+            committer::rouse(self, place, u32::MAX);
+        }
+    }
+
+    /// Commits what a timed committer would have, before this attachment goes.
+    pub(super) fn commit_last(&self) {
+        if let (Some(_), Ok(Some(place))) = (self.journal.get(), self.existing())
+            && place.durability & 3 == DURABILITY_INTERVAL
+            && self.store_at(&place).is_pending()
+        {
+            let _ = self.commit(&place, u64::MAX); // `sync` is for those who want to know
+        }
+    }
+
+    /// The interval of a queue that has one.
+    pub(super) fn interval(place: &Place) -> Option<Duration> {
+        let timed = place.durability & 3 == DURABILITY_INTERVAL;
+        timed.then(|| Duration::from_millis(place.durability >> 2))
     }
 
     fn section(&self) -> (*mut u8, usize) {
@@ -169,9 +275,20 @@ impl Attachment {
         unsafe { memory::store(self.map.as_mut_ptr(), place) }
     }
 
+    /// Writes all pages of the region to the disk; a journaled queue's journal in their stead.
     pub(super) fn sync(&self) -> Result<(), Error> {
+        match self.existing()? {
+            Some(place) if self.journal.get().is_some() => {
+                self.commit(&place, self.store_at(&place).position())
+            }
+            _ => self.flush(self.map.len()),
+        }
+    }
+
+    /// Writes the first `len` bytes to the disk.
+    fn flush(&self, len: usize) -> Result<(), Error> {
         self.map
-            .flush()
+            .flush_range(0, len)
             .map_err(|e| os::error("syncing the region", &e))
     }
 
@@ -180,14 +297,27 @@ impl Attachment {
         let (shape, mut settings) = memory::fit(wish, len, true)?;
         settings.nonce = os::random();
         let section = &self.header().section;
-        // A death in here leaves a vacant section that is no longer clean.
+        let region = self.header().birth[3].load(Ordering::Relaxed);
+        let journaled = settings.durability != DURABILITY_PROCESS;
+        if journaled {
+            journal::remove_stale(&self.path, region)?;
+        }
+        // A death in here leaves a vacant section that is no longer clean, and perhaps a journal
+        // that the next one removes.
         let clean = section.dirty.swap(1, Ordering::AcqRel) == 0;
         // SAFETY: the section is vacant and the set-up lock is ours, so nobody else uses it; `fit`
         // has made the shape fit its length.
         unsafe { memory::format(base, shape, settings, clean) };
-        self.sync()?;
+        self.flush(self.map.len())?;
+        if journaled {
+            let nonces = [region, settings.nonce];
+            let _ = self
+                .journal
+                .set(Journal::create(&self.path, nonces, &shape)?);
+        }
         // ORDERING: Release; [section-ready].
         section.kind.store(KIND_QUEUE, Ordering::Release);
+        self.flush(SECTIONS_OFFSET as usize)?;
         self.existing()?.ok_or(Error::Vacant)
     }
 }

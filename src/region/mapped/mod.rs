@@ -4,7 +4,9 @@
 compile_error!("feature `mapped` needs a 64-bit target: locks lie beyond 2 GiB of file offsets");
 
 mod attachment;
+mod committer;
 mod header;
+mod journal;
 mod os;
 mod owners;
 #[cfg(feature = "async")]
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::pod::bytes_of;
 use crate::time::wall_ms;
 use attachment::Attachment;
+use committer::Committer;
 use header::{Birth, REGION_BYTES_MAX, REGION_BYTES_MIN};
 #[cfg(feature = "async")]
 use sleeper::Sleeper;
@@ -49,9 +52,10 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Mapped {
-    // Before the attachment, so that its thread is gone when that detaches.
+    // Before the attachment, so that their threads are gone when that detaches.
     #[cfg(feature = "async")]
     sleeper: Sleeper,
+    committer: Committer,
     attachment: Arc<Attachment>,
 }
 
@@ -104,6 +108,7 @@ impl Mapped {
         Ok(Self {
             #[cfg(feature = "async")]
             sleeper: Sleeper::new(&attachment),
+            committer: Committer::new(&attachment),
             attachment,
         })
     }
@@ -139,11 +144,13 @@ impl Mapped {
         self.attachment.map.len() as u64
     }
 
-    /// Writes everything to the disk and waits for it.
+    /// Writes everything to the disk and waits for it. With a journaled queue in it this is
+    /// [`Queue::sync`](crate::Queue::sync). Without, it writes the pages of the region: what was in
+    /// the queue then survives the machine if nobody changes anything before it stops.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] with what the disk said.
+    /// [`Error::Os`] with what the disk said; [`Error::NotDurable`].
     pub fn sync(&self) -> Result<(), Error> {
         self.attachment.sync()
     }
@@ -154,7 +161,8 @@ impl Mapped {
 unsafe impl Region for Mapped {
     fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
         self.check()?;
-        self.attachment
+        let place = self
+            .attachment
             .with_setup(|region| match (region.existing()?, intent) {
                 (Some(_), Intent::Create) => Err(Error::Occupied),
                 (None, Intent::Open) => Err(Error::Vacant),
@@ -164,7 +172,14 @@ unsafe impl Region for Mapped {
                     let head: &QueueHead = region.store_at(&place).head;
                     memory::agree(wish, head).map(|()| place)
                 }
-            })
+            })?;
+        self.attachment.with_journal(&place)?;
+        if let Some(interval) = Attachment::interval(&place) {
+            self.committer
+                .start(&place, interval)
+                .map_err(|e| os::error("starting a thread", &e))?;
+        }
+        Ok(place)
     }
 
     #[inline(always)]
@@ -198,6 +213,15 @@ unsafe impl Region for Mapped {
 
     fn tend(&self, _place: &Place) -> Tended {
         self.attachment.tend_owners()
+    }
+
+    fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
+        self.attachment.commit(place, until)
+    }
+
+    #[cold]
+    fn rouse(&self, place: &Place) {
+        committer::rouse(&self.attachment, place, 1);
     }
 
     #[cfg(feature = "async")]

@@ -82,6 +82,7 @@ impl Attachment {
     /// Gives the index back; what is still held becomes visible.
     pub(super) fn detach(&self) {
         if self.owner != 0 {
+            self.commit_last();
             self.take_back(self.owner);
             self.entries()[self.owner as usize].set(0);
             os::unlock(&self.file, self.owner as i64);
@@ -137,6 +138,9 @@ impl Attachment {
         };
         let store: Store<'_> = self.store_at(&place);
         let returned = store.repair(&|owner| owner == dead, self.owner);
+        if dead != self.owner {
+            self.restore_journal(&place);
+        }
         if returned != 0 && store.head.event.has_sleepers() {
             let count = returned.min(u32::MAX as u64) as u32;
             store

@@ -1,0 +1,230 @@
+//! What survives the machine: levels, positions, and waiting for the disk.
+
+use super::options::{in_range, whole_ms};
+use super::standard::Queue;
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::layout;
+use crate::region::store::Store;
+use crate::time::Clock;
+use core::fmt;
+use core::time::Duration;
+
+/// What survives, and when.
+///
+/// | level | survives the process | survives the machine |
+/// |---|---|---|
+/// | [`Process`](Durability::Process) | at once | no promise |
+/// | [`Interval`](Durability::Interval) | at once | at most that much later |
+/// | [`BeforeOk`](Durability::BeforeOk) | at once | when `send` or `delete` has returned `Ok` |
+///
+/// "The machine" means power loss, a crash or a reset of the operating system. Sends, deletes and
+/// purges are what survives; receives are not: after the machine has stopped nobody holds anything,
+/// and every message is visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The kernel has it: a message survives the death of every process.
+    #[default]
+    Process,
+    /// Group commit: a thread of each participant writes what came and went to the journal, this
+    /// long after the first of it. 1 ms to 1 h.
+    Interval(Duration),
+    /// An operation returns when what it did is on the disk. Threads and processes that wait at the
+    /// same time share one write.
+    BeforeOk,
+}
+
+impl Durability {
+    pub(crate) const fn encode(self) -> Result<u64, Error> {
+        match self {
+            Self::Process => Ok(layout::DURABILITY_PROCESS),
+            Self::BeforeOk => Ok(layout::DURABILITY_BEFORE_OK),
+            Self::Interval(interval) => {
+                let what = "durability interval (ms)";
+                match in_range(what, whole_ms(interval), 1, layout::INTERVAL_MS_MAX) {
+                    Ok(ms) => Ok(ms << 2 | layout::DURABILITY_INTERVAL),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    pub(crate) const fn decode(value: u64) -> Self {
+        match value & 3 {
+            layout::DURABILITY_BEFORE_OK => Self::BeforeOk,
+            layout::DURABILITY_INTERVAL => Self::Interval(Duration::from_millis(value >> 2)),
+            _ => Self::Process,
+        }
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process => f.write_str("process"),
+            Self::Interval(interval) => write!(f, "interval {} ms", interval.as_millis()),
+            Self::BeforeOk => f.write_str("before-ok"),
+        }
+    }
+}
+
+/// A point in the life of a journaled queue: everything before it, or nothing of it, is known to be
+/// on the disk. Positions of one queue compare by time; they begin anew with each queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Position {
+    /// The position as a number: that of a commit to the journal.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// The level of this handle: that of the queue, or the one that [`at`](Queue::at) gave it.
+    pub fn durability(&self) -> Durability {
+        Durability::decode(self.durability)
+    }
+
+    /// A handle to the same queue with another level, for the calls that need it.
+    ///
+    /// A queue that was created with [`Durability::Process`] has no journal, and allows that level
+    /// alone. The interval of a journal is fixed at creation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoJournal`], [`Error::OptionsDiffer`] (another interval), [`Error::OutOfRange`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("ringmain-doc-at-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let path = dir.join("orders.ring");
+    /// use ringmain::{Durability, Mapped, Queue, QueueOptions};
+    /// use std::time::Duration;
+    ///
+    /// let every = Durability::Interval(Duration::from_millis(50));
+    /// let region = Mapped::create(&path, 1 << 20)?;
+    /// let orders = Queue::create(&region, QueueOptions::new().durability(every))?;
+    /// orders.send(b"a reading")?; // on the disk within 50 ms
+    /// orders.at(Durability::BeforeOk)?.send(b"an order")?; // on the disk
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn at(&self, level: Durability) -> Result<Queue<&R, &C>, Error> {
+        let wanted = level.encode()?;
+        let present = self.place.durability;
+        if !self.place.is_journaled() && wanted != layout::DURABILITY_PROCESS {
+            return Err(Error::NoJournal);
+        }
+        if matches!(level, Durability::Interval(_)) && wanted != present {
+            return Err(Error::OptionsDiffer {
+                option: "durability (level, and interval in ms * 4)",
+                found: present,
+                given: wanted,
+            });
+        }
+        Ok(Queue {
+            region: &self.region,
+            place: self.place,
+            clock: &self.clock,
+            nonce: self.nonce,
+            durability: wanted,
+        })
+    }
+
+    /// The position of what has been done so far, through any handle: once
+    /// [`durable_position`](Queue::durable_position) has reached it, all of that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoJournal`], [`Error::Forked`].
+    pub fn position(&self) -> Result<Position, Error> {
+        Ok(Position(self.journaled()?.position()))
+    }
+
+    /// The position up to which everything is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoJournal`], [`Error::Forked`].
+    pub fn durable_position(&self) -> Result<Position, Error> {
+        Ok(Position(self.journaled()?.durable_position()))
+    }
+
+    /// Waits until everything up to `position` is on the disk. Who waits writes: one of those that
+    /// wait does it for all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotDurable`]: the disk refused; what was done stays in the queue, survives the
+    /// process, and the next commit tries again. [`Error::OutOfRange`]: no such position yet.
+    /// [`Error::NoJournal`], [`Error::Forked`].
+    ///
+    /// # Progress
+    ///
+    /// Blocks: on the disk, and on another participant that is writing. If that one dies, the kernel
+    /// lets the next one in; if it is stopped, this waits.
+    pub fn wait_durable(&self, position: Position) -> Result<(), Error> {
+        let latest = self.journaled()?.position();
+        in_range("position", position.0, 0, latest)?;
+        self.region.commit(&self.place, position.0)
+    }
+
+    /// Makes everything that has been done so far, through any handle, survive the machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_durable`](Queue::wait_durable).
+    ///
+    /// # Progress
+    ///
+    /// As [`wait_durable`](Queue::wait_durable).
+    pub fn sync(&self) -> Result<Position, Error> {
+        let position = self.position()?;
+        self.region.commit(&self.place, position.0)?;
+        Ok(position)
+    }
+
+    fn journaled(&self) -> Result<Store<'_>, Error> {
+        self.region.check()?;
+        if !self.place.is_journaled() {
+            return Err(Error::NoJournal);
+        }
+        Ok(self.store())
+    }
+
+    /// Ends an operation that sent or deleted: at the level before `Ok` it waits for the disk.
+    #[inline(always)]
+    pub(super) fn make_durable(&self) -> Result<(), Error> {
+        if !self.place.is_journaled() {
+            return Ok(());
+        }
+        self.wait_for_disk()
+    }
+
+    #[inline(never)]
+    fn wait_for_disk(&self) -> Result<(), Error> {
+        let store = self.store();
+        if self.durability() == Durability::BeforeOk {
+            return self.region.commit(&self.place, store.position());
+        }
+        self.rouse(&store);
+        Ok(())
+    }
+
+    /// Tells the timed committer, unless somebody has.
+    #[inline(always)]
+    pub(super) fn rouse(&self, store: &Store<'_>) {
+        if self.place.is_journaled() && !store.is_pending() {
+            self.region.rouse(&self.place);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The journal's file: how it is made, found and checked.
+
+use super::Journal;
+use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
+use crate::error::Error;
+use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
+use crate::region::layout::Shape;
+use crate::region::mapped::os;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// "RINGJRNL" in the file's first eight bytes.
+const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
+const VERSION: u32 = 1;
+/// Where the ring begins.
+pub const RING_OFFSET: u64 = 4096;
+/// Bytes written at once when the ring is initialised.
+const ZEROS: usize = 1 << 20;
+
+/// The first page: written once, before the file has a name.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct JournalHead {
+    magic: u64,
+    version: u32,
+    reserved: u32,
+    /// The nonce of the region that it belongs to.
+    region: u64,
+    /// The nonce of the queue.
+    queue: u64,
+    slot_bytes: u64,
+    slots: u64,
+    body_bytes_max: u64,
+    ring_bytes: u64,
+    /// Seeds the checksums of frames.
+    seed: u64,
+    /// xxh3-64 of the fields above.
+    check: u64,
+}
+
+const CHECKED_BYTES: usize = core::mem::offset_of!(JournalHead, check);
+const _: () = assert!(size_of::<JournalHead>() == 80 && CHECKED_BYTES == 72);
+
+/// The lengths that follow from a queue's shape. See the module's text above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// C: bytes of the longest frame.
+    pub frame_max: usize,
+    /// P: positions in which the sweep goes round once.
+    pub period: u64,
+    /// Bytes of the ring.
+    pub ring: u64,
+}
+
+/// The sizes of the journal of a queue of this shape; `None` if they overflow.
+pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
+    // A record has 24 bytes where a slot has 32, and 7 of padding at most.
+    let live = shape.slots.checked_mul(shape.slot_bytes)?;
+    let longest = HEAD_BYTES + record_bytes(shape.body_bytes_max);
+    let frame_max = (live / 8)
+        .clamp(64 << 10, 1 << 20)
+        .max(longest)
+        .checked_next_multiple_of(ALIGN)?;
+    // Twice what the sweep itself may write, so that it never runs after itself.
+    let period = (live as u64)
+        .checked_add(frame_max as u64)?
+        .checked_mul(2)?
+        .checked_next_multiple_of(ALIGN as u64)?;
+    let ring = period.checked_add(6 * frame_max as u64)?;
+    Some(Sizes {
+        frame_max,
+        period,
+        ring,
+    })
+}
+
+impl Sizes {
+    /// How many visits to blocks the sweep has made by a position.
+    pub fn visits_at(&self, position: u64, blocks: u64) -> u64 {
+        (u128::from(position) * u128::from(blocks) / u128::from(self.period)) as u64
+    }
+
+    /// How far behind the end of the newest frame an older one may begin and be believed.
+    pub const fn window(&self) -> u64 {
+        self.period + 4 * self.frame_max as u64
+    }
+}
+
+/// The journal's path: the region's, links followed, and ".journal".
+fn path_of(region: &Path) -> Result<PathBuf, Error> {
+    let path = region
+        .canonicalize()
+        .map_err(|e| os::error("finding the region's path", &e))?;
+    let mut name = path.into_os_string();
+    name.push(".journal");
+    Ok(PathBuf::from(name))
+}
+
+fn read_head(file: &File) -> Result<JournalHead, Error> {
+    let damaged = Error::Journal {
+        problem: "is damaged: its first page",
+    };
+    let mut bytes = [0; size_of::<JournalHead>()];
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|_| damaged.clone())?;
+    let head: JournalHead = pod_read_unaligned(&bytes);
+    if head.magic != MAGIC || head.check != crate::hash::xxh3_64(&bytes[..CHECKED_BYTES]) {
+        return Err(damaged);
+    }
+    if head.version != VERSION || head.reserved != 0 {
+        return Err(Error::Version {
+            found: head.version,
+            supported: VERSION,
+        });
+    }
+    Ok(head)
+}
+
+/// Removes the journal that a creator of region `nonce` left when it died before the queue was
+/// there. The set-up lock is the caller's, and the region is vacant.
+///
+/// # Errors
+///
+/// [`Error::Journal`] if the file is another region's journal, or none: it is not ours to remove.
+pub fn remove_stale(region: &Path, nonce: u64) -> Result<(), Error> {
+    let path = path_of(region)?;
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(os::error("opening the journal", &e)),
+    };
+    match read_head(&file) {
+        Ok(head) if head.region == nonce => {
+            std::fs::remove_file(&path).map_err(|e| os::error("removing a stale journal", &e))
+        }
+        _ => Err(Error::Journal {
+            problem: "cannot be made: a file of its name (region.journal) is another one's",
+        }),
+    }
+}
+
+impl Journal {
+    /// Makes an empty journal beside `region`: all of its space is there and initialised when it
+    /// gets its name, so that a commit changes no metadata.
+    pub fn create(region: &Path, nonces: [u64; 2], shape: &Shape) -> Result<Self, Error> {
+        let sizes = sizes_of(shape).ok_or(Error::RegionTooLarge {
+            len: u64::MAX,
+            max: isize::MAX as u64,
+        })?;
+        let mut head = JournalHead {
+            magic: MAGIC,
+            version: VERSION,
+            reserved: 0,
+            region: nonces[0],
+            queue: nonces[1],
+            slot_bytes: shape.slot_bytes as u64,
+            slots: shape.slots as u64,
+            body_bytes_max: shape.body_bytes_max as u64,
+            ring_bytes: sizes.ring,
+            seed: os::random(),
+            check: 0,
+        };
+        head.check = crate::hash::xxh3_64(&bytes_of(&head)[..CHECKED_BYTES]);
+        let path = path_of(region)?;
+        let unnamed = os::Unnamed::new(&path)?;
+        let file = &unnamed.file;
+        os::reserve(file, RING_OFFSET + sizes.ring)?;
+        initialise(file, RING_OFFSET + sizes.ring)
+            .and_then(|()| file.write_all_at(bytes_of(&head), 0))
+            .and_then(|()| file.sync_all())
+            .map_err(|e| os::error("writing the journal", &e))?;
+        unnamed.name(&path)?;
+        Self::open(region, nonces, shape)
+    }
+
+    /// Opens the journal of a region.
+    pub fn open(region: &Path, nonces: [u64; 2], shape: &Shape) -> Result<Self, Error> {
+        let problem = |problem| Error::Journal { problem };
+        let path = path_of(region)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|e| match e.kind() {
+                std::io::ErrorKind::NotFound => problem("is missing (region.journal)"),
+                _ => os::error("opening the journal", &e),
+            })?;
+        let head = read_head(&file)?;
+        if [head.region, head.queue] != nonces {
+            return Err(problem("belongs to another region"));
+        }
+        let same = head.slot_bytes == shape.slot_bytes as u64
+            && head.slots == shape.slots as u64
+            && head.body_bytes_max == shape.body_bytes_max as u64;
+        let sizes = sizes_of(shape).filter(|sizes| same && sizes.ring == head.ring_bytes);
+        let sizes = sizes.ok_or(problem("is damaged: its shape is not the queue's"))?;
+        let found = file
+            .metadata()
+            .map_err(|e| os::error("reading the journal's size", &e))?
+            .len();
+        let expected = RING_OFFSET + sizes.ring;
+        if found < expected {
+            return Err(Error::Truncated { found, expected });
+        }
+        Ok(Self {
+            file,
+            sizes,
+            seed: head.seed,
+            writing: Mutex::new(Frame::default()),
+        })
+    }
+}
+
+/// Writes zeros over the whole file: a block that was written once is synced in half the time of
+/// one that was only reserved.
+fn initialise(file: &File, len: u64) -> std::io::Result<()> {
+    let zeros = vec![0; ZEROS];
+    let mut at = 0;
+    while at < len {
+        let some = (len - at).min(ZEROS as u64);
+        file.write_all_at(&zeros[..some as usize], at)?;
+        at += some;
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The journal of a queue: a ring in a file beside the region, from which the queue is made again
+//! when the machine has stopped.
+//!
+//! Pages of the region reach the disk in whatever order the kernel likes, so after a power loss
+//! nothing in it is believed. The journal is: it is only ever appended to, in *frames*, and a frame
+//! is begun when the one before it is on the disk.
+//!
+//! # What is written
+//!
+//! Not what was done, but what is there. A *commit* takes the marks of all blocks
+//! (`region::marks`) and writes for each slot a *record*: the message that lies there now, or that
+//! there is none. A message that came and went between two commits costs a record of eight bytes.
+//! One participant commits at a time, under the lock of [`COMMIT_BYTE`] that the kernel frees at
+//! its death; whoever wants durability queues for that lock, and finds most of the time that the
+//! one before has written for it as well. That is the group commit.
+//!
+//! # Ring
+//!
+//! A position counts the bytes ever written; its place in the ring is the position modulo the
+//! ring's length. Frames are aligned to 4 KiB, since a disk may damage the sector that it is writing
+//! when the power goes, and that must not be one with older frames. The ring wraps round and
+//! overwrites the oldest frames, so every message is written anew from time to time: the *sweep*
+//! visits the blocks in turn, as far as [`Sizes::visits_at`] says for a position, and writes what
+//! is there.
+//!
+//! # Why nothing durable is overwritten
+//!
+//! Let C be the longest frame and P the positions in which the sweep goes round once. A block is
+//! visited again at most P + C after its last visit, since the sweep is looked at after each frame;
+//! skipping the end of the ring costs at most another C, and the frame with the new record is on
+//! the disk at most C later. So a live message always has a record on the disk that is at most
+//! P + 3 C behind the end. The ring has P + 6 C: what is being written, with the part skipped (2 C),
+//! does not reach it.
+//!
+//! # Recovery
+//!
+//! All frames whose checksum holds and that are at most P + 4 C behind the newest are read, newest
+//! first; an older one may lie in the part that was being overwritten, and its successor may be
+//! gone. A record decides for its slot unless a newer one has. A message is there if its record is
+//! the newest for its first slot, and no newer message lies over one of its slots: slots of a message are reused
+//! only when it is gone. A record that a slot has no message speaks of messages that begin in that
+//! slot, not of a run that lies over it.
+//!
+//! A death in recovery leaves the old boot id, so the next opener begins anew.
+
+mod file;
+mod frame;
+mod recover;
+
+pub use file::remove_stale;
+
+use super::os;
+use crate::error::Error;
+use crate::region::marks::Look;
+use crate::region::repair::extent;
+use crate::region::store::Store;
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
+use file::{RING_OFFSET, Sizes};
+use frame::Frame;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
+
+/// The lock that lets one participant commit.
+pub const COMMIT_BYTE: i64 = 1024;
+
+/// A journal's file, and what one needs to write to it.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    sizes: Sizes,
+    /// Seeds the checksums of frames, so that nothing that was sent looks like one.
+    seed: u64,
+    /// What is written next. Threads of this attachment share its locks, so they exclude each other
+    /// here.
+    writing: Mutex<Frame>,
+}
+
+impl Journal {
+    /// Waits until commit `until` is on the disk, and writes if nobody has.
+    pub fn commit(&self, region: &File, store: &Store<'_>, until: u64) -> Result<(), Error> {
+        if store.durable_position() >= until {
+            return Ok(());
+        }
+        let mut frame = self
+            .writing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        os::lock(region, COMMIT_BYTE)?;
+        let result = if store.durable_position() >= until {
+            Ok(()) // who was before us has written it
+        } else {
+            self.commit_now(store, &mut frame)
+        };
+        os::unlock(region, COMMIT_BYTE);
+        result
+    }
+
+    /// Makes dirty again what a dead committer left, if nobody commits now.
+    pub fn restore(&self, region: &File, store: &Store<'_>) {
+        let Ok(_frame) = self.writing.try_lock() else {
+            return;
+        };
+        if os::try_lock(region, COMMIT_BYTE) {
+            store.restore_marks(extent(store));
+            os::unlock(region, COMMIT_BYTE);
+        }
+    }
+
+    /// Writes all that is marked. The commit lock is ours.
+    fn commit_now(&self, store: &Store<'_>, frame: &mut Frame) -> Result<(), Error> {
+        let seldom = &store.head.seldom;
+        if seldom.begun.load(Ordering::Acquire) != store.durable_position() {
+            store.restore_marks(store.blocks.len());
+        }
+        let number = store.begin_commit();
+        let mut commit = Commit {
+            journal: self,
+            store,
+            frame,
+            number,
+            position: aligned(seldom.journal_end.load(Ordering::Acquire)),
+            swept: seldom.swept.load(Ordering::Acquire),
+        };
+        commit.frame.clear();
+        commit.frame.swept = commit.swept;
+        commit.write_all()?;
+        store.end_commit(number);
+        Ok(())
+    }
+}
+
+/// Positions are multiples of a frame's alignment, whatever the shared memory says.
+const fn aligned(position: u64) -> u64 {
+    position & !(frame::ALIGN as u64 - 1)
+}
+
+/// One commit.
+struct Commit<'c, 's> {
+    journal: &'c Journal,
+    store: &'c Store<'s>,
+    frame: &'c mut Frame,
+    number: u64,
+    position: u64,
+    swept: u64,
+}
+
+impl Commit<'_, '_> {
+    fn write_all(&mut self) -> Result<(), Error> {
+        let mut block = 0;
+        // The extent may grow meanwhile; what is marked there later is the next commit's.
+        while block < extent(self.store) {
+            let slots = self.store.take_marks(block);
+            if slots != 0 {
+                self.frame.take(block, slots);
+                self.write_slots(block, slots)?;
+            }
+            block += 1;
+            self.sweep()?;
+        }
+        self.flush()
+    }
+
+    /// Writes anew what is in the blocks whose turn it is.
+    fn sweep(&mut self) -> Result<(), Error> {
+        let blocks = self.store.blocks.len() as u64;
+        let visits = |commit: &Self| {
+            let position = commit.position.saturating_add(commit.frame.len() as u64);
+            commit.journal.sizes.visits_at(position, blocks)
+        };
+        // Shared memory may say anything: never more than a round behind.
+        self.swept = self.swept.max(visits(self).saturating_sub(blocks));
+        while self.swept < visits(self) {
+            let block = (self.swept % blocks) as usize;
+            if block < extent(self.store) {
+                let live = self.store.live_slots(block);
+                if live != 0 {
+                    self.write_slots(block, live)?;
+                }
+            }
+            self.swept += 1;
+            self.frame.swept = self.swept;
+        }
+        Ok(())
+    }
+
+    fn write_slots(&mut self, block: usize, mut slots: u64) -> Result<(), Error> {
+        while slots != 0 {
+            let (store, frame) = (self.store, &mut *self.frame);
+            let max = self.journal.sizes.frame_max;
+            slots = store.copy_slots(block, slots, |index, look| match look {
+                None => frame.push_none(index as u32, max),
+                Some(Look { word, stamp, size }) => {
+                    let len = size as u32 as usize;
+                    let body = store.copied_body(index, len);
+                    frame.push(index as u32, word, stamp, size, body, max)
+                }
+            });
+            if slots != 0 {
+                let done = !slots;
+                self.frame.part(block, done);
+                self.flush()?;
+                self.frame.take(block, slots);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the frame, if it has anything, and waits for the disk.
+    fn flush(&mut self) -> Result<(), Error> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        let ring = self.journal.sizes.ring;
+        let seldom = &self.store.head.seldom;
+        let len = self.frame.padded_len() as u64;
+        let left = ring - self.position % ring;
+        if len > left {
+            self.position += left; // a frame lies in one piece
+        }
+        let time_ms = seldom.time_high_ms.load(Ordering::Relaxed);
+        let bytes = self
+            .frame
+            .seal(self.position, self.number, time_ms, self.journal.seed);
+        let file = &self.journal.file;
+        file.write_all_at(bytes, RING_OFFSET + self.position % ring)
+            .and_then(|()| file.sync_data())
+            .map_err(|e| Error::NotDurable {
+                errno: e.raw_os_error().unwrap_or(libc::EIO),
+            })?;
+        self.position += len;
+        seldom.journal_end.store(self.position, Ordering::Release);
+        seldom.swept.store(self.frame.swept, Ordering::Release);
+        for &(block, slots) in self.frame.taken() {
+            self.store.settle_marks(block as usize, slots);
+        }
+        self.frame.clear();
+        Ok(())
+    }
+}
+
+const _: () = assert!(BLOCK_SLOTS == 64);

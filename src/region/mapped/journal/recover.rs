@@ -1,0 +1,200 @@
+//! Making a queue again from its journal.
+
+use super::Journal;
+use super::file::RING_OFFSET;
+use super::frame::{ALIGN, FrameHead, HEAD_BYTES, Message, Record, Records, is_whole};
+use crate::error::Error;
+use crate::hash::checksum;
+use crate::region::mapped::os;
+use crate::region::store::Store;
+use crate::region::word::{GENERATIONS, Word};
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
+use std::os::unix::fs::FileExt;
+
+/// What a journal told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Messages that are there again.
+    pub messages: u64,
+    /// The latest region time in it, ms.
+    pub time_ms: u64,
+    /// Where the next frame goes.
+    end: u64,
+    /// See [`FrameHead::swept`].
+    swept: u64,
+    /// The latest commit of which it has a frame.
+    commit: u64,
+}
+
+/// A whole frame, by its place.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    position: u64,
+    offset: u64,
+    len: usize,
+}
+
+impl Journal {
+    /// Puts the messages of the journal into a queue that was laid out anew. The caller has the
+    /// region for itself.
+    pub fn recover(&self, store: &Store<'_>) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
+        let mut frames = self.frames(&mut recovered)?;
+        let oldest = recovered.end.saturating_sub(self.sizes.window());
+        frames.retain(|frame| frame.position >= oldest);
+        frames.sort_unstable_by_key(|frame| core::cmp::Reverse(frame.position));
+        let mut restoring = Restoring::new(store);
+        let mut bytes = Vec::new();
+        for frame in frames {
+            bytes.resize(frame.len, 0);
+            self.read(&mut bytes, frame.offset)?;
+            // Within a frame as well the later record is the newer one.
+            let records: Vec<Record<'_>> = Records::of(&bytes).collect();
+            for record in records.iter().rev() {
+                recovered.messages += restoring.decide(record) as u64;
+            }
+        }
+        restoring.put_bits();
+        let seldom = &store.head.seldom;
+        seldom.journal_end.store(recovered.end, Ordering::Relaxed);
+        seldom.swept.store(recovered.swept, Ordering::Relaxed);
+        seldom.begun.store(recovered.commit, Ordering::Relaxed);
+        seldom.durable.store(recovered.commit, Ordering::Relaxed);
+        Ok(recovered)
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.file
+            .read_exact_at(bytes, RING_OFFSET + offset)
+            .map_err(|e| os::error("reading the journal", &e))
+    }
+
+    /// All whole frames in the ring, in the order of their places.
+    fn frames(&self, recovered: &mut Recovered) -> Result<Vec<Found>, Error> {
+        let ring = self.sizes.ring;
+        let (mut frames, mut bytes) = (Vec::new(), Vec::new());
+        let mut offset = 0;
+        while offset < ring {
+            bytes.resize(HEAD_BYTES, 0);
+            self.read(&mut bytes, offset)?;
+            let mut next = offset + ALIGN as u64;
+            if let Some(head) = FrameHead::read(&bytes, offset, ring, self.sizes.frame_max) {
+                bytes.resize(head.len as usize, 0);
+                self.read(&mut bytes, offset)?;
+                if is_whole(&mut bytes, self.seed) {
+                    next = offset + head.padded_len();
+                    frames.push(Found {
+                        position: head.position,
+                        offset,
+                        len: head.len as usize,
+                    });
+                    recovered.note(&head);
+                }
+            }
+            offset = next;
+        }
+        Ok(frames)
+    }
+}
+
+impl Recovered {
+    fn note(&mut self, head: &FrameHead) {
+        let end = head.position.saturating_add(head.padded_len());
+        self.time_ms = self.time_ms.max(head.time_ms);
+        if end > self.end {
+            (self.end, self.swept, self.commit) = (end, head.swept, head.commit);
+        }
+    }
+}
+
+/// A set of slots.
+struct Slots(Vec<u64>);
+
+impl Slots {
+    fn new(slots: usize) -> Self {
+        Self(vec![0; slots.div_ceil(BLOCK_SLOTS)])
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.0[index / BLOCK_SLOTS] & (1 << (index % BLOCK_SLOTS)) != 0
+    }
+
+    fn add(&mut self, index: usize) {
+        self.0[index / BLOCK_SLOTS] |= 1 << (index % BLOCK_SLOTS);
+    }
+}
+
+/// A queue while messages are put back, the newest first.
+struct Restoring<'r, 's> {
+    store: &'r Store<'s>,
+    /// Slots for which a newer record has spoken.
+    decided: Slots,
+    /// Slots that a newer message takes.
+    taken: Slots,
+}
+
+impl<'r, 's> Restoring<'r, 's> {
+    fn new(store: &'r Store<'s>) -> Self {
+        let slots = store.shape.slots;
+        Self {
+            store,
+            decided: Slots::new(slots),
+            taken: Slots::new(slots),
+        }
+    }
+
+    /// Heeds a record unless a newer one has spoken; whether a message is there again.
+    fn decide(&mut self, record: &Record<'_>) -> bool {
+        let index = record.slot as usize;
+        if index >= self.store.shape.slots || self.decided.has(index) {
+            return false;
+        }
+        self.decided.add(index);
+        record
+            .message
+            .is_some_and(|message| self.put(index, &message))
+    }
+
+    fn put(&mut self, index: usize, message: &Message<'_>) -> bool {
+        let shape = &self.store.shape;
+        let len = message.body.len();
+        let end = index + shape.run(len);
+        // A frame is whole, so these hold but for a message that was damaged before.
+        let sound = len <= shape.body_bytes_max
+            && end <= shape.slots
+            && checksum(message.body, message.stamp) == message.checksum;
+        if !sound || (index..end).any(|slot| self.taken.has(slot)) {
+            return false;
+        }
+        (index..end).for_each(|slot| self.taken.add(slot));
+        let word = Word::ready(message.generation & (GENERATIONS - 1), 0);
+        let size = u64::from(message.checksum) << 32 | len as u64;
+        self.store
+            .restore(index, word, message.stamp, size, message.body);
+        true
+    }
+
+    /// Makes the bits and the extent follow the words.
+    fn put_bits(&self) {
+        let store = self.store;
+        let mut extent = 1;
+        for (index, block) in store.blocks.iter().enumerate() {
+            let taken = self.taken.0[index];
+            let mut ready = 0;
+            for bit in (0..BLOCK_SLOTS).filter(|bit| taken & (1 << bit) != 0) {
+                let word = Word(store.words[index * BLOCK_SLOTS + bit].load(Ordering::Relaxed));
+                ready |= u64::from(!word.is_interior()) << bit;
+            }
+            block
+                .free
+                .store(store.shape.valid(index) & !taken, Ordering::Relaxed);
+            block.ready.store(ready, Ordering::Relaxed);
+            if taken != 0 {
+                extent = index + 1;
+            }
+        }
+        let seldom = &store.head.seldom;
+        seldom.extent.store(extent as u64, Ordering::Release);
+    }
+}

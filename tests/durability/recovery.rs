@@ -1,0 +1,202 @@
+//! What is there when the machine comes back.
+
+use crate::common::{Numbers, body, seed_of};
+use crate::machine::Machine;
+use ringmain::{Durability, Error, Queue, QueueOptions};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const SAFE: QueueOptions = QueueOptions::new().durability(Durability::BeforeOk);
+
+/// The seeds of all messages that can be received, in order; each is whole.
+fn drain(machine: &Machine) -> BTreeSet<u64> {
+    let region = machine.open();
+    let queue = Queue::open(&region).expect("the queue");
+    let mut seeds = BTreeSet::new();
+    while let Some(received) = queue.receive().expect("a receive") {
+        let seed = seed_of(received.body()).expect("a whole body");
+        assert!(seeds.insert(seed), "message {seed} twice");
+        received.delete().expect("a delete");
+    }
+    let stat = queue.stat().expect("figures");
+    assert_eq!(
+        (stat.slots_free, stat.damaged),
+        (stat.slots, 0),
+        "every slot is free again"
+    );
+    seeds
+}
+
+#[test]
+fn what_was_sent_is_there_and_what_was_deleted_is_not() {
+    let mut machine = Machine::new("recovery-plain", 1 << 18, SAFE);
+    {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        for seed in 0..100 {
+            queue
+                .send(&body(seed, 8 + (seed as usize * 37) % 700))
+                .expect("room");
+        }
+        for _ in 0..40 {
+            let received = queue.receive().expect("a receive").expect("a message");
+            assert!(seed_of(received.body()).expect("whole") < 40);
+            received.delete().expect("a delete");
+        }
+        let held = queue.receive().expect("a receive").expect("a message");
+        std::mem::forget(held); // held by nobody who is still there
+    }
+    machine.stop();
+    assert_eq!(drain(&machine), (40..100).collect());
+    // The deletes of that drain are durable in their turn.
+    machine.stop();
+    assert_eq!(drain(&machine), BTreeSet::new());
+}
+
+#[test]
+fn runs_of_every_length_come_back() {
+    let options = SAFE.max_body(60_000);
+    let mut machine = Machine::new("recovery-runs", 1 << 20, options);
+    let lens = [1, 95, 96, 97, 224, 225, 4000, 8160, 8161, 20_000, 60_000];
+    let lens = lens.map(|len| len.max(8));
+    {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        // Short ones first, so that runs come to lie where messages were.
+        for seed in 0..500 {
+            queue
+                .at(Durability::Process)
+                .expect("a level")
+                .send(&body(seed, 50))
+                .expect("room");
+        }
+        queue.sync().expect("the disk");
+        while let Some(received) = queue.receive().expect("a receive") {
+            let process = queue.at(Durability::Process).expect("a level");
+            process.delete(&received.detach()).expect("a delete");
+        }
+        for (seed, len) in lens.iter().enumerate() {
+            queue.send(&body(1000 + seed as u64, *len)).expect("room");
+        }
+    }
+    machine.stop();
+    let wanted = (1000..1000 + lens.len() as u64).collect();
+    assert_eq!(drain(&machine), wanted);
+}
+
+/// Many more bytes than the ring has, with messages that stay through all of it.
+#[test]
+fn the_ring_wraps_round_and_the_old_ones_stay() {
+    let mut machine = Machine::new("recovery-wrap", 64 << 10, SAFE);
+    let ring = std::fs::metadata(machine.journal())
+        .expect("the journal")
+        .len();
+    let mut numbers = Numbers(5);
+    let mut there = BTreeSet::new();
+    let mut seed = 0;
+    for _ in 0..3 {
+        {
+            let region = machine.open();
+            let queue = Queue::open(&region).expect("the queue");
+            let process = queue.at(Durability::Process).expect("a level");
+            // Each commit takes a page at least: about one and a half rounds.
+            for _ in 0..ring * 3 / 2 / 4096 {
+                for _ in 0..numbers.below(4) {
+                    let len = 8 + numbers.below(200) as usize;
+                    match process.send(&body(seed, len)) {
+                        Ok(_) => assert!(there.insert(seed)),
+                        Err(Error::Full) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                    seed += 1;
+                }
+                for _ in 0..numbers.below(4) {
+                    let Some(received) = process.receive().expect("a receive") else {
+                        break;
+                    };
+                    let seed = seed_of(received.body()).expect("a whole body");
+                    if seed % 16 == 0 {
+                        let mut kept = received;
+                        kept.extend(Duration::ZERO).expect("an extension");
+                    } else {
+                        received.delete().expect("a delete");
+                        assert!(there.remove(&seed));
+                    }
+                }
+                queue.sync().expect("the disk");
+            }
+        }
+        machine.stop();
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        let mut found = BTreeSet::new();
+        let mut held = Vec::new();
+        while let Some(received) = queue.receive().expect("a receive") {
+            found.insert(seed_of(received.body()).expect("a whole body"));
+            held.push(received);
+        }
+        assert_eq!(found, there);
+        for received in held {
+            received.release().expect("a release");
+        }
+    }
+}
+
+#[test]
+fn receive_counts_and_ids_stay_and_receipts_are_void() {
+    let mut machine = Machine::new("recovery-names", 1 << 17, SAFE);
+    let (id, receipt) = {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        let id = queue.send(b"one").expect("room");
+        for count in 1..=3 {
+            let received = queue.receive().expect("a receive").expect("a message");
+            assert_eq!(received.receive_count(), count);
+            received.release().expect("a release");
+        }
+        // Another message in the block's line makes the journal look at the block, not at this slot.
+        queue.send(b"two").expect("room");
+        let received = queue.receive().expect("a receive").expect("a message");
+        (id, received.detach())
+    };
+    machine.stop();
+    let region = machine.open();
+    let queue = Queue::open(&region).expect("the queue");
+    let mut ids = Vec::new();
+    while let Some(received) = queue.receive().expect("a receive") {
+        ids.push(received.id());
+        std::mem::forget(received);
+    }
+    assert!(ids.contains(&id) && ids.len() == 2, "{ids:?}");
+    assert_eq!(queue.delete(&receipt), Err(Error::StaleReceipt));
+    assert_eq!(
+        queue.extend(&receipt, Duration::from_secs(1)),
+        Err(Error::StaleReceipt)
+    );
+}
+
+#[test]
+fn time_goes_on_after_the_machine_has_stopped() {
+    let mut machine = Machine::new("recovery-time", 1 << 17, SAFE);
+    let sent_ms = {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        queue.send(b"before").expect("room");
+        let received = queue.receive().expect("a receive").expect("a message");
+        let sent_ms = received.sent_ms();
+        received.release().expect("a release");
+        sent_ms
+    };
+    machine.stop();
+    let region = machine.open();
+    let queue = Queue::open(&region).expect("the queue");
+    queue.send(b"after").expect("room");
+    let mut sent = Vec::new();
+    while let Some(received) = queue.receive().expect("a receive") {
+        sent.push(received.sent_ms());
+        received.delete().expect("a delete");
+    }
+    sent.sort_unstable();
+    assert_eq!(sent[0], sent_ms);
+    assert!(sent[1] > sent_ms, "{sent:?}");
+}
