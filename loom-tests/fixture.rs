@@ -34,6 +34,7 @@ impl Memory {
             retention_ms: 60_000,
             flags: 0,
             nonce: 1,
+            durability: 0,
         };
         Arc::new(Self {
             head: QueueHead::new(shape, settings),
@@ -73,9 +74,19 @@ impl Memory {
         self.send_until(value, owner, usize::MAX)
     }
 
+    /// Sends `value`; without `marked`, past the journal's marks.
+    pub fn send_marked(&self, value: u64, owner: u32, marked: bool) -> bool {
+        let mut store = self.store();
+        store.journaled = marked;
+        self.send_through(&store, value, owner, usize::MAX)
+    }
+
     /// Sends `value`, but dies after `steps` steps. `true`: it came to the end.
     pub fn send_until(&self, value: u64, owner: u32, steps: usize) -> bool {
-        let store = self.store();
+        self.send_through(&self.store(), value, owner, steps)
+    }
+
+    fn send_through(&self, store: &Store<'_>, value: u64, owner: u32, steps: usize) -> bool {
         let Some((block, bit)) = store.take_free(1) else {
             return false;
         };
@@ -119,6 +130,18 @@ impl Memory {
             true
         });
         found
+    }
+
+    /// Reads the body of a slot that is being copied.
+    pub fn read_slot(&self, index: usize) -> u64 {
+        let store = self.store();
+        // SAFETY: inside a copy; the model checker watches that this is so.
+        store.value(index).with(|body| unsafe { *body })
+    }
+
+    /// The generation of the latest send into the first slot.
+    pub fn generation(&self) -> u64 {
+        self.store().slot(0).stamp.load(Ordering::SeqCst) >> 44
     }
 
     /// Reads the body of a hold.

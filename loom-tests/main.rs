@@ -8,6 +8,7 @@
 mod bag;
 mod event;
 mod fixture;
+mod marks;
 mod mpmc;
 mod queue;
 mod spsc;

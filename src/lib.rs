@@ -44,6 +44,6 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, event, layout, repair, store, word};
+    pub use crate::region::{arena, event, layout, marks, repair, store, word};
     pub use crate::ring::blocks;
 }

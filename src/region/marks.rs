@@ -81,13 +81,16 @@ impl Store<'_> {
     #[inline(always)]
     pub(super) fn mark(&self, index: usize) {
         if self.journaled {
-            let block = &self.blocks[index / BLOCK_SLOTS];
-            // ORDERING: SeqCst: Release, so that who takes the mark sees the word that it is about;
-            // and before the look at [pending].
-            block
-                .dirty
-                .fetch_or(1 << (index % BLOCK_SLOTS), Ordering::SeqCst);
+            self.mark_dirty(index);
         }
+    }
+
+    #[inline(never)]
+    fn mark_dirty(&self, index: usize) {
+        let dirty = &self.blocks[index / BLOCK_SLOTS].dirty;
+        // ORDERING: SeqCst: Release, so that who takes the mark sees the word that it is about; and
+        // before the look at [pending].
+        dirty.fetch_or(1 << (index % BLOCK_SLOTS), Ordering::SeqCst);
     }
 
     /// The number of the commit after which everything that the caller has marked is durable.
@@ -114,9 +117,11 @@ impl Store<'_> {
     /// Whether the committer reads one of the slots that the caller has just won.
     #[inline(always)]
     pub(super) fn is_copied(&self, index: usize, run: usize) -> bool {
-        if !self.journaled {
-            return false;
-        }
+        self.journaled && self.has_copied(index, run)
+    }
+
+    #[inline(never)]
+    fn has_copied(&self, index: usize, run: usize) -> bool {
         store_load_after_rmw();
         let (first, last) = (index / BLOCK_SLOTS, (index + run - 1) / BLOCK_SLOTS);
         (first..=last).any(|block| {
@@ -174,7 +179,10 @@ impl Store<'_> {
     /// Takes the dirty marks of a block; they are unsynced from here on.
     pub fn take_marks(&self, block: usize) -> u64 {
         let block = &self.blocks[block];
-        let slots = block.dirty.load(Ordering::Acquire);
+        store_load_after_rmw();
+        // ORDERING: SeqCst; [pending] read after the timed committer has cleared that word by a
+        // SeqCst read-modify-write.
+        let slots = block.dirty.load(Ordering::SeqCst);
         if slots != 0 {
             // A death in between leaves both: restored, that is one.
             block.unsynced.fetch_or(slots, Ordering::AcqRel);
