@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::Durability;
+
 const EXITS: &str = "\
 Exit status: 0 done, 1 failed, 2 usage, 3 no message (receive), 4 full (send --no-wait).
 Sizes: 4096, 64K, 64M, 1G (powers of 1024). Durations: 500ms, 30s, 5m, 12h.";
@@ -56,6 +58,10 @@ pub(super) struct ShapeArgs {
     /// Body size for which storage is laid out [default: the engine's]
     #[arg(long, value_parser = size)]
     pub(super) typical_body: Option<u64>,
+    /// What survives the machine: nothing ("process"), what was done longer ago than a duration
+    /// ("50ms"), or all that was acknowledged ("before-ok") [default: process]
+    #[arg(long, value_name = "LEVEL", value_parser = durability)]
+    pub(super) durability: Option<Durability>,
 }
 
 #[derive(Debug, Args)]
@@ -164,4 +170,14 @@ fn size(text: &str) -> Result<u64, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s or 5m"))
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "process" => Ok(Durability::Process),
+        "before-ok" => Ok(Durability::BeforeOk),
+        interval => humantime::parse_duration(interval)
+            .map(Durability::Interval)
+            .map_err(|error| format!("{error}; write process, before-ok, or a duration as 50ms")),
+    }
 }

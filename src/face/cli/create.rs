@@ -54,5 +54,8 @@ fn options(shape: &ShapeArgs) -> Result<QueueOptions, Trouble> {
     if let Some(typical) = shape.typical_body {
         options = options.typical_body(bytes(typical)?);
     }
+    if let Some(level) = shape.durability {
+        options = options.durability(level);
+    }
     Ok(options)
 }

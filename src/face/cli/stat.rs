@@ -12,7 +12,7 @@ use super::args::StatArgs;
 use super::create;
 use super::exit::{Exit, Trouble};
 use super::stop::Stop;
-use crate::{Error, Mapped, Queue};
+use crate::{Error, Mapped, Position, Queue};
 
 const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -55,6 +55,10 @@ struct Figures {
     visibility_ms: u64,
     damaged: u64,
     attachments: u64,
+    durability: String,
+    /// The latest commit on the disk and that of what is done now; none without a journal.
+    durable_position: Option<u64>,
+    position: Option<u64>,
 }
 
 impl Figures {
@@ -70,6 +74,9 @@ impl Figures {
             visibility_ms: stats.visibility.as_millis() as u64,
             damaged: stats.damaged,
             attachments: stats.attachments,
+            durability: queue.durability().to_string(),
+            durable_position: queue.durable_position().ok().map(Position::as_u64),
+            position: queue.position().ok().map(Position::as_u64),
         })
     }
 
@@ -79,7 +86,7 @@ impl Figures {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        for (name, value) in [
+        let numbers = [
             ("visible", self.visible),
             ("in flight", self.in_flight),
             ("slots", self.slots),
@@ -89,8 +96,14 @@ impl Figures {
             ("visibility ms", self.visibility_ms),
             ("damaged slots", self.damaged),
             ("attachments", self.attachments),
-        ] {
+        ];
+        for (name, value) in numbers {
             table.add_row([name.to_owned(), value.to_string()]);
+        }
+        table.add_row(["durability", &self.durability]);
+        if let (Some(durable), Some(position)) = (self.durable_position, self.position) {
+            table.add_row(["durable position".to_owned(), durable.to_string()]);
+            table.add_row(["position".to_owned(), position.to_string()]);
         }
         if let Some(column) = table.column_mut(0) {
             column.set_padding((0, 1));
