@@ -1,5 +1,5 @@
-//! The journal's marks: a copy against reuse of its slot, positions, the timed committer's word, and
-//! a committer that dies.
+//! The journal's marks: a copy against reuse of its slot, positions, the timed committer's word,
+//! and a committer that dies.
 
 use crate::fixture::Memory;
 use crate::twin::{check, must_fail};
@@ -154,7 +154,10 @@ fn death_of_a_committer(restore: fn(&Memory)) {
     let sent = memory.send(9, 1);
     restorer.join().unwrap();
     // A bit may stand though the slot is taken; it may not be missing.
-    assert!(sent || memory.free_bits() == 1, "the slot was not given back");
+    assert!(
+        sent || memory.free_bits() == 1,
+        "the slot was not given back"
+    );
     let wrote = commit(&memory, &store);
     assert_eq!(wrote, Some(sent.then_some((memory.generation(), 9))));
 }

@@ -23,14 +23,14 @@ mod time;
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use queue::{Durability, Position};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use queue::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
-#[cfg(all(feature = "mapped", not(ringmain_loom)))]
-pub use queue::{Durability, Position};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
@@ -47,3 +47,8 @@ pub mod internals {
     pub use crate::region::{arena, event, layout, marks, repair, store, word};
     pub use crate::ring::blocks;
 }
+
+/// Compiles the examples of a page of the documentation.
+#[cfg(all(doctest, feature = "mapped"))]
+#[doc = include_str!("../docs/durability.md")]
+mod durability_page {}

@@ -2,17 +2,20 @@
 //! (and `write`, for the words of a panic), then does each operation in each home; one forbidden
 //! call and the kernel kills it. Two more children make such a call on purpose, and are killed.
 //!
-//! A busy receiver of a mapped queue asks once in 10 ms who has died, which is a system call and so
-//! allowed by contract. There the clock stands still after a first receive. The heap queue runs on
+//! A busy receiver of a mapped queue asks once in 8 ms who has died, which is a system call and so
+//! allowed by contract. There the clock stands still after a first receive, or the handle
+//! leaves tending to others and its clock runs. The heap queue runs on
 //! the system's clock, which is read without entering the kernel.
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
 
 use common::{Dir, child, cycle};
-use ringmain::{Clock, Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions, Region, SystemClock};
+use ringmain::{Clock, Durability, Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions};
+use ringmain::{Region, SystemClock};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 const ROUNDS: u32 = 200;
 /// Exit status of a child whose operations all did what they should.
@@ -114,6 +117,18 @@ fn as_child(role: &str, after: fn()) -> ! {
             let queue = Queue::create_with(&region, options, &CLOCK).expect("a queue");
             without_system_calls(&queue, after)
         }
+        "mapped, tended by others" => {
+            let region = Mapped::create(child::argument(), 1 << 18).expect("a region");
+            let queue = Queue::create_with(&region, options, SystemClock).expect("a queue");
+            without_system_calls(&queue.leave_tending(), after)
+        }
+        "journaled" => {
+            // One call an interval wakes the committer: here it is woken before.
+            let hour = Durability::Interval(Duration::from_secs(3600));
+            let region = Mapped::create(child::argument(), 1 << 18).expect("a region");
+            let queue = Queue::create_with(&region, options.durability(hour), &CLOCK);
+            without_system_calls(&queue.expect("a queue"), after)
+        }
         other => panic!("no role {other}"),
     }
 }
@@ -138,7 +153,14 @@ fn in_children(test: &str, roles: &[&str], after: fn(), check: fn(&str, ExitStat
 
 #[test]
 fn the_data_path_makes_no_system_call() {
-    let roles = ["fixed", "heap", "heap, system clock", "mapped"];
+    let roles = [
+        "fixed",
+        "heap",
+        "heap, system clock",
+        "mapped",
+        "mapped, tended by others",
+        "journaled",
+    ];
     in_children(
         "the_data_path_makes_no_system_call",
         &roles,

@@ -136,6 +136,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             place: self.place,
             clock: &self.clock,
             nonce: self.nonce,
+            tends: self.tends,
             durability: wanted,
         })
     }
@@ -170,8 +171,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// # Progress
     ///
-    /// Blocks: on the disk, and on another participant that is writing. If that one dies, the kernel
-    /// lets the next one in; if it is stopped, this waits.
+    /// Blocks: on the disk, and on another participant that is writing. If that one dies, the
+    /// kernel lets the next one in; if it is stopped, this waits.
     pub fn wait_durable(&self, position: Position) -> Result<(), Error> {
         let latest = self.journaled()?.position();
         in_range("position", position.0, 0, latest)?;

@@ -43,7 +43,12 @@ pub(crate) const fn whole_ms(duration: Duration) -> u64 {
     }
 }
 
-pub(crate) const fn in_range(what: &'static str, value: u64, min: u64, max: u64) -> Result<u64, Error> {
+pub(crate) const fn in_range(
+    what: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<u64, Error> {
     if value < min || value > max {
         return Err(Error::OutOfRange {
             what,
@@ -110,8 +115,8 @@ impl QueueOptions {
         self
     }
 
-    /// What survives the machine, and when. Other levels than [`Durability::Process`] keep a journal
-    /// beside the region's file, and need checksums.
+    /// What survives the machine, and when. Other levels than [`Durability::Process`] keep a
+    /// journal beside the region's file, and need checksums.
     #[cfg(feature = "mapped")]
     pub const fn durability(mut self, level: Durability) -> Self {
         self.durability = level;

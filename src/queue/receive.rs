@@ -24,7 +24,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// # Progress
     ///
-    /// Lock-free. No allocation; no system call, but that in shared memory it asks once in 10 ms
+    /// Lock-free. No allocation; no system call, but that in shared memory it asks once in 8 ms
     /// who has died.
     #[inline]
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {

@@ -50,14 +50,16 @@ pub struct Queue<R: Region, C: Clock = DefaultClock> {
     pub(super) place: Place,
     pub(super) clock: C,
     pub(super) nonce: u64,
+    pub(super) tends: bool,
     #[cfg(feature = "mapped")]
     pub(super) durability: u64,
 }
 
 /// The latest time that fits a stamp, ms: 557 years.
 const TIME_MS_MAX: u64 = (1 << 44) - 2;
-/// A busy receiver asks the kernel at most this often who has died, ms.
-pub(super) const TEND_EVERY_MS: u64 = 10;
+/// A busy receiver asks the kernel at most this often who has died, ms. With the clock's tick it is
+/// at most 10 ms from one question to the next.
+pub(super) const TEND_EVERY_MS: u64 = 8;
 
 impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<N, B, BLOCKS>, C> {
     /// A queue that comes with its memory, for a `static`: no heap, no initialising call.
@@ -82,6 +84,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<
             place,
             clock,
             nonce: settings.nonce,
+            tends: true,
             #[cfg(feature = "mapped")]
             durability: place.durability,
         }
@@ -160,6 +163,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             place,
             clock,
             nonce,
+            tends: true,
             #[cfg(feature = "mapped")]
             durability: place.durability,
         })
@@ -250,8 +254,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// Asks the kernel which participants have died, and makes what they held visible again.
     ///
-    /// Nobody has to call this: who waits does it, and a busy receiver does it once in 10 ms. A
-    /// timer or a supervisor may call it to be faster than that on a queue nobody receives from.
+    /// Nobody has to call this: who waits does it, and a busy receiver does it once in 8 ms. A timer
+    /// or a supervisor may call it to be faster than that on a queue nobody receives from.
     ///
     /// # Errors
     ///
@@ -272,10 +276,18 @@ impl<R: Region, C: Clock> Queue<R, C> {
         Ok(self.region.tend(&self.place))
     }
 
+    /// The same handle, whose receives never ask who has died: they make no system call at all.
+    /// Somebody then has to call [`tend`](Queue::tend), or wait with another handle.
+    #[must_use]
+    pub fn leave_tending(mut self) -> Self {
+        self.tends = false;
+        self
+    }
+
     /// Tends if nobody has for a while.
     #[inline(always)]
     pub(super) fn tend_sometimes(&self, store: &Store<'_>, now_ms: u64) {
-        if !self.region.is_shared() {
+        if !self.region.is_shared() || !self.tends {
             return;
         }
         let tended = &store.head.receive.tended_ms;

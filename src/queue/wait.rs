@@ -18,7 +18,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// [`receive`](Queue::receive) that waits up to `timeout` (0 to 20 s) for a message.
     ///
     /// It spins briefly if the machine has a second core, then sleeps; a sender wakes it. Each
-    /// message wakes one sleeper. In shared memory it also looks every 10 ms who has died.
+    /// message wakes one sleeper. In shared memory it also looks every 8 ms who has died.
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 
 use super::home::{Intent, Region, Wish};
 use super::layout::{
-    DURABILITY_PROCESS,    FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead, valid_bits,
+    DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead,
+    valid_bits,
 };
 use super::memory::Place;
 use super::store::Store;

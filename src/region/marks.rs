@@ -69,7 +69,11 @@ const fn bits_between(from: usize, to: usize, block: usize) -> u64 {
     let first = block * BLOCK_SLOTS;
     let low = from.saturating_sub(first);
     let high = to.saturating_sub(first);
-    let high = if high > BLOCK_SLOTS { BLOCK_SLOTS } else { high };
+    let high = if high > BLOCK_SLOTS {
+        BLOCK_SLOTS
+    } else {
+        high
+    };
     if low >= high {
         return 0;
     }
@@ -223,9 +227,7 @@ impl Store<'_> {
         mut found: impl FnMut(usize, Option<Look>) -> bool,
     ) -> u64 {
         // ORDERING: SeqCst; [copy-seen] set before the words are read.
-        self.blocks[block]
-            .copying
-            .fetch_or(slots, Ordering::SeqCst);
+        self.blocks[block].copying.fetch_or(slots, Ordering::SeqCst);
         store_load_after_rmw();
         let mut left = slots;
         while left != 0 {
@@ -294,9 +296,7 @@ impl Store<'_> {
     fn cover(&self, index: usize, run: usize, copying: u64) {
         self.each_later(index, run, copying, |block, slots| {
             // ORDERING: SeqCst; [copy-seen].
-            self.blocks[block]
-                .copying
-                .fetch_or(slots, Ordering::SeqCst);
+            self.blocks[block].copying.fetch_or(slots, Ordering::SeqCst);
         });
         store_load_after_rmw();
     }

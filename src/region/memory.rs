@@ -1,7 +1,9 @@
 //! A queue laid out in plain memory: how a region's bytes become a [`Store`].
 
 use super::home::Wish;
-use super::layout::{DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes};
+use super::layout::{
+    DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes,
+};
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;

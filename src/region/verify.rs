@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its queue before any of it is used.
 
 use super::layout::{
-    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN, SLOT_HEAD_BYTES, Shape,
-    VISIBILITY_MS_MAX, is_durability, queue_bytes,
+    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN,
+    SLOT_HEAD_BYTES, Shape, VISIBILITY_MS_MAX, is_durability, queue_bytes,
 };
 use super::memory::Place;
 use crate::error::Error;

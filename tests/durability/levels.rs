@@ -108,10 +108,7 @@ fn levels_that_a_queue_cannot_have() {
     let options = QueueOptions::new().durability(Durability::BeforeOk);
     assert_eq!(Queue::create(&heap, options).err(), Some(Error::NoJournal));
     let queue = Queue::create(&heap, QueueOptions::new()).expect("a queue");
-    assert_eq!(
-        queue.at(Durability::BeforeOk).err(),
-        Some(Error::NoJournal)
-    );
+    assert_eq!(queue.at(Durability::BeforeOk).err(), Some(Error::NoJournal));
     assert!(queue.at(Durability::Process).is_ok());
     assert_eq!(queue.sync().err(), Some(Error::NoJournal));
     assert_eq!(queue.position().err(), Some(Error::NoJournal));

@@ -115,7 +115,7 @@ fn the_ring_wraps_round_and_the_old_ones_stay() {
                         break;
                     };
                     let seed = seed_of(received.body()).expect("a whole body");
-                    if seed % 16 == 0 {
+                    if seed.is_multiple_of(16) {
                         let mut kept = received;
                         kept.extend(Duration::ZERO).expect("an extension");
                     } else {
@@ -154,7 +154,8 @@ fn receive_counts_and_ids_stay_and_receipts_are_void() {
             assert_eq!(received.receive_count(), count);
             received.release().expect("a release");
         }
-        // Another message in the block's line makes the journal look at the block, not at this slot.
+        // Another message in the block's line makes the journal look at the block, not at this
+        // slot.
         queue.send(b"two").expect("room");
         let received = queue.receive().expect("a receive").expect("a message");
         (id, received.detach())

@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 const SAFE: QueueOptions = QueueOptions::new().durability(Durability::BeforeOk);
 
 fn error_of(machine: &Machine) -> Error {
-    Mapped::open(machine.path()).map(|_| ()).expect_err("no journal")
+    Mapped::open(machine.path())
+        .map(|_| ())
+        .expect_err("no journal")
 }
 
 #[test]
@@ -31,7 +33,9 @@ fn a_journal_that_is_missing_foreign_damaged_or_short() {
     for offset in [0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72] {
         let mut byte = [0];
         journal.read_exact_at(&mut byte, offset).expect("a byte");
-        journal.write_all_at(&[byte[0] ^ 1], offset).expect("a byte");
+        journal
+            .write_all_at(&[byte[0] ^ 1], offset)
+            .expect("a byte");
         let problem = "is damaged: its first page";
         assert_eq!(error_of(&machine), Error::Journal { problem }, "{offset}");
         journal.write_all_at(&byte, offset).expect("a byte");

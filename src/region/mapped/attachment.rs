@@ -1,9 +1,9 @@
 //! One attachment: a mapping, its descriptor, and its place in the registry.
 
+use super::committer;
 use super::header::{
     ENTRIES, Entry, Header, KIND_QUEUE, KIND_VACANT, REGISTRY_OFFSET, SECTIONS_OFFSET,
 };
-use super::committer;
 use super::journal::{self, Journal};
 use super::os::{self, ForkMark};
 use super::owners;

@@ -3,9 +3,9 @@
 //! # Protocol
 //!
 //! `pending` is a futex word in the region: 1 while something is marked that no timed commit has
-//! taken. Who marks and finds 0 sets it and wakes a committer: one system call an interval, and none
-//! while marks keep coming, since the committer sleeps through the interval first. Then it clears
-//! `pending` and commits, in this order: a mark after that sets it again, `[pending]`.
+//! taken. Who marks and finds 0 sets it and wakes a committer: one system call an interval, and
+//! none while marks keep coming, since the committer sleeps through the interval first. Then it
+//! clears `pending` and commits, in this order: a mark after that sets it again, `[pending]`.
 //!
 //! Each attachment has such a thread, and any of them will do. One that was woken and dies leaves
 //! `pending` set with nobody awake: so idle sleeps are bounded, and a repair after a death wakes

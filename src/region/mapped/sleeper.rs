@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long it sleeps at most: the time in which a death is noticed.
-const NAP: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_millis(8);
 /// How many naps without a waiting future before it ends.
 const IDLE_NAPS: u32 = 100;
 

@@ -17,11 +17,11 @@
 //! # Ring
 //!
 //! A position counts the bytes ever written; its place in the ring is the position modulo the
-//! ring's length. Frames are aligned to 4 KiB, since a disk may damage the sector that it is writing
-//! when the power goes, and that must not be one with older frames. The ring wraps round and
-//! overwrites the oldest frames, so every message is written anew from time to time: the *sweep*
-//! visits the blocks in turn, as far as [`Sizes::visits_at`] says for a position, and writes what
-//! is there.
+//! ring's length. Frames are aligned to 4 KiB, since a disk may damage the sector that it is
+//! writing when the power goes, and that must not be one with older frames. The ring wraps round
+//! and overwrites the oldest frames, so every message is written anew from time to time: the
+//! *sweep* visits the blocks in turn, as far as [`Sizes::visits_at`] says for a position, and
+//! writes what is there.
 //!
 //! # Why nothing durable is overwritten
 //!
@@ -29,17 +29,17 @@
 //! visited again at most P + C after its last visit, since the sweep is looked at after each frame;
 //! skipping the end of the ring costs at most another C, and the frame with the new record is on
 //! the disk at most C later. So a live message always has a record on the disk that is at most
-//! P + 3 C behind the end. The ring has P + 6 C: what is being written, with the part skipped (2 C),
-//! does not reach it.
+//! P + 3 C behind the end. The ring has P + 6 C: what is being written, with the part skipped (2
+//! C), does not reach it.
 //!
 //! # Recovery
 //!
 //! All frames whose checksum holds and that are at most P + 4 C behind the newest are read, newest
 //! first; an older one may lie in the part that was being overwritten, and its successor may be
 //! gone. A record decides for its slot unless a newer one has. A message is there if its record is
-//! the newest for its first slot, and no newer message lies over one of its slots: slots of a message are reused
-//! only when it is gone. A record that a slot has no message speaks of messages that begin in that
-//! slot, not of a run that lies over it.
+//! the newest for its first slot, and no newer message lies over one of its slots: slots of a
+//! message are reused only when it is gone. A record that a slot has no message speaks of messages
+//! that begin in that slot, not of a run that lies over it.
 //!
 //! A death in recovery leaves the old boot id, so the next opener begins anew.
 
@@ -72,8 +72,8 @@ pub struct Journal {
     sizes: Sizes,
     /// Seeds the checksums of frames, so that nothing that was sent looks like one.
     seed: u64,
-    /// What is written next. Threads of this attachment share its locks, so they exclude each other
-    /// here.
+    /// What is written next. Threads of this attachment share its locks, so they exclude each
+    /// other here.
     writing: Mutex<Frame>,
 }
 
