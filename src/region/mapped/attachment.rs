@@ -139,11 +139,13 @@ impl Attachment {
             }
             high = self.recover(place, high)?;
         }
-        let now_ms = wall_ms().max(high + 1);
+        // One later, so that no receive from here on is in the same millisecond as one before.
+        let now_ms = wall_ms().max(high) + 1;
         let base = now_ms.saturating_sub(SystemClock.now_ms());
         if let Some(place) = &journaled {
             let seldom = &self.store_at(place).head.seldom;
             seldom.recovered_ms.store(now_ms, Ordering::Relaxed);
+            seldom.time_high_ms.store(now_ms, Ordering::Relaxed);
         }
         header.time_base_ms.store(base, Ordering::Release);
         for (word, id) in header.boot.iter().zip(boot) {
