@@ -254,8 +254,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// Asks the kernel which participants have died, and makes what they held visible again.
     ///
-    /// Nobody has to call this: who waits does it, and a busy receiver does it once in 8 ms. A timer
-    /// or a supervisor may call it to be faster than that on a queue nobody receives from.
+    /// Nobody has to call this: who waits does it, and a busy receiver does it once in 8 ms. A
+    /// timer or a supervisor may call it to be faster than that on a queue nobody receives from.
     ///
     /// # Errors
     ///
