@@ -101,7 +101,11 @@ impl Store<'_> {
     pub fn position(&self) -> u64 {
         // ORDERING: AcqRel; [marked-before-begun] a read-modify-write, so that the committer that
         // moves `begun` on next acquires what was marked before.
-        self.head.seldom.begun.fetch_add(0, Ordering::AcqRel) + 1
+        self.head
+            .seldom
+            .begun
+            .fetch_add(0, Ordering::AcqRel)
+            .wrapping_add(1)
     }
 
     /// The greatest commit that is on the disk.
@@ -156,7 +160,11 @@ impl Store<'_> {
     /// Begins a commit; its number. The caller is the committer, here and below.
     pub fn begin_commit(&self) -> u64 {
         // ORDERING: AcqRel; [marked-before-begun].
-        self.head.seldom.begun.fetch_add(1, Ordering::AcqRel) + 1
+        self.head
+            .seldom
+            .begun
+            .fetch_add(1, Ordering::AcqRel)
+            .wrapping_add(1)
     }
 
     /// Ends a commit: everything up to it is on the disk.
@@ -210,7 +218,8 @@ impl Store<'_> {
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
             slots &= slots - 1;
-            let word = Word(self.words[block * BLOCK_SLOTS + bit].load(Ordering::Relaxed));
+            // ORDERING: Acquire, as `look`: a slot without a message is told of by this.
+            let word = Word(self.words[block * BLOCK_SLOTS + bit].load(Ordering::Acquire));
             if matches!(word.phase(), Phase::Ready | Phase::Held) {
                 live |= 1 << bit;
             }
@@ -226,18 +235,26 @@ impl Store<'_> {
         slots: u64,
         mut found: impl FnMut(usize, Option<Look>) -> bool,
     ) -> u64 {
+        // A slot without a message has no bytes to be read, so it is not kept from senders.
+        let live = slots & self.live_slots(block);
         // ORDERING: SeqCst; [copy-seen] set before the words are read.
-        self.blocks[block].copying.fetch_or(slots, Ordering::SeqCst);
+        self.blocks[block].copying.fetch_or(live, Ordering::SeqCst);
         store_load_after_rmw();
         let mut left = slots;
         while left != 0 {
+            let bit = left & left.wrapping_neg();
             let index = block * BLOCK_SLOTS + left.trailing_zeros() as usize;
-            if !self.look_at(index, slots, &mut found) {
+            let room = if live & bit != 0 {
+                self.look_at(index, live, &mut found)
+            } else {
+                found(index, None)
+            };
+            if !room {
                 break;
             }
-            left &= left - 1;
+            left ^= bit;
         }
-        self.end_copying(block, slots);
+        self.end_copying(block, live);
         left
     }
 

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
 use crate::region::layout::Shape;
 use crate::region::mapped::os;
+use crate::ring::blocks::BLOCK_SLOTS;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,10 @@ const _: () = assert!(size_of::<JournalHead>() == 80 && CHECKED_BYTES == 72);
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// C: bytes of the longest frame.
+    /// Bytes of the longest frame.
     pub frame_max: usize,
+    /// C: bytes of the longest frame, or of all records that begin in one block, if that is more.
+    reach: u64,
     /// P: positions in which the sweep goes round once.
     pub period: u64,
     /// Bytes of the ring.
@@ -63,14 +66,18 @@ pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
         .clamp(64 << 10, 1 << 20)
         .max(longest)
         .checked_next_multiple_of(ALIGN)?;
+    let block = BLOCK_SLOTS.checked_mul(shape.slot_bytes)?;
+    let reach = block.checked_add(longest)?.max(frame_max);
+    let reach = reach.checked_next_multiple_of(ALIGN)? as u64;
     // Twice what the sweep itself may write, so that it never runs after itself.
     let period = (live as u64)
-        .checked_add(frame_max as u64)?
+        .checked_add(reach)?
         .checked_mul(2)?
         .checked_next_multiple_of(ALIGN as u64)?;
-    let ring = period.checked_add(6 * frame_max as u64)?;
+    let ring = period.checked_add(reach.checked_mul(6)?)?;
     Some(Sizes {
         frame_max,
+        reach,
         period,
         ring,
     })
@@ -84,7 +91,7 @@ impl Sizes {
 
     /// How far behind the end of the newest frame an older one may begin and be believed.
     pub const fn window(&self) -> u64 {
-        self.period + 4 * self.frame_max as u64
+        self.period + 4 * self.reach
     }
 }
 

@@ -7,6 +7,8 @@ use crate::region::word::Word;
 pub const ALIGN: usize = 4096;
 /// "RINGFRAM" in a frame's first eight bytes.
 const MAGIC: u64 = u64::from_le_bytes(*b"RINGFRAM");
+/// Positions are less than this: no journal is ever written that long, and none overflows.
+pub const POSITION_MAX: u64 = 1 << 62;
 /// Bytes of a record without a message.
 const NONE_BYTES: usize = 8;
 /// Bytes of a record with a message, without its body.
@@ -46,6 +48,7 @@ impl FrameHead {
         let len = head.len as usize;
         let plausible = head.magic == MAGIC
             && head.reserved == 0
+            && head.position < POSITION_MAX
             && head.position % ring == offset
             && (HEAD_BYTES..=frame_max).contains(&len)
             && len as u64 <= ring - offset;

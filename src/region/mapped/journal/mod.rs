@@ -25,12 +25,13 @@
 //!
 //! # Why nothing durable is overwritten
 //!
-//! Let C be the longest frame and P the positions in which the sweep goes round once. A block is
-//! visited again at most P + C after its last visit, since the sweep is looked at after each frame;
-//! skipping the end of the ring costs at most another C, and the frame with the new record is on
-//! the disk at most C later. So a live message always has a record on the disk that is at most
-//! P + 3 C behind the end. The ring has P + 6 C: what is being written, with the part skipped (2
-//! C), does not reach it.
+//! Let P be the positions in which the sweep goes round once, and C the *reach*: the longest frame,
+//! or what may begin in one block, whichever is more. The sweep is looked at after each block and
+//! writes half of P at most in a round, so that it is never more than C late: a block is visited
+//! again at most P + C after its last visit. Skipping the end of the ring costs at most another C,
+//! and the frame with the new record is on the disk at most C later. So a live message always has a
+//! record on the disk that is at most P + 3 C behind the end. The ring has P + 6 C: what is being
+//! written, with the part skipped (2 C), does not reach it.
 //!
 //! # Recovery
 //!
@@ -133,7 +134,7 @@ impl Journal {
 
 /// Positions are multiples of a frame's alignment, whatever the shared memory says.
 const fn aligned(position: u64) -> u64 {
-    position & !(frame::ALIGN as u64 - 1)
+    position & (frame::POSITION_MAX - frame::ALIGN as u64)
 }
 
 /// One commit.
