@@ -171,10 +171,6 @@ impl Store<'_> {
             if !self.take_blocks(first, run) {
                 continue;
             }
-            self.head
-                .seldom
-                .extent
-                .fetch_max((first + span) as u64, Ordering::Relaxed);
             if let Some(claimed) = self.claim(first * BLOCK_SLOTS, run, owner) {
                 let next = (first * BLOCK_SLOTS + run) as u64;
                 self.head.send.cursor.store(next, Ordering::Relaxed);
@@ -184,8 +180,19 @@ impl Store<'_> {
         None
     }
 
-    /// Takes the free bits of `run` slots from the start of block `first` on: all or none.
-    fn take_blocks(&self, first: usize, run: usize) -> bool {
+    /// Takes the free bits of `run` slots from the start of block `first` on: all or none. The
+    /// extent comes first: repair looks no further, and has to find bits that a death leaves taken.
+    pub(super) fn take_blocks(&self, first: usize, run: usize) -> bool {
+        let span = run.div_ceil(BLOCK_SLOTS);
+        let wanted = |block: usize| u64::MAX >> (64 - (run - block * BLOCK_SLOTS).min(BLOCK_SLOTS));
+        let mut blocks = self.blocks[first..first + span].iter().enumerate();
+        if !blocks.all(|(at, block)| !block.free.load(Ordering::Relaxed) & wanted(at) == 0) {
+            return false; // so that the extent grows for room only
+        }
+        self.head
+            .seldom
+            .extent
+            .fetch_max((first + span) as u64, Ordering::Relaxed);
         let mut have = 0;
         while have < run {
             let len = (run - have).min(BLOCK_SLOTS);

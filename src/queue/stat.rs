@@ -108,6 +108,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let used = (extent(&store) * BLOCK_SLOTS).min(store.words.len());
         let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();
+        #[cfg(feature = "mapped")]
+        store.mark_all();
         self.make_durable()?;
         Ok(purged)
     }

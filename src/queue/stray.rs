@@ -75,3 +75,47 @@ fn stray_bits_keep_no_repair_away() {
     let stat = queue.stat().expect("figures");
     assert_eq!(stat.slots_free, stat.slots, "nothing leaked");
 }
+
+#[test]
+fn a_pin_that_comes_during_a_repair_goes_with_it() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1 << 16);
+    queue.send(b"held").expect("sent");
+    let held = queue.receive().expect("received").expect("there");
+    let index = held.hold.index as usize;
+    clock.advance(2 * VISIBILITY);
+    core::mem::forget(held); // its owner dies, reading in place
+    let store = queue.store();
+    let seen = Word(store.words[index].load(Ordering::SeqCst));
+    // Just as the repair has found the dead one's hold, somebody expires it, which pins the reader.
+    let asked = core::cell::Cell::new(false);
+    let dead = |owner| {
+        if !asked.replace(true) {
+            assert!(store.expire(index, seen), "its time is over");
+            blocks::put(&store.blocks[0].ready, 1 << index);
+        }
+        owner == 1
+    };
+    store.repair(&dead, 2);
+    let back = queue.receive().expect("received").expect("there");
+    assert_eq!(back.hold.word.pins(), 0, "the dead read nothing");
+    back.delete().expect("deleted");
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots, "nothing leaked");
+}
+
+#[test]
+fn bits_taken_beyond_the_extent_come_back() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1 << 16);
+    let capacity = queue.capacity();
+    assert!(capacity > 3 * 64, "{capacity} slots");
+    // A sender of more than 64 slots takes the bits of blocks that nobody has used, and dies.
+    assert!(queue.store().take_blocks(1, 65), "they are free");
+    queue.store().repair(&|owner| owner == 1, 2);
+    for sent in 0..capacity {
+        queue
+            .send(b"x")
+            .unwrap_or_else(|error| panic!("{sent} of {capacity}: {error}"));
+    }
+}

@@ -41,6 +41,7 @@
 //! has marked reads `begun` by a read-modify-write: what it marked is in commit `begun + 1` at the
 //! latest, `[marked-before-begun]`.
 
+use super::repair::extent;
 use super::store::Store;
 use super::word::{Phase, Word};
 use crate::ring::blocks::{self, BLOCK_SLOTS};
@@ -95,6 +96,19 @@ impl Store<'_> {
         // ORDERING: SeqCst: Release, so that who takes the mark sees the word that it is about; and
         // before the look at [pending].
         dirty.fetch_or(1 << (index % BLOCK_SLOTS), Ordering::SeqCst);
+    }
+
+    /// Marks every slot that has been in use: the next commit writes whatever is in them. One who
+    /// took a message out may have stopped before it marked the slot.
+    pub fn mark_all(&self) {
+        if self.journaled {
+            for (index, block) in self.blocks[..extent(self)].iter().enumerate() {
+                // ORDERING: as in `mark`.
+                block
+                    .dirty
+                    .fetch_or(self.shape.valid(index), Ordering::SeqCst);
+            }
+        }
     }
 
     /// The number of the commit after which everything that the caller has marked is durable.

@@ -7,8 +7,9 @@
 //! name (the same name) into a cell, one of them wins the word, and only the winner's cell has a
 //! pin. A, when done, finds its hold gone from the word, looks for its name in a pinned cell, and
 //! takes that pin away. Deleted meanwhile: the word is retired, and the last pin frees the run. A
-//! dead: repair takes the pins whose cells name it. With both cells in use the message stays with
-//! its present holder until a former one is done.
+//! dead: repair takes A's hold out of the word, so that nobody names A any more, and then the pins
+//! whose cells name it. With both cells in use the message stays with its present holder until a
+//! former one is done.
 //!
 //! Race: D has seen the word, stops, and goes on when the slot has another message whose pin is in
 //! that cell. D reads the cell and then the word again: it has changed, so D gives up. Had it not

@@ -11,6 +11,9 @@
 //! run now and then; it looks only at slots whose bits stand in neither word, one line a block. It
 //! puts the missing bits, others win the words, and the stopped one, when it
 //! goes on, passes those slots over.
+//!
+//! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
+//! broken (`docs/recovery.md`).
 
 use super::store::Store;
 use super::word::{INTERIOR, Phase, Word};
@@ -24,7 +27,7 @@ pub fn extent(store: &Store<'_>) -> usize {
 }
 
 fn put_missing(word: &AtomicU64, bit: u64) {
-    if word.load(Ordering::Acquire) & bit == 0 {
+    if !cfg!(ringmain_twin = "bits") && word.load(Ordering::Acquire) & bit == 0 {
         blocks::put(word, bit);
     }
 }
@@ -71,21 +74,13 @@ impl Store<'_> {
         let block = &self.blocks[index / BLOCK_SLOTS];
         let bit = 1u64 << (index % BLOCK_SLOTS);
         let word = &self.words[index];
-        if Word(word.load(Ordering::Acquire)).pins() != 0 {
+        // First the hold, then the pins: while the hold stands, whoever takes the message on from
+        // the dead gives its name a pin.
+        let returned = self.return_held(index, dead);
+        if !cfg!(ringmain_twin = "pins") && Word(word.load(Ordering::Acquire)).pins() != 0 {
             self.drop_dead_pins(index, dead, owner);
         }
-        let mut seen = Word(word.load(Ordering::Acquire));
-        while seen.phase() == Phase::Held && dead(seen.owner()) {
-            let ready = Word::ready(seen.generation(), seen.pins());
-            // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads have ended.
-            match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    blocks::put(&block.ready, bit);
-                    return true;
-                }
-                Err(now) => seen = Word(now), // a former reader is done, or a late delete
-            }
-        }
+        let seen = Word(word.load(Ordering::Acquire));
         match seen.phase() {
             Phase::Free => put_missing(&block.free, bit),
             Phase::Ready => put_missing(&block.ready, bit),
@@ -93,9 +88,29 @@ impl Store<'_> {
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
-                if orphan || (seen.owner() != 0 && dead(seen.owner())) {
+                let theirs = seen.owner() != 0 && dead(seen.owner());
+                if !cfg!(ringmain_twin = "claimed") && (orphan || theirs) {
                     self.reclaim(index, seen, owner);
                 }
+            }
+        }
+        returned
+    }
+
+    /// Makes a message ready that a dead owner holds; whether it did.
+    fn return_held(&self, index: usize, dead: &dyn Fn(u32) -> bool) -> bool {
+        let word = &self.words[index];
+        let mut seen = Word(word.load(Ordering::Acquire));
+        while !cfg!(ringmain_twin = "held") && seen.phase() == Phase::Held && dead(seen.owner()) {
+            let ready = Word::ready(seen.generation(), seen.pins());
+            // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads have ended.
+            match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    let block = &self.blocks[index / BLOCK_SLOTS];
+                    blocks::put(&block.ready, 1 << (index % BLOCK_SLOTS));
+                    return true;
+                }
+                Err(now) => seen = Word(now), // a former reader is done, or a late delete
             }
         }
         false

@@ -21,6 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+/// How far region time moves over a restart, at least: no receive after it is in the same
+/// millisecond as one before, although the coarse clock lags behind the wall's by a tick.
+const RESTART_MS: u64 = 1000;
+
 /// What a [`Mapped`](super::Mapped) shares with its sleeper. Dropped, it detaches.
 #[derive(Debug)]
 pub struct Attachment {
@@ -139,8 +143,7 @@ impl Attachment {
             }
             high = self.recover(place, high)?;
         }
-        // One later, so that no receive from here on is in the same millisecond as one before.
-        let now_ms = wall_ms().max(high) + 1;
+        let now_ms = wall_ms().max(high).saturating_add(RESTART_MS);
         let base = now_ms.saturating_sub(SystemClock.now_ms());
         if let Some(place) = &journaled {
             let seldom = &self.store_at(place).head.seldom;

@@ -118,7 +118,8 @@ impl Attachment {
                 if entry.is_attached() {
                     tended.returned += self.take_back(index as u32);
                     tended.dead += 1;
-                    entry.set(0);
+                    // The twin (see `region::repair`) keeps the dead in the registry.
+                    entry.set(cfg!(ringmain_twin = "registry") as u64);
                 }
                 os::unlock(&self.file, byte);
             }

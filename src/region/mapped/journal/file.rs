@@ -47,10 +47,10 @@ const _: () = assert!(size_of::<JournalHead>() == 80 && CHECKED_BYTES == 72);
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Bytes of the longest frame.
+    /// C: bytes of the longest frame.
     pub frame_max: usize,
-    /// C: bytes of the longest frame, or of all records that begin in one block, if that is more.
-    reach: u64,
+    /// D: bytes that the slots of one block take in frames.
+    pub block_max: u64,
     /// P: positions in which the sweep goes round once.
     pub period: u64,
     /// Bytes of the ring.
@@ -66,21 +66,26 @@ pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
         .clamp(64 << 10, 1 << 20)
         .max(longest)
         .checked_next_multiple_of(ALIGN)?;
-    let block = BLOCK_SLOTS.checked_mul(shape.slot_bytes)?;
-    let reach = block.checked_add(longest)?.max(frame_max);
-    let reach = reach.checked_next_multiple_of(ALIGN)? as u64;
     // Twice what the sweep itself may write, so that it never runs after itself.
     let period = (live as u64)
-        .checked_add(reach)?
+        .checked_add(frame_max as u64)?
         .checked_mul(2)?
         .checked_next_multiple_of(ALIGN as u64)?;
-    let ring = period.checked_add(reach.checked_mul(6)?)?;
-    Some(Sizes {
+    let block = (shape.slots.min(BLOCK_SLOTS) * shape.slot_bytes) as u64;
+    // Two frames in a row have more than C, so heads and padding add less than a quarter.
+    let block_max = block
+        .checked_add(block / 4)?
+        .checked_next_multiple_of(ALIGN as u64)?
+        .checked_add(2 * ALIGN as u64)?;
+    let mut sizes = Sizes {
         frame_max,
-        reach,
+        block_max,
         period,
-        ring,
-    })
+        ring: 0,
+    };
+    period.checked_add(2 * block_max)?.checked_add(7 * frame_max as u64)?;
+    sizes.ring = sizes.window() + 2 * frame_max as u64;
+    Some(sizes)
 }
 
 impl Sizes {
@@ -91,7 +96,7 @@ impl Sizes {
 
     /// How far behind the end of the newest frame an older one may begin and be believed.
     pub const fn window(&self) -> u64 {
-        self.period + 4 * self.reach
+        self.period + 2 * self.block_max + 5 * self.frame_max as u64
     }
 }
 

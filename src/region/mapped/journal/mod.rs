@@ -25,28 +25,43 @@
 //!
 //! # Why nothing durable is overwritten
 //!
-//! Let P be the positions in which the sweep goes round once, and C the *reach*: the longest frame,
-//! or what may begin in one block, whichever is more. The sweep is looked at after each block and
-//! writes half of P at most in a round, so that it is never more than C late: a block is visited
-//! again at most P + C after its last visit. Skipping the end of the ring costs at most another C,
-//! and the frame with the new record is on the disk at most C later. So a live message always has a
-//! record on the disk that is at most P + 3 C behind the end. The ring has P + 6 C: what is being
-//! written, with the part skipped (2 C), does not reach it.
+//! Let C be the longest frame, P the positions in which the sweep goes round once, and D what the
+//! slots of one block take in frames. A run of several blocks takes C at most besides. The sweep is
+//! looked at after each block, so a visit that is due begins at most D + C late, and one before it
+//! may have met a long run: C. Skipping the end of the ring costs at most C, the visit itself at
+//! most D, and the last record may lie C before the visit that it belongs to was due. So when the
+//! frame with the new record of a live message begins, its last one is at most P + 4 C + 2 D behind.
+//! The ring has P + 7 C + 2 D: what is being written, with the part skipped (2 C), does not reach
+//! it.
+//!
+//! # Frames that are given up
+//!
+//! A committer may die, or its disk fail, when a frame is written and not known to be on the disk.
+//! Perhaps it is. The next commit writes its own at the same position, over it: so a frame that
+//! counts is never older than another one of a lesser position. That is why `journal_end` is moved
+//! over a skipped end of the ring *before* the frame is written. Where that leaves a position
+//! without a frame, nobody minds.
 //!
 //! # Recovery
 //!
-//! All frames whose checksum holds and that are at most P + 4 C behind the newest are read, newest
-//! first; an older one may lie in the part that was being overwritten, and its successor may be
-//! gone. A record decides for its slot unless a newer one has. A message is there if its record is
-//! the newest for its first slot, and no newer message lies over one of its slots: slots of a
+//! All frames whose checksum holds and that are at most P + 5 C + 2 D behind the newest are read,
+//! newest first; an older one may lie in the part that was being overwritten, and its successor may
+//! be gone. A record decides for its slot unless a newer one has. A message is there if its record
+//! is the newest for its first slot, and no newer message lies over one of its slots: slots of a
 //! message are reused only when it is gone. A record that a slot has no message speaks of messages
 //! that begin in that slot, not of a run that lies over it.
+//!
+//! A message that is left out because a newer one lies over it has the newest record of its slot
+//! still, and would come back when the newer one is deleted. So recovery marks that slot, and the
+//! next commit says that there is none.
 //!
 //! A death in recovery leaves the old boot id, so the next opener begins anew.
 
 mod file;
 mod frame;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 pub use file::remove_stale;
 
@@ -219,6 +234,8 @@ impl Commit<'_, '_> {
         let left = ring - self.position % ring;
         if len > left {
             self.position += left; // a frame lies in one piece
+            // Before it is written: see "Frames that are given up".
+            seldom.journal_end.store(self.position, Ordering::Release);
         }
         let time_ms = seldom.time_high_ms.load(Ordering::Relaxed);
         let bytes = self

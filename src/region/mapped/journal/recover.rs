@@ -29,10 +29,10 @@ pub struct Recovered {
 
 /// A whole frame, by its place.
 #[derive(Debug, Clone, Copy)]
-struct Found {
-    position: u64,
+pub(super) struct Found {
+    pub(super) position: u64,
     offset: u64,
-    len: usize,
+    pub(super) len: usize,
 }
 
 impl Journal {
@@ -71,7 +71,7 @@ impl Journal {
     }
 
     /// All whole frames in the ring, in the order of their places.
-    fn frames(&self, recovered: &mut Recovered) -> Result<Vec<Found>, Error> {
+    pub(super) fn frames(&self, recovered: &mut Recovered) -> Result<Vec<Found>, Error> {
         let ring = self.sizes.ring;
         let (mut frames, mut bytes) = (Vec::new(), Vec::new());
         let mut offset = 0;
@@ -132,6 +132,8 @@ struct Restoring<'r, 's> {
     decided: Slots,
     /// Slots that a newer message takes.
     taken: Slots,
+    /// Slots whose newest record has a message that is not put back.
+    left_out: Slots,
 }
 
 impl<'r, 's> Restoring<'r, 's> {
@@ -141,6 +143,7 @@ impl<'r, 's> Restoring<'r, 's> {
             store,
             decided: Slots::new(slots),
             taken: Slots::new(slots),
+            left_out: Slots::new(slots),
         }
     }
 
@@ -151,9 +154,14 @@ impl<'r, 's> Restoring<'r, 's> {
             return false;
         }
         self.decided.add(index);
-        record
-            .message
-            .is_some_and(|message| self.put(index, &message))
+        let Some(message) = &record.message else {
+            return false;
+        };
+        let put = self.put(index, message);
+        if !put {
+            self.left_out.add(index);
+        }
+        put
     }
 
     fn put(&mut self, index: usize, message: &Message<'_>) -> bool {
@@ -175,7 +183,7 @@ impl<'r, 's> Restoring<'r, 's> {
         true
     }
 
-    /// Makes the bits and the extent follow the words.
+    /// Makes the bits and the extent follow the words, and marks what the journal has to be told.
     fn put_bits(&self) {
         let store = self.store;
         let mut extent = 1;
@@ -190,7 +198,9 @@ impl<'r, 's> Restoring<'r, 's> {
                 .free
                 .store(store.shape.valid(index) & !taken, Ordering::Relaxed);
             block.ready.store(ready, Ordering::Relaxed);
-            if taken != 0 {
+            let left_out = self.left_out.0[index];
+            block.dirty.store(left_out, Ordering::Relaxed);
+            if taken | left_out != 0 {
                 extent = index + 1;
             }
         }

@@ -1,0 +1,187 @@
+//! What recovery believes: frames and records that were placed by hand.
+
+use super::bench::{Bench, PAGE, Written, one};
+use crate::region::arena::stamp;
+use crate::region::word::Word;
+
+const LONG: &[u8] = &[3; 300]; // three slots
+
+#[test]
+fn a_message_under_a_newer_one_stays_away() {
+    let bench = Bench::small("under");
+    let next = bench.put(0, &[one(5, b"under"), one(8, b"beside")], &[]);
+    bench.put(next, &[one(4, LONG)], &[]);
+    assert_eq!(bench.recovered(), [4, 8], "a run over a message");
+
+    let bench = Bench::small("over");
+    let next = bench.put(0, &[one(4, LONG), one(70, LONG)], &[]);
+    let next = bench.put(next, &[one(6, b"on its end")], &[]);
+    bench.put(next, &[one(70, b"on its start")], &[]);
+    assert_eq!(bench.recovered(), [6, 70], "messages over a run");
+}
+
+#[test]
+fn a_message_under_a_newer_one_stays_away_for_good() {
+    let mut bench = Bench::small("for-good");
+    let next = bench.put(0, &[one(64, b"under")], &[]);
+    bench.put(next, &[one(63, LONG)], &[]);
+    bench.restart();
+    assert_eq!(bench.memory.slots(), [63]);
+    bench.memory.delete(63);
+    bench.commit();
+    bench.restart();
+    let back = bench.memory.slots();
+    assert!(back.is_empty(), "what recovery left out came back: {back:?}");
+}
+
+#[test]
+fn no_message_in_a_slot_spares_the_run_that_lies_over_it() {
+    let bench = Bench::small("spares");
+    let next = bench.put(0, &[one(4, LONG)], &[]);
+    let next = bench.put(next, &[], &[5, 6]);
+    assert_eq!(bench.recovered(), [4]);
+    bench.put(next, &[], &[4]);
+    assert!(bench.recovered().is_empty());
+}
+
+#[test]
+fn the_later_record_decides_also_within_a_frame() {
+    let bench = Bench::small("within");
+    let again = Written {
+        slot: 9,
+        generation: 2,
+        body: b"second",
+    };
+    let next = bench.put(0, &[one(9, b"first"), again, one(10, b"gone")], &[10]);
+    bench.put(next, &[], &[11]);
+    let mut bench = bench;
+    bench.restart();
+    assert_eq!(bench.memory.messages(), [(9, b"second".to_vec())]);
+}
+
+/// A frame in the skipped end of the ring, whose successor was overwritten, says what is no more.
+#[test]
+fn what_lies_behind_the_window_is_not_believed() {
+    let sizes = Bench::small("window").journal.sizes;
+    // The newest frame ends just where the older one begins to count, and a page later.
+    for (more, believed) in [(0, true), (PAGE, false)] {
+        let bench = Bench::small("window");
+        let old = sizes.ring - PAGE;
+        bench.put(old, &[one(7, b"old")], &[]);
+        bench.put(old + sizes.window() - PAGE + more, &[one(8, b"new")], &[]);
+        let wanted: &[usize] = if believed { &[7, 8] } else { &[8] };
+        assert_eq!(bench.recovered(), wanted, "{more} bytes behind");
+    }
+    let both = sizes.ring - sizes.window();
+    assert!(both >= 2 * sizes.frame_max as u64, "being written: {both}");
+}
+
+#[test]
+fn a_torn_frame_counts_for_nothing_and_is_overwritten() {
+    let mut bench = Bench::small("torn");
+    let durable = bench.put(0, &[one(1, b"durable"), one(2, b"deleted later")], &[]);
+    let bytes = bench.frame(durable, &[one(3, &[9; 5000])], &[2]);
+    let before = bench.read(bytes.len(), durable);
+    let used = bytes.iter().rposition(|&byte| byte != 0).expect("it has bytes");
+    for whole in (0..used).step_by(8) {
+        let torn = [&bytes[..whole], &before[whole..]].concat();
+        bench.write(&torn, durable);
+        assert_eq!(bench.recovered(), [1, 2], "{whole} bytes of {used}");
+    }
+    assert_eq!(bench.restart().messages, 2);
+    assert_eq!(bench.end(), durable, "its place is the next one's");
+    bench.memory.send(4, b"after");
+    bench.commit();
+    bench.restart();
+    assert_eq!(bench.memory.slots(), [1, 2, 4]);
+}
+
+#[test]
+fn a_frame_that_was_damaged_hides_no_other() {
+    let bench = Bench::small("damaged");
+    let first = bench.put(0, &[one(1, b"one")], &[]);
+    let second = bench.put(first, &[one(100, &[2; 10_000])], &[]);
+    bench.put(second, &[one(3, b"three")], &[]);
+    let bytes = bench.read((second - first) as usize, first);
+    for at in [0, 8, 16, 20, 24, 32, 40, 48, 56, 64, 4096, 9000] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        bench.write(&damaged, first);
+        assert_eq!(bench.recovered(), [1, 3], "byte {at}");
+    }
+    bench.write(&bytes, first);
+    assert_eq!(bench.recovered(), [1, 3, 100]);
+}
+
+#[test]
+fn a_frame_elsewhere_than_its_position_is_none() {
+    let bench = Bench::small("elsewhere");
+    let next = bench.put(0, &[one(1, b"one")], &[]);
+    let ring = bench.journal.sizes.ring;
+    for position in [next + PAGE, ring, ring - PAGE, u64::MAX, u64::MAX - PAGE + 1] {
+        let bytes = bench.frame(position, &[one(2, b"two")], &[1]);
+        bench.write(&bytes, next);
+        assert_eq!(bench.recovered(), [1], "position {position}");
+    }
+    // Another queue's journal has another seed.
+    let other = Bench::small("elsewhere-other");
+    bench.write(&other.frame(next, &[one(2, b"two")], &[1]), next);
+    assert_eq!(bench.recovered(), [1], "a frame of another journal");
+}
+
+/// None of these can come from a commit; a file may have been made to hold them.
+#[test]
+fn records_that_cannot_be_do_no_harm() {
+    let bench = Bench::small("hostile");
+    let slots = bench.shape().slots as u32;
+    let long = vec![1; bench.shape().body_bytes_max + 1];
+    let messages = [
+        one(slots, b"beyond the last slot"),
+        one(u32::MAX, b"far beyond"),
+        one(slots - 1, LONG), // ends beyond the last slot
+        one(20, &long),
+        one(1, b"one"),
+    ];
+    let next = bench.put(0, &messages, &[slots, u32::MAX, slots - 2]);
+    assert_eq!(bench.recovered(), [1]);
+
+    // A body whose checksum does not hold.
+    let mut frame = super::super::frame::Frame::default();
+    frame.clear();
+    let (word, stamp) = (Word::ready(1, 0), stamp(1, 1));
+    assert!(frame.push(2, word, stamp, 5, b"wrong", usize::MAX));
+    let bytes = frame.seal(next, 1, 0, bench.journal.seed).to_vec();
+    bench.write(&bytes, next);
+    assert_eq!(bench.recovered(), [1]);
+
+    // Records that are cut by the end of their frame: the head says a length, the seal agrees.
+    let whole = bench.frame(next, &[one(3, b"three"), one(4, b"four")], &[]);
+    for len in 0..=64 + 2 * 32 {
+        let mut cut = whole.clone();
+        cut[16..20].copy_from_slice(&(len as u32).to_le_bytes());
+        reseal(&bench, &mut cut, len);
+        bench.write(&cut, next);
+        let found = bench.recovered();
+        let wanted: &[usize] = match len {
+            0..96 => &[1],
+            96..128 => &[1, 3],
+            _ => &[1, 3, 4],
+        };
+        assert_eq!(found, wanted, "a frame of {len} bytes");
+    }
+    for len in [bench.journal.sizes.frame_max as u32 + 1, u32::MAX] {
+        let mut long = whole.clone();
+        long[16..20].copy_from_slice(&len.to_le_bytes());
+        bench.write(&long, next);
+        assert_eq!(bench.recovered(), [1], "a frame of {len} bytes");
+    }
+}
+
+/// Makes the checksum of a frame of `len` bytes hold.
+fn reseal(bench: &Bench, frame: &mut [u8], len: usize) {
+    if len >= 64 {
+        frame[56..64].fill(0);
+        let check = crate::hash::xxh3_64_seeded(&frame[..len], bench.journal.seed);
+        frame[56..64].copy_from_slice(&check.to_le_bytes());
+    }
+}
