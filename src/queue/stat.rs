@@ -54,15 +54,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let words = &store.words[..(used * BLOCK_SLOTS).min(store.words.len())];
         let (mut visible, mut in_flight, mut free) =
             (0, 0, (store.words.len() - words.len()) as u64);
-        for (index, word) in words.iter().enumerate() {
-            let word = Word(word.load(Ordering::Acquire));
+        for (index, slot) in words.iter().enumerate() {
+            let word = Word(slot.load(Ordering::Acquire));
             match word.phase() {
                 Phase::Free => free += 1,
                 Phase::Ready => visible += 1,
                 Phase::Held => {
                     let stamp = store.slot(index).stamp.load(Ordering::Relaxed);
                     let due = crate::region::arena::stamp_sent_ms(stamp) + word.due_ms();
-                    if due <= now_ms {
+                    // Another word by now: the stamp may be another message's, or body bytes.
+                    let same = slot.load(Ordering::Acquire) == word.0;
+                    if same && due <= now_ms {
                         visible += 1
                     } else {
                         in_flight += 1

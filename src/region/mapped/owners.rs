@@ -54,11 +54,13 @@ impl Entry {
 impl Attachment {
     /// Takes an index for this attachment.
     pub(super) fn attach(&mut self) -> Result<(), Error> {
-        // First the indices that look free, then those of dead owners.
-        for dead in [false, true] {
+        // First the indices that look free, then any that nobody has locked: those of dead owners,
+        // and those that others have repaired and freed meanwhile.
+        for all in [false, true] {
             for index in 1..=OWNER_MAX {
                 let entry = &self.entries()[index as usize];
-                if entry.is_attached() != dead || !os::try_lock(&self.file, index as i64) {
+                let passed_over = !all && entry.is_attached();
+                if passed_over || !os::try_lock(&self.file, index as i64) {
                     continue;
                 }
                 self.owner = index;

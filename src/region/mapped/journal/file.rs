@@ -83,7 +83,9 @@ pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
         period,
         ring: 0,
     };
-    period.checked_add(2 * block_max)?.checked_add(7 * frame_max as u64)?;
+    period
+        .checked_add(2 * block_max)?
+        .checked_add(7 * frame_max as u64)?;
     sizes.ring = sizes.window() + 2 * frame_max as u64;
     Some(sizes)
 }

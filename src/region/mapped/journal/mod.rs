@@ -30,9 +30,9 @@
 //! looked at after each block, so a visit that is due begins at most D + C late, and one before it
 //! may have met a long run: C. Skipping the end of the ring costs at most C, the visit itself at
 //! most D, and the last record may lie C before the visit that it belongs to was due. So when the
-//! frame with the new record of a live message begins, its last one is at most P + 4 C + 2 D behind.
-//! The ring has P + 7 C + 2 D: what is being written, with the part skipped (2 C), does not reach
-//! it.
+//! frame with the new record of a live message begins, its last one is at most P + 4 C + 2 D
+//! behind. The ring has P + 7 C + 2 D: what is being written, with the part skipped (2 C), does not
+//! reach it.
 //!
 //! # Frames that are given up
 //!

@@ -95,7 +95,10 @@ impl Memory {
 
     /// The first slots of all messages.
     pub fn slots(&self) -> Vec<usize> {
-        self.messages().into_iter().map(|(index, _)| index).collect()
+        self.messages()
+            .into_iter()
+            .map(|(index, _)| index)
+            .collect()
     }
 }
 
@@ -162,7 +165,9 @@ impl Bench {
     pub fn restart(&mut self) -> Recovered {
         let [bytes, typical, longest] = self.form;
         self.memory = Memory::new(bytes, typical, longest);
-        self.journal.recover(&self.memory.store()).expect("the journal")
+        self.journal
+            .recover(&self.memory.store())
+            .expect("the journal")
     }
 
     /// The first slots of what recovery finds, while this memory stays as it is.
@@ -175,13 +180,19 @@ impl Bench {
 
     /// Where the next frame goes.
     pub fn end(&self) -> u64 {
-        self.memory.store().head.seldom.journal_end.load(Ordering::Acquire)
+        self.memory
+            .store()
+            .head
+            .seldom
+            .journal_end
+            .load(Ordering::Acquire)
     }
 
     /// The same file through a descriptor on which every `fdatasync` of this thread fails.
     pub fn failing(&self, number: i32) -> Journal {
         // SAFETY: a new descriptor of our own, of at least this number.
-        let fd = unsafe { libc::fcntl(self.journal.file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
+        let fd =
+            unsafe { libc::fcntl(self.journal.file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
         assert!(fd >= number, "a descriptor");
         fail_syncs(fd);
         // SAFETY: just made, and owned by nobody else.
@@ -204,13 +215,19 @@ impl Bench {
 
     pub fn write(&self, bytes: &[u8], position: u64) {
         let offset = RING_OFFSET + position % self.journal.sizes.ring;
-        self.journal.file.write_all_at(bytes, offset).expect("the disk");
+        self.journal
+            .file
+            .write_all_at(bytes, offset)
+            .expect("the disk");
     }
 
     pub fn read(&self, len: usize, position: u64) -> Vec<u8> {
         let mut bytes = vec![0; len];
         let offset = RING_OFFSET + position % self.journal.sizes.ring;
-        self.journal.file.read_exact_at(&mut bytes, offset).expect("the disk");
+        self.journal
+            .file
+            .read_exact_at(&mut bytes, offset)
+            .expect("the disk");
         bytes
     }
 
@@ -240,7 +257,10 @@ impl Bench {
 
     /// For each slot, the positions of all frames that have a record of it.
     pub fn positions_of(&self, slots: &[usize]) -> Vec<Vec<u64>> {
-        let frames = self.journal.frames(&mut Recovered::default()).expect("the disk");
+        let frames = self
+            .journal
+            .frames(&mut Recovered::default())
+            .expect("the disk");
         let mut positions = vec![Vec::new(); slots.len()];
         for frame in frames {
             let bytes = self.read(frame.len, frame.position);

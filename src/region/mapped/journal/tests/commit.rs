@@ -31,9 +31,17 @@ fn what_a_failing_disk_refused_is_written_by_the_next_commit() {
     for round in 0..3 {
         let begun = bench.memory.store().position();
         let refused = bench.commit_to(&failing);
-        assert_eq!(refused, Err(Error::NotDurable { errno: libc::EIO }), "{round}");
+        assert_eq!(
+            refused,
+            Err(Error::NotDurable { errno: libc::EIO }),
+            "{round}"
+        );
         let refused = bench.commit_to(&read_only);
-        assert_eq!(refused, Err(Error::NotDurable { errno: libc::EBADF }), "{round}");
+        assert_eq!(
+            refused,
+            Err(Error::NotDurable { errno: libc::EBADF }),
+            "{round}"
+        );
         assert!(bench.memory.store().durable_position() < begun);
         assert_eq!(bench.memory.slots(), [1, 3, 64], "the queue has them");
     }
@@ -60,7 +68,11 @@ fn a_frame_that_was_given_up_does_not_outrank_a_later_one() {
     let failing = bench.failing(702);
     let refused = bench.commit_to(&failing);
     assert_eq!(refused, Err(Error::NotDurable { errno: libc::EIO }));
-    assert_eq!(bench.read(8, sizes.ring), b"RINGFRAM", "the ring's end was skipped");
+    assert_eq!(
+        bench.read(8, sizes.ring),
+        b"RINGFRAM",
+        "the ring's end was skipped"
+    );
     bench.memory.delete(5);
     bench.memory.delete(64);
     bench.memory.delete(200);
@@ -87,7 +99,10 @@ fn a_dead_committer_is_told_from_the_region_alone() {
         store.take_marks(block);
     }
     store.blocks[0].copying.store(1 << 9, Ordering::SeqCst);
-    assert!(store.claim(9, 1, 1).is_none(), "a slot that is copied is nobody's");
+    assert!(
+        store.claim(9, 1, 1).is_none(),
+        "a slot that is copied is nobody's"
+    );
     bench.commit();
     assert!(is_clean(&bench));
     assert!(store.claim(9, 1, 1).is_some(), "free again");
@@ -197,9 +212,13 @@ fn keeps_in_window(churn: &Churn) {
     let mut records: Vec<Vec<u64>> = vec![Vec::new(); stay.len()];
     let look = |records: &mut Vec<Vec<u64>>| {
         let found = bench.positions_of(&stay);
-        records.iter_mut().zip(found).for_each(|(all, some)| all.extend(some));
+        records
+            .iter_mut()
+            .zip(found)
+            .for_each(|(all, some)| all.extend(some));
     };
-    stay.iter().for_each(|&slot| bench.memory.send(slot, &vec![1; churn.body]));
+    stay.iter()
+        .for_each(|&slot| bench.memory.send(slot, &vec![1; churn.body]));
     let mut looked = 0;
     for round in 0..4 {
         // Short commits while the sweep goes round twice: the last records of what stays are as
@@ -216,7 +235,9 @@ fn keeps_in_window(churn: &Churn) {
                 looked = bench.end();
             }
         }
-        moves.iter().for_each(|&slot| bench.memory.send(slot, &vec![2; churn.body]));
+        moves
+            .iter()
+            .for_each(|&slot| bench.memory.send(slot, &vec![2; churn.body]));
         bench.commit();
         look(&mut records);
         moves.iter().for_each(|&slot| bench.memory.delete(slot));

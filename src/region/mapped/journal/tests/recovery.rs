@@ -31,7 +31,10 @@ fn a_message_under_a_newer_one_stays_away_for_good() {
     bench.commit();
     bench.restart();
     let back = bench.memory.slots();
-    assert!(back.is_empty(), "what recovery left out came back: {back:?}");
+    assert!(
+        back.is_empty(),
+        "what recovery left out came back: {back:?}"
+    );
 }
 
 #[test]
@@ -82,7 +85,10 @@ fn a_torn_frame_counts_for_nothing_and_is_overwritten() {
     let durable = bench.put(0, &[one(1, b"durable"), one(2, b"deleted later")], &[]);
     let bytes = bench.frame(durable, &[one(3, &[9; 5000])], &[2]);
     let before = bench.read(bytes.len(), durable);
-    let used = bytes.iter().rposition(|&byte| byte != 0).expect("it has bytes");
+    let used = bytes
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .expect("it has bytes");
     for whole in (0..used).step_by(8) {
         let torn = [&bytes[..whole], &before[whole..]].concat();
         bench.write(&torn, durable);
@@ -118,7 +124,13 @@ fn a_frame_elsewhere_than_its_position_is_none() {
     let bench = Bench::small("elsewhere");
     let next = bench.put(0, &[one(1, b"one")], &[]);
     let ring = bench.journal.sizes.ring;
-    for position in [next + PAGE, ring, ring - PAGE, u64::MAX, u64::MAX - PAGE + 1] {
+    for position in [
+        next + PAGE,
+        ring,
+        ring - PAGE,
+        u64::MAX,
+        u64::MAX - PAGE + 1,
+    ] {
         let bytes = bench.frame(position, &[one(2, b"two")], &[1]);
         bench.write(&bytes, next);
         assert_eq!(bench.recovered(), [1], "position {position}");

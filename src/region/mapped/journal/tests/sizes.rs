@@ -37,9 +37,15 @@ fn lengths_keep_their_promises() {
         let live = (slots * slot_bytes) as u64;
         assert!(sizes.period >= 2 * live, "{shape:?} {sizes:?}");
         // Before a message is recorded again, two blocks and four frames may come.
-        assert!(sizes.window() >= sizes.period + 2 * block + 4 * frame_max, "{shape:?}");
+        assert!(
+            sizes.window() >= sizes.period + 2 * block + 4 * frame_max,
+            "{shape:?}"
+        );
         // What is being written, with the end that was skipped, reaches no frame that counts.
-        assert!(sizes.ring >= sizes.window() + 2 * frame_max, "{shape:?} {sizes:?}");
+        assert!(
+            sizes.ring >= sizes.window() + 2 * frame_max,
+            "{shape:?} {sizes:?}"
+        );
     }
 }
 
@@ -77,7 +83,10 @@ fn visits_go_round_once_a_period() {
     for position in (0..3 * sizes.period).step_by(ALIGN) {
         let visits = sizes.visits_at(position, blocks);
         assert!(visits >= last && visits - last <= 1 + blocks * ALIGN as u64 / sizes.period);
-        assert_eq!(visits + blocks, sizes.visits_at(position + sizes.period, blocks));
+        assert_eq!(
+            visits + blocks,
+            sizes.visits_at(position + sizes.period, blocks)
+        );
         last = visits;
     }
     // No position is too great: a clock's worth of writes at any speed.
