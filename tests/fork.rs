@@ -23,6 +23,51 @@ fn child(inherited: Mapped, path: &std::path::Path) -> i32 {
     }
 }
 
+/// Makes a child that does `act` and ends; waits for it.
+fn in_a_child(act: impl FnOnce()) {
+    // SAFETY: the child does `act`, which calls the library only, and then `_exit`.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "forked");
+    if pid == 0 {
+        act();
+        // SAFETY: ends the child at once, without the parent's destructors.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child just made; the status is a live int.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+}
+
+#[test]
+fn a_forked_child_commits_nothing() {
+    let name = format!("ringmain-fork-commit-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
+    let mut claim = queue.claim(5).expect("room");
+    claim.copy_from_slice(b"later");
+    let mut claim = Some(claim);
+    in_a_child(|| {
+        claim.take().map(|claim| claim.commit());
+    });
+    let early = queue.receive().expect("received");
+    assert!(early.is_none(), "the child has sent its parent's message");
+    claim
+        .map(|claim| claim.commit())
+        .expect("sent by the parent");
+    let received = queue.receive().expect("received").expect("there");
+    assert_eq!(
+        (received.body(), received.receive_count()),
+        (&b"later"[..], 1)
+    );
+    received.delete().expect("deleted");
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots);
+    let _ = std::fs::remove_file(&path);
+}
+
 #[test]
 fn a_forked_child_is_told() {
     let name = format!("ringmain-fork-{}.ring", std::process::id());

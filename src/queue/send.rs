@@ -321,6 +321,9 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
     /// Sends the message. It cannot fail, so it does not wait for the disk, whatever the level:
     /// for that let [`Queue::sync`] follow.
     ///
+    /// In a forked child it sends nothing, since the claim is the parent's, and the id names no
+    /// message. The bytes are the parent's too: do not write to them there.
+    ///
     /// # Progress
     ///
     /// Wait-free. In a queue with an interval, the first one of an interval makes a system call.
@@ -328,6 +331,9 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
         let (queue, len) = (self.queue, self.len);
         let mut this = ManuallyDrop::new(self); // published, so not aborted
         let store = queue.store();
+        if queue.region.check().is_err() {
+            return MessageId::new(queue.name(&store), this.claimed.index, 0);
+        }
         let now_ms = queue.now_ms(&store);
         let checksum = queue.place.checksum;
         let claimed = core::mem::replace(&mut this.claimed, Claimed::EMPTY);

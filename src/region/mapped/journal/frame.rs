@@ -144,6 +144,8 @@ impl<'f> Iterator for Records<'f> {
     }
 }
 
+static ZEROS: [u8; ALIGN] = [0; ALIGN];
+
 /// A frame that is being made.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -158,7 +160,7 @@ impl Frame {
     /// Empties it; `swept` stays.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.resize(HEAD_BYTES, 0);
+        self.bytes.extend_from_slice(&ZEROS[..HEAD_BYTES]);
         self.count = 0;
         self.taken.clear();
     }
@@ -230,7 +232,7 @@ impl Frame {
             self.bytes.extend_from_slice(&number.to_le_bytes());
         }
         self.bytes.extend_from_slice(body);
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        self.pad(8);
         self.count += 1;
         true
     }
@@ -252,7 +254,12 @@ impl Frame {
         self.bytes[..HEAD_BYTES].copy_from_slice(bytes_of(&head));
         head.check = check_of(&mut self.bytes, seed);
         self.bytes[..HEAD_BYTES].copy_from_slice(bytes_of(&head));
-        self.bytes.resize(len.next_multiple_of(ALIGN), 0);
+        self.pad(ALIGN);
         &self.bytes
+    }
+
+    fn pad(&mut self, multiple: usize) {
+        let padding = self.bytes.len().next_multiple_of(multiple) - self.bytes.len();
+        self.bytes.extend_from_slice(&ZEROS[..padding]);
     }
 }

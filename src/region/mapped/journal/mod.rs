@@ -113,6 +113,16 @@ impl Journal {
         result
     }
 
+    /// Commits, unless somebody does so at this moment.
+    pub fn commit_if_free(&self, region: &File, store: &Store<'_>) {
+        if let Ok(mut frame) = self.writing.try_lock()
+            && os::try_lock(region, COMMIT_BYTE)
+        {
+            let _ = self.commit_now(store, &mut frame); // `sync` is for those who want to know
+            os::unlock(region, COMMIT_BYTE);
+        }
+    }
+
     /// Makes dirty again what a dead committer left, if nobody commits now.
     pub fn restore(&self, region: &File, store: &Store<'_>) {
         let Ok(_frame) = self.writing.try_lock() else {

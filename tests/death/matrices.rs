@@ -1,0 +1,259 @@
+//! The matrices, cell by cell.
+#![allow(clippy::disallowed_types)] // memory shared with other processes, outside of the library
+
+mod arguments;
+mod board;
+mod busy;
+#[path = "../common/mod.rs"]
+mod common;
+mod ground;
+mod kill;
+mod machine;
+mod operations;
+mod path;
+mod stage;
+mod stop;
+mod survivor;
+mod table;
+mod tracer;
+mod world;
+
+use arguments::{Arguments, parse};
+use ground::{Ground, Kind};
+use operations::Operation;
+use path::{Path, Spread};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use stop::MEANWHILES;
+use table::{Matrix, markdown};
+use world::{Row, World};
+
+/// Rounds of a cell that a thinned run does however slow the machine is.
+const ROUNDS_MIN: usize = 8;
+
+pub fn main() -> ExitCode {
+    let (arguments, matrices) = match parse(std::env::args()) {
+        Ok(parsed) => parsed,
+        Err(text) => {
+            eprint!("{text}");
+            return ExitCode::from(2);
+        }
+    };
+    let only = arguments.only.clone().unwrap_or_default();
+    let mut operations = operations::all();
+    operations.retain(|operation| operation.name.contains(&only));
+    if arguments.list {
+        operations
+            .iter()
+            .for_each(|operation| println!("{}", operation.name));
+        return ExitCode::SUCCESS;
+    }
+    let mut run = Run::new(arguments, operations.len(), matrices);
+    for operation in &operations {
+        run.operation(operation, matrices);
+    }
+    run.finish()
+}
+
+/// One run over the matrices.
+struct Run {
+    arguments: Arguments,
+    world: World,
+    begun: Instant,
+    cells_left: u32,
+    kills: Vec<Row>,
+    stops: Vec<Row>,
+}
+
+impl Run {
+    fn new(arguments: Arguments, operations: usize, matrices: [bool; 2]) -> Self {
+        let world = World::new();
+        warm_up(&world);
+        let cells = 1 + 2 * matrices[0] as usize + MEANWHILES.len() * matrices[1] as usize;
+        Self {
+            arguments,
+            world,
+            begun: Instant::now(),
+            cells_left: (operations * cells) as u32,
+            kills: Vec::new(),
+            stops: Vec::new(),
+        }
+    }
+
+    fn operation(&mut self, operation: &Operation, [kills, stops]: [bool; 2]) {
+        let world = &self.world;
+        world.begin_round(operation);
+        let ground = Ground::new(world.board, &world.path, operation.kind, operation.prepare);
+        let path = Path::new(&kill::record(world, operation, &ground));
+        self.cells_left -= 1;
+        for busy in [false, true].into_iter().filter(|_| kills) {
+            let row = self.kill_cell(operation, &ground, &path, busy);
+            self.kills.push(row);
+        }
+        for meanwhile in MEANWHILES.into_iter().filter(|_| stops) {
+            self.cells_left -= 1;
+            if stop::applies(&ground, meanwhile) {
+                let row = self.stop_cell(operation, &ground, &path, meanwhile);
+                self.stops.push(row);
+            }
+        }
+    }
+
+    /// Until when this cell may go on: the time left in equal shares.
+    fn deadline(&self) -> Instant {
+        let left = self.arguments.time.saturating_sub(self.begun.elapsed());
+        Instant::now() + left / (self.cells_left + 1)
+    }
+
+    fn spread<'p>(
+        &self,
+        path: &'p Path,
+        operation: &Operation,
+    ) -> impl Iterator<Item = usize> + use<'p> {
+        let seed = operation
+            .name
+            .bytes()
+            .fold(7u64, |seed, byte| seed.wrapping_mul(31) + byte as u64);
+        let whole = self.arguments.whole;
+        Spread::new(path.len(), whole, seed).filter(move |&k| !whole || path.is_taken(k))
+    }
+
+    fn kill_cell(
+        &mut self,
+        operation: &Operation,
+        ground: &Ground,
+        path: &Path,
+        busy: bool,
+    ) -> Row {
+        self.cells_left -= 1;
+        let deadline = self.deadline();
+        let mut row = Row {
+            operation: operation.name,
+            survivor: if busy { "busy" } else { "idle" },
+            instructions: path.len(),
+            ..Row::default()
+        };
+        let companion = busy.then(|| self.world.busy());
+        for k in self.spread(path, operation) {
+            let way = (k, path.way(k));
+            let world = &self.world;
+            if !kill::kill(world, operation, ground, companion.as_ref(), way, &mut row) {
+                break;
+            }
+            if self.is_over(&row, deadline) {
+                break;
+            }
+        }
+        done(&row);
+        row
+    }
+
+    fn stop_cell(
+        &self,
+        operation: &Operation,
+        ground: &Ground,
+        path: &Path,
+        meanwhile: stop::Meanwhile,
+    ) -> Row {
+        let deadline = self.deadline();
+        let mut row = Row {
+            operation: operation.name,
+            survivor: meanwhile.name(),
+            instructions: path.len(),
+            ..Row::default()
+        };
+        for k in self.spread(path, operation) {
+            let way = (k, path.way(k));
+            stop::stop(&self.world, operation, ground, meanwhile, way, &mut row);
+            if self.is_over(&row, deadline) {
+                break;
+            }
+        }
+        done(&row);
+        row
+    }
+
+    fn is_over(&self, row: &Row, deadline: Instant) -> bool {
+        progress(row);
+        let late = !self.arguments.whole && Instant::now() >= deadline;
+        let enough = self.arguments.twin && row.has_faults();
+        enough || (late && row.rounds >= ROUNDS_MIN)
+    }
+
+    fn finish(self) -> ExitCode {
+        let mut faulty = 0;
+        for (matrix, rows) in [(Matrix::Kill, &self.kills), (Matrix::Stop, &self.stops)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let text = markdown(matrix, rows);
+            println!("{}\n\n{text}", matrix.name());
+            faulty += rows.iter().filter(|row| row.has_faults()).count();
+            if let Some(page) = &self.arguments.page
+                && let Err(error) = table::write(page, matrix, &text)
+            {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        let again: usize = self.kills.iter().map(|row| row.again).sum();
+        println!(
+            "{} cells, {faulty} with faults, {again} kills done again for their time, {:.1} s",
+            self.kills.len() + self.stops.len(),
+            self.begun.elapsed().as_secs_f64()
+        );
+        match (self.arguments.twin, faulty) {
+            (true, 0) => {
+                println!("the twin passed: this matrix cannot fail");
+                ExitCode::FAILURE
+            }
+            (true, _) => {
+                println!("failed as it must: {faulty} cells have faults");
+                ExitCode::SUCCESS
+            }
+            (false, 0) => ExitCode::SUCCESS,
+            (false, _) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What the library does once in a process, it does here, and not under trace in each child.
+fn warm_up(world: &World) {
+    let none = |_: &ground::Maker<'_>| None;
+    let ground = Ground::new(world.board, &world.path, Kind::Queue, none);
+    ground.lay(world.board, &world.path);
+    let queue = ground::open(world.board, &world.path);
+    let waited = queue.receive_timeout(Duration::from_millis(1));
+    assert!(
+        waited.is_ok_and(|received| received.is_none()),
+        "an empty queue"
+    );
+}
+
+fn is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}
+
+/// The line that says how far a cell is.
+fn progress(row: &Row) {
+    if row.rounds.is_multiple_of(100) && is_terminal() {
+        let (operation, survivor) = (row.operation, row.survivor);
+        eprint!(
+            "\r{operation} ({survivor}): {} of {}\x1b[K",
+            row.rounds,
+            row.instructions + 1
+        );
+    }
+}
+
+fn done(row: &Row) {
+    let start = if is_terminal() { "\r" } else { "" };
+    let (operation, survivor, of) = (row.operation, row.survivor, row.instructions + 1);
+    let (rounds, elsewhere) = (row.rounds, row.elsewhere);
+    let faults: usize = row.faults.iter().sum();
+    eprintln!(
+        "{start}{operation} ({survivor}): {rounds} of {of}, {elsewhere} on another path, \
+         {faults} faults"
+    );
+}
