@@ -31,7 +31,7 @@ pub fn options() -> QueueOptions {
         .retention(Duration::from_millis(RETENTION_MS))
 }
 
-/// With a journal, and an interval that nobody sees the end of: only who asks for it commits. Over a
+/// With a journal, and an interval whose end nobody sees: only who asks for it commits. Over a
 /// restart region time goes on from the wall clock, which is far ahead of the board's.
 pub fn journaled() -> QueueOptions {
     options()
