@@ -190,11 +190,21 @@ impl Bench {
 
     /// The same file through a descriptor on which every `fdatasync` of this thread fails.
     pub fn failing(&self, number: i32) -> Journal {
+        self.through(number, |fd| refuse(libc::SYS_fdatasync, fd, None))
+    }
+
+    /// The same file through a descriptor on which this thread can write at the ring's start alone.
+    pub fn failing_later(&self, number: i32) -> Journal {
+        let start = RING_OFFSET as u32;
+        self.through(number, |fd| refuse(libc::SYS_pwrite64, fd, Some(start)))
+    }
+
+    fn through(&self, number: i32, refuse: impl FnOnce(i32)) -> Journal {
+        let file = self.journal.file.as_raw_fd();
         // SAFETY: a new descriptor of our own, of at least this number.
-        let fd =
-            unsafe { libc::fcntl(self.journal.file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
+        let fd = unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, number) };
         assert!(fd >= number, "a descriptor");
-        fail_syncs(fd);
+        refuse(fd);
         // SAFETY: just made, and owned by nobody else.
         self.with_file(unsafe { File::from_raw_fd(fd) })
     }
@@ -286,8 +296,9 @@ pub fn one(slot: u32, body: &[u8]) -> Written<'_> {
     }
 }
 
-/// From here on `fdatasync` of this descriptor fails in this thread.
-fn fail_syncs(fd: i32) {
+/// From here on a call on this descriptor fails in this thread, unless its offset is `allowed`.
+/// A filter stays as long as its thread, so the descriptor's number is one that no other test has.
+fn refuse(call: libc::c_long, fd: i32, allowed: Option<u32>) {
     let statement = |code: u32, k: u32, yes: u8, no: u8| libc::sock_filter {
         code: code as u16,
         jt: yes,
@@ -298,12 +309,15 @@ fn fail_syncs(fd: i32) {
     let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let answer = libc::BPF_RET | libc::BPF_K;
     let number = core::mem::offset_of!(libc::seccomp_data, nr) as u32;
-    let argument = core::mem::offset_of!(libc::seccomp_data, args) as u32;
+    // The low halves of the arguments.
+    let argument = |nth: u32| core::mem::offset_of!(libc::seccomp_data, args) as u32 + 8 * nth;
     let mut program = [
         statement(load, number, 0, 0),
-        statement(equal, libc::SYS_fdatasync as u32, 0, 2),
-        statement(load, argument, 0, 0),
-        statement(equal, fd as u32, 1, 0),
+        statement(equal, call as u32, 0, 4),
+        statement(load, argument(0), 0, 0),
+        statement(equal, fd as u32, 0, 2),
+        statement(load, argument(3), 0, 0),
+        statement(equal, allowed.unwrap_or(u32::MAX), 0, 1),
         statement(answer, libc::SECCOMP_RET_ALLOW, 0, 0),
         statement(answer, libc::SECCOMP_RET_ERRNO | libc::EIO as u32, 0, 0),
     ];

@@ -154,6 +154,29 @@ fn frames_that_are_full_lose_no_mark() {
     }
 }
 
+/// The first of several frames is on the disk, the second is refused: what it had is still marked.
+#[test]
+fn a_commit_that_fails_half_way_goes_on_with_the_next() {
+    let mut bench = Bench::new("half", 400 << 10, 4064, 4064);
+    let slots = bench.shape().slots;
+    for slot in 0..slots {
+        bench.memory.send(slot, &[1; 4064]);
+    }
+    let failing = bench.failing_later(703);
+    let refused = bench.commit_to(&failing);
+    assert_eq!(refused, Err(Error::NotDurable { errno: libc::EIO }));
+    let first = bench.recovered().len();
+    assert!(
+        first > 0 && first < 64,
+        "{first} messages in the first frame"
+    );
+    let durable = bench.memory.store().durable_position();
+    assert_eq!(durable, 0, "nobody was told that it is durable");
+    bench.commit();
+    assert!(is_clean(&bench));
+    assert_eq!(bench.restart().messages, slots as u64);
+}
+
 /// The slots of a bench in which messages stay, and those that are sent to anew all the time.
 struct Churn {
     name: &'static str,

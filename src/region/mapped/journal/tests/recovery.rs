@@ -189,6 +189,18 @@ fn records_that_cannot_be_do_no_harm() {
     }
 }
 
+/// A head in the ring's last page that speaks of more bytes than are left.
+#[test]
+fn a_frame_ends_with_the_ring() {
+    let bench = Bench::small("last-page");
+    let last = bench.journal.sizes.ring - PAGE;
+    bench.put(0, &[one(1, b"one")], &[]);
+    let mut long = bench.frame(last, &[one(2, b"two")], &[]);
+    long[16..20].copy_from_slice(&(2 * PAGE as u32).to_le_bytes());
+    bench.write(&long, last);
+    assert_eq!(bench.recovered(), [1]);
+}
+
 /// Makes the checksum of a frame of `len` bytes hold.
 fn reseal(bench: &Bench, frame: &mut [u8], len: usize) {
     if len >= 64 {

@@ -1,0 +1,464 @@
+//! What a child does: a random history on a journaled queue, each step told before and after.
+
+use crate::common::{Dir, Numbers};
+use crate::tale::{NOW, Note, body, seed, seed_of};
+use ringmain::{
+    Clock, DefaultClock, Durability, Error, Mapped, Outcomes, Queue, QueueOptions, Receipt, Region,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// When a history's operations are on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// When they return.
+    BeforeOk,
+    /// Some milliseconds later, or when `sync` returns.
+    Interval,
+    /// When `sync` returns, or an operation through the queue's own handle.
+    Process,
+}
+
+impl Level {
+    pub fn durability(self) -> Durability {
+        match self {
+            Self::BeforeOk | Self::Process => Durability::BeforeOk,
+            Self::Interval => Durability::Interval(Duration::from_millis(3)),
+        }
+    }
+}
+
+/// A queue's size and the bodies that are sent to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    pub region: u64,
+    pub typical: usize,
+    pub longest: usize,
+    /// Of 100 bodies, how many are about as long as the longest one.
+    pub long: u64,
+}
+
+/// The forms: slots of 128 bytes; with runs over several blocks; slots of a page; few slots.
+pub const FORMS: [Form; 4] = [
+    Form {
+        region: 64 << 10,
+        typical: 96,
+        longest: 3000,
+        long: 5,
+    },
+    Form {
+        region: 160 << 10,
+        typical: 96,
+        longest: 24_000,
+        long: 4,
+    },
+    Form {
+        region: 400 << 10,
+        typical: 4064,
+        longest: 4064,
+        long: 80,
+    },
+    Form {
+        region: 60 << 10,
+        typical: 992,
+        longest: 4000,
+        long: 10,
+    },
+];
+
+impl Form {
+    pub fn options(&self, level: Level) -> QueueOptions {
+        QueueOptions::new()
+            .typical_body(self.typical)
+            .max_body(self.longest)
+            .visibility(Duration::from_secs(3600))
+            .durability(level.durability())
+    }
+
+    /// Bytes of some body.
+    fn len(&self, numbers: &mut Numbers) -> usize {
+        let len = match numbers.below(100) {
+            some if some < self.long => {
+                self.longest - numbers.below(self.longest as u64 / 4) as usize
+            }
+            some if some < self.long + 20 => numbers.below(self.longest as u64 / 4) as usize,
+            _ => numbers.below(self.typical as u64) as usize,
+        };
+        len.max(8)
+    }
+}
+
+/// A child's part of a history.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub path: PathBuf,
+    pub level: Level,
+    pub form: Form,
+    pub threads: u64,
+    pub steps: u64,
+    /// Which child of the history this is.
+    pub child: u64,
+    /// Whether it first looks at what is there, since the machine has just started.
+    pub look: bool,
+    pub seed: u64,
+}
+
+/// Makes the queue of a history; in a child of its own, since it may start threads.
+pub fn make(dir: &Dir, level: Level, form: Form) {
+    let region = Mapped::create(dir.file("q.ring"), form.region).expect("a region");
+    Queue::create(&region, form.options(level)).expect("a queue");
+}
+
+/// The child: exits with 0 if all went as it should.
+pub fn run(plan: &Plan) -> i32 {
+    if plan.look {
+        let region = Mapped::open(&plan.path).expect("the region");
+        look(&Queue::open(&region).expect("the queue"));
+    }
+    std::thread::scope(|scope| {
+        for who in 1..plan.threads {
+            scope.spawn(move || Worker::new(plan, who).work());
+        }
+        Worker::new(plan, 0).work();
+    });
+    0
+}
+
+/// Tells what is there, and makes sure that nothing else will be.
+fn look<R: Region, C: Clock>(queue: &Queue<R, C>) {
+    let mut all = Vec::new();
+    loop {
+        let batch = queue.receive_batch(10).expect("a receive");
+        if batch.is_empty() {
+            break;
+        }
+        all.push(batch);
+    }
+    let seeds: Vec<u64> = all
+        .iter()
+        .flat_map(|batch| batch.iter())
+        .map(|received| seed_of(received.body()).expect("a whole body"))
+        .collect();
+    for some in seeds.chunks(256) {
+        Note::Seen(some.to_vec()).tell();
+    }
+    for outcome in all.into_iter().flat_map(|batch| batch.release()) {
+        outcome.expect("a release");
+    }
+    for _ in 0..100 {
+        match queue.sync() {
+            Ok(_) => return Note::Looked.tell(),
+            Err(Error::NotDurable { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("a hundred syncs have failed");
+}
+
+/// How a worker goes on for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// Everything, with more sent than deleted.
+    Filling,
+    /// Everything, with more deleted than sent.
+    Emptying,
+    /// Short commits, one after the other, so that the journal's ring goes round over few messages.
+    Calm,
+    /// As much as there is room for, in long commits.
+    Burst,
+}
+
+struct Worker<'p> {
+    plan: &'p Plan,
+    who: u64,
+    numbers: Numbers,
+    sent: u64,
+    /// Received and neither deleted nor released.
+    held: Vec<(Receipt, u64)>,
+    mood: Mood,
+    /// The disk failed, or a child died before this one: a purge makes the next commit a short one.
+    troubled: bool,
+}
+
+impl<'p> Worker<'p> {
+    fn new(plan: &'p Plan, who: u64) -> Self {
+        Self {
+            plan,
+            who,
+            numbers: Numbers(plan.seed ^ (who << 32)),
+            sent: 0,
+            held: Vec::new(),
+            mood: Mood::Filling,
+            troubled: plan.child != 1,
+        }
+    }
+
+    fn work(&mut self) {
+        let mut left = self.plan.steps;
+        while left != 0 {
+            // Now and then an attachment of its own goes, and another one comes.
+            let some = left.min(20 + self.numbers.below(200));
+            left -= some;
+            self.held.clear(); // what is in flight comes back when the attachment goes
+            let region = Mapped::open(&self.plan.path).expect("the region");
+            let queue = Queue::open(&region).expect("the queue");
+            for _ in 0..some {
+                self.step(&queue);
+            }
+        }
+    }
+
+    fn step(&mut self, queue: &Queue<&Mapped, DefaultClock>) {
+        if self.plan.level == Level::Process && self.numbers.below(16) != 0 {
+            let handle = queue.at(Durability::Process).expect("a level");
+            self.operate(&handle);
+        } else {
+            self.operate(queue);
+        }
+    }
+
+    fn operate<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        if std::mem::take(&mut self.troubled) && self.numbers.below(4) == 0 {
+            return self.purge(queue);
+        }
+        match self.mood {
+            Mood::Filling | Mood::Emptying => self.anything(queue),
+            Mood::Calm => self.rest(queue),
+            Mood::Burst => self.burst(queue),
+        }
+    }
+
+    fn anything<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        if self.numbers.below(40) == 0 {
+            let moods = [Mood::Filling, Mood::Emptying, Mood::Calm];
+            self.mood = moods[self.numbers.below(3) as usize];
+        }
+        let filling = self.mood == Mood::Filling;
+        match self.numbers.below(100) {
+            0..18 => self.send(queue),
+            18..26 if filling => self.send(queue),
+            26..36 if filling => self.send_batch(queue),
+            36..39 => self.fill(queue),
+            39..48 => self.receive(queue),
+            18..36 => self.receive_batch(queue),
+            48..64 => self.receive_batch(queue),
+            64..74 => self.settle_one(queue),
+            74..82 => self.settle_batch(queue),
+            82..91 => Note::Durable(queue.durable_position().expect("one").as_u64()).tell(),
+            91 if self.numbers.below(8) == 0 => self.purge(queue),
+            _ => self.sync(queue),
+        }
+    }
+
+    /// Deletes what may go, a message sent and deleted at a time.
+    fn rest<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        match self.numbers.below(8) {
+            0 => self.receive_batch(queue),
+            1 => self.settle_batch(queue),
+            2..5 => self.send_short(queue),
+            _ => self.sync(queue),
+        }
+        if self.numbers.below(120) == 0 {
+            self.mood = Mood::Burst;
+        }
+    }
+
+    fn burst<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        self.send_batch(queue);
+        if self.numbers.below(16) == 0 {
+            self.sync(queue);
+            self.mood = Mood::Emptying;
+        }
+    }
+
+    fn next_seed(&mut self) -> u64 {
+        let len = self.plan.form.len(&mut self.numbers);
+        self.sent += 1;
+        seed(self.plan.child << 24 | self.who << 20 | self.sent, len)
+    }
+
+    /// The position that makes durable what has just been done.
+    fn position<R: Region, C: Clock>(queue: &Queue<R, C>, waited: bool) -> u64 {
+        if waited && queue.durability() == Durability::BeforeOk {
+            return NOW;
+        }
+        queue.position().expect("a position").as_u64()
+    }
+
+    /// Sorts what was done by whether it is on the disk, and tells it.
+    fn tell<R: Region, C: Clock, T>(
+        &mut self,
+        queue: &Queue<R, C>,
+        seeds: &[u64],
+        outcomes: &Outcomes<T>,
+        note: fn(u64, Vec<u64>) -> Note,
+    ) {
+        assert_eq!(seeds.len(), outcomes.len());
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for (&seed, outcome) in seeds.iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => now.push(seed),
+                Err(Error::NotDurable { .. }) => later.push(seed),
+                Err(Error::Full) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        self.troubled |= !later.is_empty();
+        for (seeds, waited) in [(now, true), (later, false)] {
+            if !seeds.is_empty() {
+                note(Self::position(queue, waited), seeds).tell();
+            }
+        }
+    }
+
+    fn tell_one<R: Region, C: Clock, T>(
+        &mut self,
+        queue: &Queue<R, C>,
+        seed: u64,
+        outcome: Result<T, Error>,
+        note: fn(u64, Vec<u64>) -> Note,
+    ) {
+        let mut outcomes = Outcomes::new();
+        let _ = outcomes.push(outcome); // one of ten
+        self.tell(queue, &[seed], &outcomes, note);
+    }
+
+    fn send<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let seed = self.next_seed();
+        Note::Sending(vec![seed]).tell();
+        self.tell_one(queue, seed, queue.send(&body(seed)), Note::Sent);
+    }
+
+    fn send_short<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        self.sent += 1;
+        let seed = seed(self.plan.child << 24 | self.who << 20 | self.sent, 8);
+        Note::Sending(vec![seed]).tell();
+        let outcome = queue.send(&body(seed));
+        self.tell_one(queue, seed, outcome, Note::Sent);
+    }
+
+    fn send_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let count = 1 + self.numbers.below(10);
+        let seeds: Vec<u64> = (0..count).map(|_| self.next_seed()).collect();
+        let bodies: Vec<Vec<u8>> = seeds.iter().map(|&seed| body(seed)).collect();
+        Note::Sending(seeds.clone()).tell();
+        let outcomes = queue.send_batch(&bodies).expect("a batch");
+        self.tell(queue, &seeds, &outcomes, Note::Sent);
+    }
+
+    /// Sends by filling in place, which does not wait for the disk.
+    fn fill<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let seed = self.next_seed();
+        let bytes = body(seed);
+        match queue.claim(bytes.len()) {
+            Ok(mut claim) => {
+                claim.copy_from_slice(&bytes);
+                Note::Sending(vec![seed]).tell();
+                claim.commit();
+                Note::Sent(Self::position(queue, false), vec![seed]).tell();
+            }
+            Err(Error::Full) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// One message in sixteen is not deleted but by a purge, so that its record grows old.
+    fn stays(&self, seed: u64) -> bool {
+        (seed >> 24).is_multiple_of(16)
+    }
+
+    fn receive<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let Some(received) = queue.receive().expect("a receive") else {
+            return;
+        };
+        let seed = seed_of(received.body()).expect("a whole body");
+        match self.numbers.below(8) {
+            _ if self.stays(seed) => Self::release(received.release()),
+            0 => Self::release(received.release()),
+            1 => drop(received),
+            2..=4 => self.held.push((received.detach(), seed)),
+            _ => {
+                Note::Deleting(vec![seed]).tell();
+                self.tell_one(queue, seed, received.delete(), Note::Deleted);
+            }
+        }
+    }
+
+    /// A purge may have taken it.
+    fn release(outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) | Err(Error::NotInFlight | Error::StaleReceipt) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn receive_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let max = 1 + self.numbers.below(10) as usize;
+        let mut batch = queue.receive_batch(max).expect("a receive");
+        let seed = |body: &[u8]| seed_of(body).expect("a whole body");
+        if self.numbers.below(3) == 0 {
+            while let Some(received) = batch.pop() {
+                let seed = seed(received.body());
+                if self.stays(seed) {
+                    Self::release(received.release());
+                } else {
+                    self.held.push((received.detach(), seed));
+                }
+            }
+            return;
+        }
+        while batch
+            .last()
+            .is_some_and(|last| self.stays(seed(last.body())))
+        {
+            batch.pop().map(|last| Self::release(last.release()));
+        }
+        let seeds: Vec<u64> = batch.iter().map(|r| seed(r.body())).collect();
+        if !seeds.is_empty() {
+            Note::Deleting(seeds.clone()).tell();
+            self.tell(queue, &seeds, &batch.delete(), Note::Deleted);
+        }
+    }
+
+    fn settle_one<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        if self.held.is_empty() {
+            return self.receive(queue);
+        }
+        let which = self.numbers.below(self.held.len() as u64) as usize;
+        let (receipt, seed) = self.held.swap_remove(which);
+        if self.numbers.below(3) == 0 {
+            return Self::release(queue.release(&receipt));
+        }
+        Note::Deleting(vec![seed]).tell();
+        self.tell_one(queue, seed, queue.delete(&receipt), Note::Deleted);
+    }
+
+    fn settle_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        let some = self.held.len().min(10);
+        let (receipts, seeds): (Vec<Receipt>, Vec<u64>) = self.held.drain(..some).unzip();
+        if some == 0 {
+            return self.receive_batch(queue);
+        }
+        Note::Deleting(seeds.clone()).tell();
+        let outcomes = queue.delete_batch(&receipts).expect("a batch");
+        self.tell(queue, &seeds, &outcomes, Note::Deleted);
+    }
+
+    fn purge<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        Note::Purging(self.who).tell();
+        let waited = match queue.purge() {
+            Ok(_) => true,
+            Err(Error::NotDurable { .. }) => false,
+            Err(other) => panic!("{other}"),
+        };
+        Note::Purged(Self::position(queue, waited), self.who).tell();
+    }
+
+    fn sync<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+        match queue.sync() {
+            Ok(position) => Note::Durable(position.as_u64()).tell(),
+            Err(Error::NotDurable { .. }) => self.troubled = true,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
