@@ -1,14 +1,18 @@
 //! `receive_async` on an executor of a few lines: futures are woken by a sender of this process, by
 //! one that went another way (a second attachment), by a visibility timeout and by a death's proof;
-//! a dropped future passes its wake-up on; too many futures are refused.
+//! a dropped future passes its wake-up on; too many futures are refused; under load no wake-up is
+//! lost. `RINGMAIN_STRESS_MESSAGES` sets how many messages each sender of that load sends (default
+//! 20 000).
 #![cfg(all(feature = "async", feature = "mapped"))]
 #![allow(clippy::disallowed_types)] // a test counts wake-ups; the rule is for the library
 
-use ringmain::{Error, Heap, Mapped, Queue, QueueOptions};
+mod common;
+
+use ringmain::{Error, Heap, Mapped, Queue, QueueOptions, Region};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -28,14 +32,19 @@ fn waker() -> (Waker, Arc<Unpark>) {
     (Waker::from(Arc::clone(&unpark)), unpark)
 }
 
+/// Nothing here waits this long, unless a wake-up was lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let (waker, _) = waker();
+    let start = Instant::now();
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park_timeout(Duration::from_secs(30)),
+            Poll::Pending => thread::park_timeout(PATIENCE),
         }
+        assert!(start.elapsed() < PATIENCE, "nobody woke this future");
     }
 }
 
@@ -72,6 +81,74 @@ fn a_sender_of_this_process_wakes() {
         let sum: u32 = receivers.into_iter().map(|r| r.join().expect("ends")).sum();
         assert_eq!(sum, 10);
     });
+}
+
+/// Waits until `done`, and gives up when nothing comes to its end any more.
+fn until(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "the receivers have stopped");
+        thread::yield_now();
+    }
+}
+
+/// As many senders as receivers, each of which waits as a future for every single message. A sender
+/// lets the queue run empty, so that the receivers do wait: now and then where there are several,
+/// who would make good for one another, and each time where there is one. A wake-up that is lost
+/// leaves a receiver parked to the end.
+fn no_wake_up_is_lost<R: Region + Send + Sync>(region: R, sides: u64) {
+    let each = common::number_of("RINGMAIN_STRESS_MESSAGES", 20_000);
+    let queue = Queue::create(region, QueueOptions::new()).expect("queue");
+    let (sent, taken) = (AtomicU64::new(0), AtomicU64::new(0));
+    let all_taken = |of: u64| taken.load(Ordering::Relaxed) >= of;
+    let send = |body: u64| until(|| queue.send(&body.to_le_bytes()).is_ok());
+    let produce = || {
+        for value in 0..each {
+            send(value);
+            let sent = sent.fetch_add(1, Ordering::Relaxed) + 1;
+            if sides == 1 || value % 8 == 0 {
+                until(|| all_taken(sent));
+            }
+        }
+    };
+    let consume = || {
+        let mut sum = 0;
+        loop {
+            let received = block_on(queue.receive_async()).expect("received");
+            let body = received.body().try_into().map(u64::from_le_bytes);
+            received.delete().expect("deleted");
+            match body.expect("eight bytes") {
+                u64::MAX => return sum,
+                value => sum += value,
+            }
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let sum: u64 = thread::scope(|scope| {
+        let receivers: Vec<_> = (0..sides).map(|_| scope.spawn(consume)).collect();
+        let senders: Vec<_> = (0..sides).map(|_| scope.spawn(produce)).collect();
+        senders.into_iter().for_each(|s| s.join().expect("ends"));
+        // The order is close to that of sending, not exact: so the ends come when nothing is left.
+        until(|| all_taken(sides * each));
+        (0..sides).for_each(|_| send(u64::MAX));
+        receivers.into_iter().map(|r| r.join().expect("ends")).sum()
+    });
+    assert_eq!(sum, sides * (each * (each - 1) / 2));
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots);
+}
+
+#[test]
+fn no_wake_up_is_lost_on_the_heap() {
+    no_wake_up_is_lost(Heap::new(1 << 16).expect("heap"), 1);
+    no_wake_up_is_lost(Heap::new(1 << 16).expect("heap"), 4);
+}
+
+#[test]
+fn no_wake_up_is_lost_over_one_mapping() {
+    let (path, region) = region("load");
+    std::fs::remove_file(&path).expect("unlinked");
+    no_wake_up_is_lost(region, 4);
 }
 
 #[test]

@@ -88,3 +88,20 @@ fn receipts_of_another_static_are_foreign() {
     assert_ne!(id, other_id, "ids are unique over queues");
     assert_eq!(kept.body(), b"other");
 }
+
+/// The message is visible again at once, so there is nothing to release: that is no other error.
+#[test]
+fn a_small_buffer_is_told_without_visibility_too() {
+    use ringmain::{Error, Heap, ManualClock, Queue, QueueOptions};
+    let clock = ManualClock::new(5);
+    let options = QueueOptions::new().visibility(std::time::Duration::ZERO);
+    let region = Heap::new(1 << 14).expect("memory");
+    let queue = Queue::create_with(region, options, &clock).expect("a queue");
+    queue.send(b"12345678").expect("room");
+    for _ in 0..3 {
+        let error = Error::BufferTooSmall { needed: 8, len: 7 };
+        assert_eq!(queue.receive_into(&mut [0; 7]), Err(error));
+    }
+    let copied = queue.receive_into(&mut [0; 8]).expect("a receive");
+    assert_eq!(copied.map(|copied| copied.receive_count), Some(4));
+}

@@ -1,6 +1,7 @@
-//! Power loss, by crash images: children work on journaled queues while their writes to the disk are
-//! recorded; images are made of what a crash at any moment may have left there, and each is opened,
-//! emptied and filled. What was durable has to be there, and what was deleted for good must not be.
+//! Power loss, by crash images: children work on journaled queues while their writes to the disk
+//! are recorded; images are made of what a crash at any moment may have left there, and each is
+//! opened, emptied and filled. What was durable has to be there, and what was deleted for good must
+//! not be.
 //!
 //! ```text
 //! cargo test --all-features --test crash                      a thinned run

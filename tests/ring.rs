@@ -1,25 +1,30 @@
 //! The typed rings under threads: nothing lost, nothing doubled, order kept where it is promised,
 //! each value dropped once, and the edges of capacity.
+//!
+//! `RINGMAIN_RING_VALUES` sets how many values a test moves.
 
 #![cfg(feature = "alloc")]
 // The tests count with plain atomics; the ban is for the library.
 #![allow(clippy::disallowed_types)]
 
+mod common;
 #[path = "ring/spsc.rs"]
 mod spsc_ring;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use ringmain::ring::{Bag, CapacityError, Full, Mpmc, bag, mpmc, spsc};
 
 /// Values a test moves: enough for many laps, few enough for a slow machine.
-const COUNT: u64 = if cfg!(debug_assertions) {
-    60_000
-} else {
-    600_000
-};
+fn count() -> u64 {
+    static COUNT: LazyLock<u64> = LazyLock::new(|| {
+        let few = cfg!(debug_assertions);
+        common::number_of("RINGMAIN_RING_VALUES", if few { 60_000 } else { 600_000 })
+    });
+    *COUNT
+}
 
 /// Sum of 0..count.
 fn sum(count: u64) -> u64 {
@@ -83,7 +88,7 @@ fn storm(
     push: impl Fn(&[u64]) -> usize + Sync,
     pop: impl Fn(&mut [u64]) -> usize + Sync,
 ) -> Vec<Vec<u64>> {
-    let (taken, part) = (AtomicUsize::new(0), COUNT / 4);
+    let (taken, part) = (AtomicUsize::new(0), count() / 4);
     let lists = thread::scope(|threads| {
         for producer in 0..4 {
             let push = &push;
@@ -136,7 +141,7 @@ fn assert_ordered(lists: &[Vec<u64>]) {
     for list in lists {
         let mut last = [None; 4];
         for value in list {
-            let producer = (value / (COUNT / 4)) as usize;
+            let producer = (value / (count() / 4)) as usize;
             assert!(
                 last[producer] < Some(*value),
                 "{value} after {:?}",
@@ -296,7 +301,7 @@ fn a_stopped_claimant_stops_nobody_in_a_bag() {
         |values| bag.push_batch(values),
         |target| bag.pop_batch(target),
     );
-    assert_eq!(lists.concat().len() as u64, COUNT);
+    assert_eq!(lists.concat().len() as u64, count() / 4 * 4);
     assert_eq!(bag.len(), 0);
     drop(stopped);
     while bag.push(0).is_ok() {}

@@ -1,8 +1,11 @@
-//! Under load: eight threads on one heap queue, and processes on one mapped queue. Each message is
-//! processed exactly once while nobody dies and nobody is late; at least once, with its bytes
-//! intact, when visibility is short or when workers and producers are killed at any instruction.
-//! Nothing is lost, no slot is leaked, and what a dead worker held comes back long before its
-//! visibility timeout.
+//! Under load: eight threads on one queue, on the heap and over one mapping, and processes on one
+//! mapped queue. Each message is processed exactly once while nobody dies and nobody is late; at
+//! least once, with its bytes intact, when visibility is short or when workers and producers are
+//! killed at any instruction. Nothing is lost, no slot is leaked, and what a dead worker held comes
+//! back long before its visibility timeout.
+//!
+//! `RINGMAIN_STRESS_MESSAGES` sets how many messages each sender of the threads sends (default
+//! 20 000; a fifth of it where messages come twice).
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
@@ -14,19 +17,30 @@ mod load;
 
 use children::{Crew, Role};
 use common::{Dir, Numbers, child};
-use load::{Tally, consume, produce};
-use ringmain::{Heap, Mapped, Queue, QueueOptions};
+use load::{Pace, Tally, consume, produce};
+use ringmain::{Heap, Mapped, Queue, QueueOptions, Region};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const LONG: QueueOptions = QueueOptions::new().visibility(Duration::from_secs(600));
+const NONE: Duration = Duration::ZERO;
 const SENDERS: u64 = 4;
 const RECEIVERS: usize = 4;
 
-/// Eight threads on a heap queue; what each receiver processed.
-fn eight_threads(options: QueueOptions, each: u64, slow: bool) -> Tally {
-    let region = Heap::new(1 << 18).expect("memory");
-    let queue = Queue::create(&region, options).expect("a queue");
+/// How many messages each sender of the threads sends.
+fn each() -> u64 {
+    common::number_of("RINGMAIN_STRESS_MESSAGES", 20_000)
+}
+
+/// Eight threads on one queue, and a ninth that looks on where they are fickle; what the receivers
+/// processed.
+fn eight_threads<R: Region + Sync>(
+    region: R,
+    options: QueueOptions,
+    each: u64,
+    pace: Pace,
+) -> Tally {
+    let queue = Queue::create(region, options).expect("a queue");
     let senders_left = Mutex::new(SENDERS);
     let done = || *senders_left.lock().expect("no panic") == 0;
     let tally = std::thread::scope(|scope| {
@@ -38,8 +52,16 @@ fn eight_threads(options: QueueOptions, each: u64, slow: bool) -> Tally {
             });
         }
         let receivers: Vec<_> = (0..RECEIVERS)
-            .map(|_| scope.spawn(move || consume(queue, slow, done, |_| {})))
+            .map(|_| scope.spawn(move || consume(queue, pace, done, |_| {})))
             .collect();
+        scope.spawn(move || {
+            while pace == Pace::Fickle && !done() {
+                let stat = queue.stat().expect("figures");
+                assert_eq!(stat.damaged, 0);
+                queue.tend().expect("a look at the others");
+                std::thread::yield_now();
+            }
+        });
         let parts = receivers
             .into_iter()
             .map(|receiver| receiver.join().expect("no panic"));
@@ -54,27 +76,62 @@ fn eight_threads(options: QueueOptions, each: u64, slow: bool) -> Tally {
     tally
 }
 
-#[test]
-fn eight_threads_process_each_message_once() {
-    const EACH: u64 = 20_000;
-    let tally = eight_threads(LONG, EACH, false);
-    assert_eq!((tally.damaged, tally.stale), (0, 0));
-    tally.is_each_once(SENDERS, EACH);
+fn heap() -> Heap {
+    Heap::new(1 << 18).expect("memory")
 }
 
-#[test]
-fn eight_threads_with_short_visibility_lose_nothing() {
-    const EACH: u64 = 4_000;
-    let tally = eight_threads(QueueOptions::new().visibility(Duration::ZERO), EACH, true);
+fn process_each_message_once<R: Region + Sync>(region: R) {
+    let tally = eight_threads(region, LONG, each(), Pace::Fast);
+    assert_eq!((tally.damaged, tally.stale), (0, 0));
+    tally.is_each_once(SENDERS, each());
+}
+
+/// So short a visibility that a message comes again while it is still read.
+fn lose_nothing<R: Region + Sync>(region: R, visibility: Duration, pace: Pace) {
+    let each = (each() / 5).max(1);
+    let tally = eight_threads(
+        region,
+        QueueOptions::new().visibility(visibility),
+        each,
+        pace,
+    );
     assert_eq!(
         tally.damaged, 0,
         "bodies stay as they are while they are read"
     );
-    tally.is_each_at_least_once(SENDERS, EACH);
+    tally.is_each_at_least_once(SENDERS, each);
     assert!(
-        tally.seeds.len() as u64 > SENDERS * EACH,
+        tally.seeds.len() as u64 > SENDERS * each,
         "some came twice, else nothing was shown"
     );
+}
+
+#[test]
+fn eight_threads_process_each_message_once() {
+    process_each_message_once(heap());
+}
+
+#[test]
+fn eight_threads_over_one_mapping_process_each_message_once() {
+    let dir = Dir::shm("threads");
+    process_each_message_once(Mapped::create(dir.file("q.ring"), 1 << 19).expect("a region"));
+}
+
+#[test]
+fn eight_threads_with_short_visibility_lose_nothing() {
+    lose_nothing(heap(), NONE, Pace::Slow);
+}
+
+#[test]
+fn eight_threads_over_one_mapping_with_short_visibility_lose_nothing() {
+    let dir = Dir::shm("late");
+    let region = Mapped::create(dir.file("q.ring"), 1 << 19).expect("a region");
+    lose_nothing(region, NONE, Pace::Slow);
+}
+
+#[test]
+fn eight_threads_that_settle_in_every_way_lose_nothing() {
+    lose_nothing(heap(), Duration::from_millis(5), Pace::Fickle);
 }
 
 #[test]

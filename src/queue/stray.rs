@@ -58,6 +58,27 @@ fn a_stray_free_bit_hides_no_due_time() {
     assert_eq!(stat.slots_free, stat.slots);
 }
 
+#[cfg(feature = "mapped")]
+#[test]
+fn a_stopped_receiver_hides_no_due_time() {
+    let clock = ManualClock::new(5000);
+    let queue = queue(&clock, 1 << 16);
+    queue.send(b"held").expect("sent");
+    let store = queue.store();
+    // A receiver takes the bit, wins the word, and stops before it lowers the block's bound.
+    assert_eq!(blocks::take(&store.blocks[0].ready, u64::MAX, 1), 1);
+    let held = store.hold(0, 1, true, 5000 + 1000).expect("held");
+    clock.advance(2 * VISIBILITY);
+    store.mend(2);
+    let again = queue.receive().expect("received").expect("visible again");
+    assert_eq!((again.body(), again.receive_count()), (&b"held"[..], 2));
+    again.delete().expect("deleted");
+    store.blocks[0].lower_due(5000 + 1000); // it goes on, and finds that it is late
+    assert_eq!(store.delete(&held, 1, 1), Ok(None), "gone already");
+    let stat = queue.stat().expect("figures");
+    assert_eq!(stat.slots_free, stat.slots);
+}
+
 #[test]
 fn stray_bits_keep_no_repair_away() {
     let clock = ManualClock::new(5000);

@@ -99,9 +99,10 @@ impl Store<'_> {
         }
     }
 
-    /// A reader of a held message is done, and perhaps its expiry waited for that: lowers the
-    /// block's bound so that the next receiver looks.
-    fn look_again(&self, index: usize, word: Word) {
+    /// Lowers the block's bound so that the next receiver looks: a reader of a held message is
+    /// done, and perhaps its expiry waited for that; or repair has met one whose bound may be
+    /// missing.
+    pub(super) fn look_again(&self, index: usize, word: Word) {
         if word.phase() == Phase::Held {
             let sent_ms = stamp_sent_ms(self.slot(index).stamp.load(Ordering::Relaxed));
             self.blocks[index / BLOCK_SLOTS].lower_due(sent_ms + word.due_ms());

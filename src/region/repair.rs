@@ -10,7 +10,10 @@
 //! it is taken, but the messages would be hidden meanwhile. So the same scan, with nobody dead, is
 //! run now and then; it looks only at slots whose bits stand in neither word, one line a block. It
 //! puts the missing bits, others win the words, and the stopped one, when it
-//! goes on, passes those slots over.
+//! goes on, passes those slots over. So it is with one that stops between winning a word and
+//! lowering its block's bound, and with a detached message whose time somebody cut short and died
+//! before that: nobody would look when the time is over. The scan lowers the bound for each held
+//! slot that it meets.
 //!
 //! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
 //! broken (`docs/recovery.md`).
@@ -84,7 +87,8 @@ impl Store<'_> {
         match seen.phase() {
             Phase::Free => put_missing(&block.free, bit),
             Phase::Ready => put_missing(&block.ready, bit),
-            Phase::Held => {}
+            // Who held or extended it may not have come to lower the block's bound.
+            Phase::Held => self.look_again(index, seen),
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;

@@ -7,6 +7,15 @@ pub mod cycle;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// A number that the environment sets, for runs longer or shorter than `default`.
+pub fn number_of(variable: &str, default: u64) -> u64 {
+    let Ok(text) = std::env::var(variable) else {
+        return default;
+    };
+    let number = text.parse();
+    number.unwrap_or_else(|error| panic!("{variable}={text}: {error}"))
+}
+
 /// Bytes of a slot that are not body.
 pub const SLOT_HEAD_BYTES: usize = 32;
 

@@ -1,4 +1,5 @@
-//! Tracing: a child whose system calls on its disk are seen in their order, and may be made to fail.
+//! Tracing: a child whose system calls on its disk are seen in their order, and may be made to
+//! fail.
 //!
 //! A filter in the kernel stops the child at the few calls that matter and lets all others pass at
 //! full speed. At each stop the tracer decides what becomes of the call; the child's threads go on

@@ -176,7 +176,8 @@ struct Worker<'p> {
     /// Received and neither deleted nor released.
     held: Vec<(Receipt, u64)>,
     mood: Mood,
-    /// The disk failed, or a child died before this one: a purge makes the next commit a short one.
+    /// The disk failed, or a child died before this one: a purge makes the next commit a short
+    /// one.
     troubled: bool,
 }
 
@@ -411,7 +412,9 @@ impl<'p> Worker<'p> {
             .last()
             .is_some_and(|last| self.stays(seed(last.body())))
         {
-            batch.pop().map(|last| Self::release(last.release()));
+            if let Some(last) = batch.pop() {
+                Self::release(last.release());
+            }
         }
         let seeds: Vec<u64> = batch.iter().map(|r| seed(r.body())).collect();
         if !seeds.is_empty() {

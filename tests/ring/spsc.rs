@@ -5,7 +5,7 @@ use std::thread;
 
 use ringmain::ring::{Full, Spsc, spsc};
 
-use crate::{COUNT, Counted, counted};
+use crate::{Counted, count, counted};
 
 #[test]
 fn spsc_fills_and_empties_at_every_small_capacity() {
@@ -58,7 +58,8 @@ fn spsc_batches_of_all_lengths_keep_order_over_the_wrap() {
 #[test]
 fn spsc_threads_lose_and_double_nothing() {
     for capacity in [1, 3, 64, 1000] {
-        let count = if capacity == 1 { COUNT / 100 } else { COUNT };
+        let all = count();
+        let count = if capacity == 1 { all / 100 } else { all };
         let (mut producer, mut consumer) = spsc(capacity).expect("a small ring");
         let sender = thread::spawn(move || {
             for value in 0..count {
@@ -90,8 +91,8 @@ fn spsc_threads_by_claims_reads_and_iterators() {
     assert!(RING.try_split().is_none());
     let sender = thread::spawn(move || {
         let mut next = 0;
-        while next < COUNT {
-            let length = (next % 11 + 1).min(COUNT - next);
+        while next < count() {
+            let length = (next % 11 + 1).min(count() - next);
             let added = match next % 3 {
                 0 => producer.push_from(&mut (next..next + length)) as u64,
                 1 => match producer.claim(length as usize) {
@@ -122,7 +123,7 @@ fn spsc_threads_by_claims_reads_and_iterators() {
         }
     });
     let mut expected = 0;
-    while expected < COUNT {
+    while expected < count() {
         let before = expected;
         if expected % 2 == 0 {
             let read = consumer.read(9);

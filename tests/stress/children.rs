@@ -2,7 +2,7 @@
 //! only holds what it received.
 
 use crate::common::{Dir, child};
-use crate::load::{Tally, consume, produce};
+use crate::load::{Pace, Tally, consume, produce};
 use ringmain::{Mapped, Queue};
 use std::fs::File;
 use std::io::Write;
@@ -163,7 +163,7 @@ pub fn run(role: &str) {
             let stop = Role::Worker.stop_file(&dir);
             let tally = consume(
                 &queue,
-                false,
+                Pace::Fast,
                 || stop.exists(),
                 |seeds| {
                     let bytes: Vec<u8> = seeds.iter().flat_map(|seed| seed.to_le_bytes()).collect();

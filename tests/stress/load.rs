@@ -1,7 +1,7 @@
 //! Producing and consuming, and what came of it.
 
 use crate::common::{Numbers, body, seed_of};
-use ringmain::{Error, MessageId, Queue, Region};
+use ringmain::{Clock, Error, MessageId, Queue, Received, Region};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub struct Tally {
     pub seeds: Vec<u64>,
     /// Bodies whose bytes were not those of their seed.
     pub damaged: u64,
-    /// Deletes that came too late.
+    /// Deletes, releases and extensions that came too late, or while too many read.
     pub stale: u64,
 }
 
@@ -30,6 +30,17 @@ impl Tally {
         self.damaged += other.damaged;
         self.stale += other.stale;
         self
+    }
+
+    /// Counts what became of a delete, a release or an extension.
+    fn count(&mut self, outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) => {}
+            Err(Error::StaleReceipt | Error::NotInFlight | Error::Pinned { .. }) => {
+                self.stale += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn expected(senders: u64, each: u64) -> Tally {
@@ -120,11 +131,21 @@ fn has_room(result: Result<MessageId, Error>) -> bool {
     }
 }
 
+/// How a consumer goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Looks at each body and deletes the batch.
+    Fast,
+    /// Looks twice, so that others receive what this one still reads.
+    Slow,
+    /// Looks twice, and then settles each message in another way: not always by deleting it.
+    Fickle,
+}
+
 /// Receives and deletes until `done` and nothing is left; tells of each before it is deleted.
-/// Slowly: so that others receive what this one still reads.
 pub fn consume<R: Region>(
     queue: &Queue<R>,
-    slow: bool,
+    pace: Pace,
     done: impl Fn() -> bool,
     mut processed: impl FnMut(&[u64]),
 ) -> Tally {
@@ -145,7 +166,7 @@ pub fn consume<R: Region>(
             .iter()
             .map(|message| seed_of(message.body()))
             .collect();
-        if slow {
+        if pace != Pace::Fast {
             std::thread::yield_now();
             for (message, seed) in batch.iter().zip(&seeds) {
                 tally.damaged += (seed_of(message.body()) != *seed) as u64;
@@ -155,12 +176,60 @@ pub fn consume<R: Region>(
         tally.damaged += (seeds.len() - whole.len()) as u64;
         processed(&whole);
         tally.seeds.extend(whole);
-        for outcome in batch.delete() {
-            match outcome {
-                Ok(()) => {}
-                Err(Error::StaleReceipt) => tally.stale += 1,
+        if pace == Pace::Fickle {
+            for message in batch {
+                tally.count(settle(queue, message));
+            }
+            tally.damaged += copies(queue);
+        } else {
+            for outcome in batch.delete() {
+                tally.count(outcome);
+            }
+        }
+    }
+}
+
+/// Settles a message in one of the ways that there are, as its receive count says.
+fn settle<R: Region, C: Clock>(
+    queue: &Queue<R, C>,
+    mut message: Received<'_, R, C>,
+) -> Result<(), Error> {
+    match message.receive_count() % 6 {
+        1 => message.release(),
+        2 => {
+            message.extend(Duration::from_millis(1))?;
+            message.delete()
+        }
+        3 => queue.delete(&message.detach()),
+        4 => {
+            queue.release(&message.receipt())?;
+            drop(message); // it was read until now
+            Ok(())
+        }
+        5 => {
+            queue.delete(&message.receipt())?;
+            drop(message);
+            Ok(())
+        }
+        _ => {
+            drop(message); // visible again by its time
+            Ok(())
+        }
+    }
+}
+
+/// Copies a message out and releases it; counts it if its bytes were not those of its seed.
+fn copies<R: Region, C: Clock>(queue: &Queue<R, C>) -> u64 {
+    let mut buffer = [0; 600];
+    match queue.receive_into(&mut buffer) {
+        Ok(Some(copied)) => {
+            let whole = seed_of(&buffer[..copied.len]).is_some();
+            match queue.release(&copied.receipt) {
+                Ok(()) | Err(Error::StaleReceipt | Error::NotInFlight) => !whole as u64,
                 Err(error) => panic!("{error}"),
             }
         }
+        Ok(None) | Err(Error::BufferTooSmall { .. }) => 0,
+        Err(error) => panic!("{error}"),
     }
 }

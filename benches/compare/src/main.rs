@@ -6,6 +6,7 @@ use std::{fs::File, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
+mod durable;
 mod machine;
 mod probe;
 mod progress;
@@ -14,6 +15,7 @@ mod rings;
 mod sample;
 mod table;
 
+use durable::Figures;
 use machine::Machine;
 use probe::Probe;
 use progress::Progress;
@@ -45,6 +47,12 @@ struct Args {
     /// A cache line's round trip from this many nanoseconds on is called far.
     #[arg(long, default_value_t = 250.0)]
     far_ns: f64,
+    /// Samples of each cell of the section `durable`: many, since disks are moody.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    durable_rounds: u32,
+    /// The directory on whose disk the section `durable` writes (default: the program's own).
+    #[arg(long)]
+    dir: Option<PathBuf>,
     /// Only rows whose name contains one of these words.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -60,7 +68,21 @@ struct Args {
 enum Which {
     Rings,
     Queue,
+    Durable,
     All,
+}
+
+impl Which {
+    fn has(self, section: Self) -> bool {
+        self == section || self == Self::All
+    }
+}
+
+impl Args {
+    /// Whether a row of this name is asked for.
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| name.contains(word))
+    }
 }
 
 /// What `--json` writes.
@@ -70,6 +92,7 @@ struct Report {
     capacity: usize,
     far_ns: f64,
     sections: Vec<Section>,
+    durable: Option<Figures>,
 }
 
 #[derive(Serialize)]
@@ -103,7 +126,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let machine = Machine::read();
     let probe = Probe::new(args.far_ns);
     let mut sections = Vec::new();
-    if args.section != Which::Queue {
+    if args.section.has(Which::Rings) {
         let rows = rings::rows(args.capacity);
         let notes = rings::notes(&rows);
         let heading = format!("Rings: u64, capacity {}", args.capacity);
@@ -121,7 +144,7 @@ fn run(args: &Args) -> Result<(), Failure> {
             samples,
         });
     }
-    if args.section != Which::Rings {
+    if args.section.has(Which::Queue) {
         // The folders go, with the files in them, after the rows.
         let queues::Rows {
             rows,
@@ -142,17 +165,37 @@ fn run(args: &Args) -> Result<(), Failure> {
             samples,
         });
     }
+    let durable = if args.section.has(Which::Durable) {
+        Some(durable(args, &machine)?)
+    } else {
+        None
+    };
     if let Some(path) = &args.json {
         let report = Report {
             machine,
             capacity: args.capacity,
             far_ns: args.far_ns,
             sections,
+            durable,
         };
         let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
         serde_json::to_writer(file, &report)?;
     }
     Ok(())
+}
+
+/// Measures what waits for the disk, prints its tables and hands its samples on.
+fn durable(args: &Args, machine: &Machine) -> Result<Figures, Failure> {
+    let plan = durable::Plan {
+        rounds: args.durable_rounds as usize,
+        time: Duration::from_millis(args.millis),
+        limit: Duration::from_secs(60 * args.minutes),
+    };
+    let wanted = |name: &str| args.wants(name);
+    let figures = durable::measure(args.dir.clone(), plan, wanted, &Progress::new())?;
+    let line = format!("{}; {} ms a sample", machine.line(), args.millis);
+    println!("{}", figures.markdown(&line));
+    Ok(figures)
 }
 
 /// What differs between the sections' tables.
@@ -181,9 +224,7 @@ fn section(
         notes,
         in_ns,
     } = shape;
-    if !args.only.is_empty() {
-        rows.retain(|row| args.only.iter().any(|word| row.name.contains(word)));
-    }
+    rows.retain(|row| args.wants(&row.name));
     let plan = Plan {
         rounds: args.rounds as usize,
         time: Duration::from_millis(args.millis),

@@ -223,7 +223,7 @@ impl Table<'_> {
 }
 
 /// Three digits, more where the number has more before the point.
-fn digits(value: f64) -> String {
+pub fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
