@@ -46,12 +46,25 @@ impl Machine {
         Mapped::open(self.path()).expect("the region")
     }
 
+    pub fn boot(&self) -> [u8; 16] {
+        let mut boot = [0; 16];
+        open(&self.path())
+            .read_exact_at(&mut boot, BOOT_OFFSET)
+            .expect("a boot id");
+        boot
+    }
+
+    pub fn set_boot(&self, boot: [u8; 16]) {
+        open(&self.path())
+            .write_all_at(&boot, BOOT_OFFSET)
+            .expect("a boot id");
+    }
+
     /// The machine has stopped: another boot id, and whatever in the pages of the queue.
     pub fn stop(&mut self) {
         let file = open(&self.path());
         let len = file.metadata().expect("a size").len();
-        file.write_all_at(&[7; 16], BOOT_OFFSET)
-            .expect("another boot");
+        self.set_boot([7; 16]);
         let mut at = SECTION_OFFSET + CONFIG_BYTES;
         while at + 8 <= len {
             // Some words are left as they were, some are torn.

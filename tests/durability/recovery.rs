@@ -201,3 +201,23 @@ fn time_goes_on_after_the_machine_has_stopped() {
     assert_eq!(sent[0], sent_ms);
     assert!(sent[1] > sent_ms, "{sent:?}");
 }
+
+#[test]
+fn a_boot_id_that_is_wrong_while_somebody_is_attached_is_told() {
+    let mut machine = Machine::new("recovery-boot", 1 << 17, SAFE);
+    let region = machine.open();
+    let queue = Queue::open(&region).expect("the queue");
+    queue.send(b"still here").expect("room");
+    let boot = machine.boot();
+    machine.set_boot([7; 16]);
+    let refused = ringmain::Mapped::open(machine.path()).map(|_| ());
+    assert_eq!(refused, Err(Error::Damaged { field: "boot id" }));
+    machine.set_boot(boot);
+    drop(machine.open());
+    let received = queue.receive().expect("a receive").expect("a message");
+    assert_eq!(received.body(), b"still here");
+    received.delete().expect("a delete");
+    drop(region);
+    machine.stop();
+    assert_eq!(drain(&machine), BTreeSet::new());
+}

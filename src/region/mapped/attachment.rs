@@ -82,8 +82,9 @@ impl Attachment {
             });
         }
         attachment.existing()?; // damage is told before anything is touched
-        attachment.attach()?;
+        // Before it attaches: after a restart whoever is attached has settled the time.
         attachment.time_base_ms = attachment.with_setup(Self::settle_time)?;
+        attachment.attach()?;
         Ok(attachment)
     }
 
@@ -140,6 +141,10 @@ impl Attachment {
                     doing: "reading the boot id, which a journal needs",
                     errno: libc::ENOENT,
                 });
+            }
+            if self.is_attached_elsewhere() {
+                // Nobody can be after a restart, so the boot id in the header is wrong.
+                return Err(Error::Damaged { field: "boot id" });
             }
             high = self.recover(place, high)?;
         }
@@ -203,9 +208,8 @@ impl Attachment {
             nonce: config.nonce.load(Ordering::Relaxed),
             durability: config.durability.load(Ordering::Relaxed),
         };
-        // SAFETY: the shape was verified to fit the section. Nobody else uses it: an attachment is
-        // usable once it has settled the time, which nobody has since the machine started, and the
-        // set-up lock is ours.
+        // SAFETY: the shape was verified to fit the section. Nobody else uses it: nobody is attached,
+        // and who wants to be settles the time first, for which the set-up lock is ours.
         unsafe { memory::format(self.section().0, place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;

@@ -91,6 +91,11 @@ impl Attachment {
         }
     }
 
+    /// Whether anybody else is attached, as the kernel knows it.
+    pub(super) fn is_attached_elsewhere(&self) -> bool {
+        (1..=OWNER_MAX).any(|index| os::is_locked(&self.file, index as i64))
+    }
+
     fn entries_used(&self) -> usize {
         let high = self.header().entries_high.load(Ordering::Relaxed);
         (high as usize).min(OWNER_MAX as usize).min(ENTRIES - 1) + 1
