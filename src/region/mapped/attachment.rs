@@ -208,8 +208,8 @@ impl Attachment {
             nonce: config.nonce.load(Ordering::Relaxed),
             durability: config.durability.load(Ordering::Relaxed),
         };
-        // SAFETY: the shape was verified to fit the section. Nobody else uses it: nobody is attached,
-        // and who wants to be settles the time first, for which the set-up lock is ours.
+        // SAFETY: the shape was verified to fit the section. Nobody else uses it: nobody is
+        // attached, and who wants to be settles the time first; the set-up lock for it is ours.
         unsafe { memory::format(self.section().0, place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;
