@@ -5,6 +5,8 @@
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
+#[path = "../fuzz/src/ground/mod.rs"]
+mod ground;
 
 #[path = "bad_input/access.rs"]
 mod access;
@@ -12,7 +14,13 @@ mod access;
 mod creation;
 #[path = "bad_input/damage.rs"]
 mod damage;
+#[path = "bad_input/field.rs"]
+mod field;
+#[path = "bad_input/fields.rs"]
+mod fields;
 #[path = "bad_input/files.rs"]
 mod files;
 #[path = "bad_input/limits.rs"]
 mod limits;
+#[path = "bad_input/truncation.rs"]
+mod truncation;

@@ -12,6 +12,8 @@ mod common;
 mod drive;
 #[path = "model/history.rs"]
 mod history;
+#[path = "model/op.rs"]
+mod op;
 #[path = "model/reference.rs"]
 mod reference;
 #[path = "model/steps.rs"]
@@ -19,7 +21,8 @@ mod steps;
 
 use common::Dir;
 use drive::Drive;
-use history::{Op, histories};
+use history::histories;
+use op::Op;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use reference::Rule;
 use ringmain::{Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions};
@@ -86,7 +89,10 @@ fn mapped(dir: &Dir, ops: &[Op]) -> Result<usize, String> {
     let clock = ManualClock::new(77);
     let region = Mapped::create(&path, 96 << 10).map_err(|error| error.to_string())?;
     let queue = Queue::create_with(&region, OPTIONS, &clock).map_err(|error| error.to_string())?;
-    let result = Drive::new(&queue, &clock, Rule::Right).history(ops);
+    let second = Mapped::open(&path).map_err(|error| error.to_string())?;
+    let second = Queue::open_with(&second, &clock).map_err(|error| error.to_string())?;
+    let drive = Drive::new(&queue, &clock, Rule::Right).beside(&second);
+    let result = drive.history(ops);
     std::fs::remove_file(path).map_err(|error| error.to_string())?;
     result
 }

@@ -7,6 +7,7 @@
 mod common;
 #[cfg(not(ringmain_loom))]
 mod torture {
+    pub mod ambush;
     pub mod audit;
     pub mod board;
     pub mod body;

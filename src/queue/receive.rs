@@ -141,11 +141,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// How this participant receives now.
     #[inline(always)]
     fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
-        let now_ms = self.now_ms(store);
-        let config = &store.head.config;
-        let visibility_ms =
-            visibility_ms.unwrap_or_else(|| config.visibility_ms.load(Ordering::Relaxed));
-        let oldest_ms = now_ms.saturating_sub(config.retention_ms.load(Ordering::Relaxed));
+        let own_ms = self.own_ms();
+        let now_ms = self.later_ms(store, own_ms);
+        let visibility_ms = visibility_ms.unwrap_or(self.place.visibility_ms);
+        // By the own clock: a latest time that damage has set far ahead drops no message.
+        let oldest_ms = own_ms.saturating_sub(self.place.retention_ms);
         let due_at_ms = now_ms.saturating_add(visibility_ms);
         Receive {
             max,

@@ -182,11 +182,19 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// The region's time, ms: the clock's, moved to the region's origin, never backwards.
     #[inline(always)]
     pub(super) fn now_ms(&self, store: &Store<'_>) -> u64 {
-        let now = self
-            .clock
-            .now_ms()
-            .saturating_add(self.region.time_base_ms())
-            .min(TIME_MS_MAX);
+        self.later_ms(store, self.own_ms())
+    }
+
+    /// The region's time by this participant's clock alone, ms.
+    #[inline(always)]
+    pub(super) fn own_ms(&self) -> u64 {
+        let base = self.region.time_base_ms();
+        self.clock.now_ms().saturating_add(base).min(TIME_MS_MAX)
+    }
+
+    /// The own time, or the latest one that anybody has seen.
+    #[inline(always)]
+    pub(super) fn later_ms(&self, store: &Store<'_>, now: u64) -> u64 {
         let high = &store.head.seldom.time_high_ms;
         let seen = high.load(Ordering::Relaxed);
         if now < seen {
@@ -252,20 +260,24 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .wake(|word| crate::region::futex_wake(word, count, shared));
     }
 
-    /// Asks the kernel which participants have died, and makes what they held visible again.
+    /// Asks the kernel which participants have died, and makes what they held visible again. In a
+    /// mapped region it also asks whether the file is still as long as it was.
     ///
     /// Nobody has to call this: who waits does it, and a busy receiver does it once in 8 ms. A
     /// timer or a supervisor may call it to be faster than that on a queue nobody receives from.
     ///
     /// # Errors
     ///
-    /// [`Error::Forked`].
+    /// [`Error::Truncated`]: the file was cut short. Nothing of it is touched any more, and each
+    /// later call on this attachment says the same. [`Error::Forked`].
     ///
     /// # Progress
     ///
-    /// Lock-free; one system call for each attachment, and a scan after a death.
+    /// Lock-free; one system call, another for each attachment, and a scan after a death.
     pub fn tend(&self) -> Result<Tended, Error> {
         self.region.check()?;
+        let tended = self.region.tend(&self.place);
+        self.region.check()?; // before anything of a file that is cut short is touched
         let store = self.store();
         let now_ms = self.now_ms(&store);
         store
@@ -273,7 +285,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .receive
             .tended_ms
             .store(now_ms, Ordering::Relaxed);
-        Ok(self.region.tend(&self.place))
+        Ok(tended)
     }
 
     /// The same handle, whose receives never ask who has died: they make no system call at all.

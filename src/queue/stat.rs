@@ -73,7 +73,6 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 Phase::Claimed => {}
             }
         }
-        let config = &store.head.config;
         Ok(QueueStats {
             visible,
             in_flight,
@@ -81,7 +80,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             slots_free: free,
             slot_bytes: store.shape.slot_bytes as u64,
             body_bytes_max: store.shape.body_bytes_max as u64,
-            visibility: Duration::from_millis(config.visibility_ms.load(Ordering::Relaxed)),
+            visibility: Duration::from_millis(self.place.visibility_ms),
             damaged: store.head.seldom.damaged.load(Ordering::Relaxed),
             expired: store.head.seldom.expired.load(Ordering::Relaxed),
             attachments: self.region.attachments(),

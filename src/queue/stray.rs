@@ -69,7 +69,7 @@ fn a_stopped_receiver_hides_no_due_time() {
     assert_eq!(blocks::take(&store.blocks[0].ready, u64::MAX, 1), 1);
     let held = store.hold(0, 1, true, 5000 + 1000).expect("held");
     clock.advance(2 * VISIBILITY);
-    store.mend(2);
+    store.mend(2, 0);
     let again = queue.receive().expect("received").expect("visible again");
     assert_eq!((again.body(), again.receive_count()), (&b"held"[..], 2));
     again.delete().expect("deleted");

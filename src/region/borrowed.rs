@@ -115,6 +115,8 @@ impl<'a> Borrowed<'a> {
             shape,
             checksum: settings.flags != 0,
             durability: DURABILITY_PROCESS,
+            visibility_ms: settings.visibility_ms,
+            retention_ms: settings.retention_ms,
         };
         // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
         // shape fit the length.
@@ -137,7 +139,7 @@ unsafe impl Region for Borrowed<'_> {
                 (None, Intent::Open) => return Err(Error::Vacant),
                 (Some(place), Intent::Open) => return Ok(place),
                 (Some(place), Intent::OpenOrCreate) => {
-                    return memory::agree(wish, self.store(&place).head).map(|()| place);
+                    return memory::agree(wish, &place).map(|()| place);
                 }
                 (None, _) => {
                     if let Some(place) = self.lay_out(wish)? {

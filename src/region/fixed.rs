@@ -106,6 +106,8 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
             durability: DURABILITY_PROCESS,
+            visibility_ms: settings.visibility_ms,
+            retention_ms: settings.retention_ms,
         }
     }
 }

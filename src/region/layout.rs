@@ -1,6 +1,8 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
 use crate::ring::blocks::Block;
+#[cfg(feature = "mapped")]
+use crate::sync::Ordering;
 use crate::sync::{AtomicU32, AtomicU64, Padded, const_fn};
 
 /// Bytes of a slot that are its head; the body follows.
@@ -47,6 +49,31 @@ pub struct Config {
     pub nonce: AtomicU64,
     /// `{ interval_ms:62, level:2 }`: see [`DURABILITY_PROCESS`].
     pub durability: AtomicU64,
+    /// xxh3-64 of the fields above, in a mapped region; zero where nobody else can write.
+    pub check: AtomicU64,
+}
+
+#[cfg(feature = "mapped")]
+impl Config {
+    /// What [`check`](Self::check) has to be.
+    pub fn checksum(&self) -> u64 {
+        let fields = [
+            &self.slot_bytes,
+            &self.slots,
+            &self.blocks,
+            &self.body_bytes_max,
+            &self.visibility_ms,
+            &self.retention_ms,
+            &self.flags,
+            &self.nonce,
+            &self.durability,
+        ];
+        let mut bytes = [0; 72];
+        for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
+        }
+        crate::hash::xxh3_64(&bytes)
+    }
 }
 
 /// The longest visibility timeout, ms: 12 h.
@@ -258,6 +285,7 @@ impl QueueHead {
                     flags: AtomicU64::new(settings.flags),
                     nonce: AtomicU64::new(settings.nonce),
                     durability: AtomicU64::new(settings.durability),
+                    check: AtomicU64::new(0),
                 }),
                 send: Padded(SendSide { cursor: AtomicU64::new(0) }),
                 receive: Padded(ReceiveSide {

@@ -7,7 +7,7 @@ use super::layout::{
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 
 /// Where a verified queue lies in its region. Only this floor makes one.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub struct Place {
     pub(crate) checksum: bool,
     /// See `Config::durability`.
     pub(crate) durability: u64,
+    pub(crate) visibility_ms: u64,
+    pub(crate) retention_ms: u64,
 }
 
 impl Place {
@@ -150,10 +152,8 @@ pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
 }
 
 /// Refuses options that contradict an existing queue.
-pub fn agree(wish: &Wish, head: &QueueHead) -> Result<(), Error> {
-    let config = &head.config;
-    let option = |option, found: &AtomicU64, given: u64| {
-        let found = found.load(Ordering::Relaxed);
+pub fn agree(wish: &Wish, place: &Place) -> Result<(), Error> {
+    let option = |option, found: u64, given: u64| {
         if found == given {
             Ok(())
         } else {
@@ -164,28 +164,24 @@ pub fn agree(wish: &Wish, head: &QueueHead) -> Result<(), Error> {
             })
         }
     };
-    option("visibility (ms)", &config.visibility_ms, wish.visibility_ms)?;
-    option("retention (ms)", &config.retention_ms, wish.retention_ms)?;
+    option("visibility (ms)", place.visibility_ms, wish.visibility_ms)?;
+    option("retention (ms)", place.retention_ms, wish.retention_ms)?;
     option(
         "durability (level, and interval in ms * 4)",
-        &config.durability,
+        place.durability,
         wish.durability,
     )?;
-    let slot_bytes = slot_bytes(wish.body_bytes_typical) as u64;
     option(
         "typical_body (bytes, with the head and rounded)",
-        &config.slot_bytes,
-        slot_bytes,
+        place.shape.slot_bytes as u64,
+        slot_bytes(wish.body_bytes_typical) as u64,
     )?;
     if let Some(on) = wish.checksum {
-        option(
-            "checksum",
-            &config.flags,
-            if on { FLAG_CHECKSUM } else { 0 },
-        )?;
+        option("checksum", place.checksum as u64, on as u64)?;
     }
     if let Some(max) = wish.body_bytes_max {
-        option("max_body (bytes)", &config.body_bytes_max, max as u64)?;
+        let found = place.shape.body_bytes_max as u64;
+        option("max_body (bytes)", found, max as u64)?;
     }
     Ok(())
 }

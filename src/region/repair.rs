@@ -15,6 +15,15 @@
 //! before that: nobody would look when the time is over. The scan lowers the bound for each held
 //! slot that it meets.
 //!
+//! Bits are put block by block, when its words have been looked at: a slot may be somebody's again
+//! by then, and his bit stands although it should not, which is what words are for.
+//!
+//! Two hints tell what need not be looked at: the extent, and a block's bound. No death makes them
+//! wrong, but damage may, and a machine that lost power may have kept an old line of theirs beside
+//! newer words. Each mending looks at a few blocks in turn, whatever these two say of them: a block
+//! beyond the extent whose bits show use is taken into it, and a bound over held slots is lowered
+//! to nothing, which costs the next receiver a look and gives the block a true one.
+//!
 //! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
 //! broken (`docs/recovery.md`).
 
@@ -29,10 +38,23 @@ pub fn extent(store: &Store<'_>) -> usize {
     extent.clamp(1, store.blocks.len().max(1))
 }
 
-fn put_missing(word: &AtomicU64, bit: u64) {
-    if !cfg!(ringmain_twin = "bits") && word.load(Ordering::Acquire) & bit == 0 {
-        blocks::put(word, bit);
+/// How many blocks a mending looks at whatever the hints say.
+#[cfg(feature = "mapped")]
+const BLOCKS_IN_TURN: usize = 64;
+
+fn put_missing(word: &AtomicU64, set: u64) {
+    let missing = set & !word.load(Ordering::Acquire);
+    if !cfg!(ringmain_twin = "bits") && missing != 0 {
+        blocks::put(word, missing);
     }
+}
+
+/// What a scan found in a block, as bits of its slots.
+#[derive(Default)]
+struct Found {
+    free: u64,
+    ready: u64,
+    returned: u32,
 }
 
 impl Store<'_> {
@@ -46,13 +68,39 @@ impl Store<'_> {
         (0..extent(self)).map(whole).sum()
     }
 
-    /// Puts the missing bits of slots that stand in neither word, with nobody dead.
+    /// Puts the missing bits of slots that stand in neither word, with nobody dead, and puts the
+    /// hints of a few blocks right. `turn` counts the calls.
     #[cfg(feature = "mapped")]
-    pub fn mend(&self, owner: u32) {
+    pub fn mend(&self, owner: u32, turn: u64) {
+        self.look_in_turn(turn);
         for (index, block) in self.blocks[..extent(self)].iter().enumerate() {
             let free = block.free.load(Ordering::Acquire);
             let stands = free | block.ready.load(Ordering::Acquire);
             self.repair_block(index, !stands & self.shape.valid(index), &|_| false, owner);
+        }
+    }
+
+    /// Looks at the blocks whose turn it is: see the module's text.
+    #[cfg(feature = "mapped")]
+    fn look_in_turn(&self, turn: u64) {
+        let turns = self.blocks.len().div_ceil(BLOCKS_IN_TURN) as u64;
+        let first = (turn % turns) as usize * BLOCKS_IN_TURN;
+        let used = extent(self);
+        for index in first..self.blocks.len().min(first + BLOCKS_IN_TURN) {
+            let (block, valid) = (&self.blocks[index], self.shape.valid(index));
+            if index >= used {
+                let free = block.free.load(Ordering::Relaxed);
+                if free & valid != valid || block.ready.load(Ordering::Relaxed) != 0 {
+                    let extent = &self.head.seldom.extent;
+                    extent.fetch_max(index as u64 + 1, Ordering::Relaxed);
+                }
+                continue;
+            }
+            let slots = index * BLOCK_SLOTS..self.words.len().min((index + 1) * BLOCK_SLOTS);
+            let held = |word: &AtomicU64| Word(word.load(Ordering::SeqCst)).phase() == Phase::Held;
+            if self.words[slots].iter().any(held) {
+                block.lower_due(0);
+            }
         }
     }
 
@@ -63,30 +111,33 @@ impl Store<'_> {
         dead: &dyn Fn(u32) -> bool,
         owner: u32,
     ) -> u64 {
-        let mut returned = 0;
+        let block = &self.blocks[index];
+        let mut found = Found::default();
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
             slots &= slots - 1;
-            returned += self.repair_slot(index * BLOCK_SLOTS + bit, dead, owner) as u64;
+            self.repair_slot(index * BLOCK_SLOTS + bit, dead, owner, &mut found);
         }
-        returned
+        put_missing(&block.free, found.free);
+        put_missing(&block.ready, found.ready);
+        found.returned as u64
     }
 
-    /// One slot; whether a message became visible.
-    fn repair_slot(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) -> bool {
-        let block = &self.blocks[index / BLOCK_SLOTS];
+    /// One slot: what is wrong with its word is put right, and what its bits should be is noted.
+    #[inline(always)]
+    fn repair_slot(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32, found: &mut Found) {
         let bit = 1u64 << (index % BLOCK_SLOTS);
         let word = &self.words[index];
         // First the hold, then the pins: while the hold stands, whoever takes the message on from
         // the dead gives its name a pin.
-        let returned = self.return_held(index, dead);
+        found.returned += self.return_held(index, dead) as u32;
         if !cfg!(ringmain_twin = "pins") && Word(word.load(Ordering::Acquire)).pins() != 0 {
             self.drop_dead_pins(index, dead, owner);
         }
         let seen = Word(word.load(Ordering::Acquire));
         match seen.phase() {
-            Phase::Free => put_missing(&block.free, bit),
-            Phase::Ready => put_missing(&block.ready, bit),
+            Phase::Free => found.free |= bit,
+            Phase::Ready => found.ready |= bit,
             // Who held or extended it may not have come to lower the block's bound.
             Phase::Held => self.look_again(index, seen),
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
@@ -94,14 +145,15 @@ impl Store<'_> {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());
                 if !cfg!(ringmain_twin = "claimed") && (orphan || theirs) {
-                    self.reclaim(index, seen, owner);
+                    found.free |= self.reclaim(index, seen, owner) as u64 * bit;
                 }
             }
         }
-        returned
     }
 
-    /// Makes a message ready that a dead owner holds; whether it did.
+    /// Makes a message ready that a dead owner holds; whether it did. Its bit is the caller's to
+    /// put.
+    #[inline(always)]
     fn return_held(&self, index: usize, dead: &dyn Fn(u32) -> bool) -> bool {
         let word = &self.words[index];
         let mut seen = Word(word.load(Ordering::Acquire));
@@ -109,30 +161,33 @@ impl Store<'_> {
             let ready = Word::ready(seen.generation(), seen.pins());
             // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads have ended.
             match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    let block = &self.blocks[index / BLOCK_SLOTS];
-                    blocks::put(&block.ready, 1 << (index % BLOCK_SLOTS));
-                    return true;
-                }
+                Ok(_) => return true,
                 Err(now) => seen = Word(now), // a former reader is done, or a late delete
             }
         }
         false
     }
 
-    /// Frees a claimed run after making it the caller's own.
-    fn reclaim(&self, index: usize, seen: Word, owner: u32) {
-        let mine = Word::claimed(owner, seen.generation(), seen.run());
-        // ORDERING: AcqRel; only one repair goes on from here.
+    /// Frees a claimed run after making it the caller's own. `true`: it had one slot, whose free
+    /// bit is the caller's to put.
+    fn reclaim(&self, index: usize, seen: Word, owner: u32) -> bool {
         let word = &self.words[index];
-        if word
-            .compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-        {
-            let run = self.measured_run(index);
+        // Who owns the first word frees the interior; so if the word is still what was seen, this
+        // is the run's length.
+        let run = self.measured_run(index);
+        let single = run == 1;
+        let next = if single {
+            Word::free(seen.generation() + 1)
+        } else {
+            Word::claimed(owner, seen.generation(), seen.run())
+        };
+        // ORDERING: AcqRel; only one repair goes on from here. [slot-freed] on behalf of the dead.
+        let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
+        if won.is_ok() && !single {
             self.free_claimed(index, run);
             self.put_free(index, run);
         }
+        won.is_ok() && single
     }
 
     /// Frees an interior word that no run covers. None arises by a death; a damaged file has them.

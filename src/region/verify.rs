@@ -54,17 +54,26 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
             field: "number of blocks",
         });
     }
-    let in_range = |field: &AtomicU64, least, greatest| {
-        (least..=greatest).contains(&field.load(Ordering::Acquire))
+    let in_range = |field: &AtomicU64, least, greatest, name| {
+        let value = field.load(Ordering::Acquire);
+        if (least..=greatest).contains(&value) {
+            Ok(value)
+        } else {
+            Err(Error::Damaged { field: name })
+        }
     };
-    if !in_range(&config.visibility_ms, 0, VISIBILITY_MS_MAX) {
-        return Err(Error::Damaged {
-            field: "visibility timeout",
-        });
-    }
-    if !in_range(&config.retention_ms, RETENTION_MS_MIN, RETENTION_MS_MAX) {
-        return Err(Error::Damaged { field: "retention" });
-    }
+    let visibility_ms = in_range(
+        &config.visibility_ms,
+        0,
+        VISIBILITY_MS_MAX,
+        "visibility timeout",
+    )?;
+    let retention_ms = in_range(
+        &config.retention_ms,
+        RETENTION_MS_MIN,
+        RETENTION_MS_MAX,
+        "retention",
+    )?;
     // SAFETY: as above.
     let seldom = unsafe { &(*(base as *const QueueHead)).seldom };
     // SAFETY: as above.
@@ -74,14 +83,12 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
             field: "reserved word",
         });
     }
-    if !in_range(&seldom.time_high_ms, 0, DUE_NONE_MS) {
+    in_range(&seldom.time_high_ms, 0, DUE_NONE_MS, "latest time")?;
+    let flags = in_range(&config.flags, 0, FLAG_CHECKSUM, "flags")?;
+    if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(Error::Damaged {
-            field: "latest time",
+            field: "configuration checksum",
         });
-    }
-    let flags = config.flags.load(Ordering::Acquire);
-    if flags & !FLAG_CHECKSUM != 0 {
-        return Err(Error::Damaged { field: "flags" });
     }
     let durability = config.durability.load(Ordering::Acquire);
     // A journal is believed by its checksums, so its bodies have them.
@@ -101,5 +108,7 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         shape,
         checksum: flags & FLAG_CHECKSUM != 0,
         durability,
+        visibility_ms,
+        retention_ms,
     })
 }

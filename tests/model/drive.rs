@@ -1,7 +1,7 @@
 //! A queue beside its model, and what can be seen of both from outside.
 
 use crate::common::SLOT_HEAD_BYTES;
-use crate::history::Op;
+use crate::op::Op;
 use crate::reference::{Model, Receive, Rule};
 use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region};
 use std::collections::HashSet;
@@ -17,6 +17,8 @@ pub struct Holding<'a, R: Region> {
 /// A queue, its model, and what the history has in its hands.
 pub struct Drive<'a, R: Region> {
     pub queue: &'a Queue<R, &'a ManualClock>,
+    /// The same queue, through another attachment.
+    pub other: &'a Queue<R, &'a ManualClock>,
     pub clock: &'a ManualClock,
     pub model: Model,
     pub slots: u64,
@@ -59,6 +61,7 @@ impl<'a, R: Region> Drive<'a, R> {
     pub fn new(queue: &'a Queue<R, &'a ManualClock>, clock: &'a ManualClock, rule: Rule) -> Self {
         Self {
             queue,
+            other: queue,
             clock,
             model: Model::new(rule, clock.now_ms()),
             slots: queue.capacity() as u64,
@@ -69,6 +72,12 @@ impl<'a, R: Region> Drive<'a, R> {
             ids: HashSet::new(),
             sent: 0,
         }
+    }
+
+    /// Takes turns with another attachment's view of the queue.
+    pub fn beside(mut self, other: &'a Queue<R, &'a ManualClock>) -> Self {
+        self.other = other;
+        self
     }
 
     /// The whole history, then the end: everything is given back. Returns the operations done.

@@ -1,30 +1,8 @@
-//! What may happen in a history.
+//! Histories, drawn at random.
 
+use crate::op::Op;
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-/// One operation. A `pick` chooses among what there is, modulo its number.
-#[derive(Debug, Clone)]
-pub enum Op {
-    Send { len: usize },
-    SendBatch { lens: Vec<usize> },
-    Claim { len: usize, commit: bool },
-    ReceiveOne,
-    Receive { max: usize },
-    ReceiveFor { max: usize, visibility_ms: u64 },
-    ReceiveInto,
-    Delete { pick: usize },
-    DeleteHeld { pick: usize },
-    DeleteBatch { picks: Vec<usize> },
-    Extend { pick: usize, visibility_ms: u64 },
-    ExtendHeld { pick: usize, visibility_ms: u64 },
-    Release { pick: usize },
-    ReleaseHeld { pick: usize },
-    Detach { pick: usize },
-    Drop { pick: usize },
-    Advance { ms: u64 },
-    Purge,
-}
 
 const HOURS_12_MS: u64 = 43_200_000;
 
@@ -84,6 +62,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => pick().prop_map(|pick| Op::Drop { pick }),
         14 => step_ms().prop_map(|ms| Op::Advance { ms }),
         1 => prop_oneof![9 => Just(Op::Advance { ms: 1 }), 1 => Just(Op::Purge)],
+        4 => Just(Op::Turn),
     ]
 }
 

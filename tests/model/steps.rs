@@ -2,7 +2,7 @@
 
 use crate::common::{body, fill};
 use crate::drive::{Drive, Holding, same, same_outcome, told};
-use crate::history::Op;
+use crate::op::Op;
 use crate::reference::{Message, Receive, VISIBILITY_MS, VISIBILITY_MS_MAX};
 use ringmain::{Batch, Error, ManualClock, MessageId, Receipt, Region};
 use std::time::Duration;
@@ -45,6 +45,10 @@ impl<'a, R: Region> Drive<'a, R> {
             Op::Purge => {
                 let purged = told(self.queue.purge())?;
                 same("purged", purged, self.model.purge())
+            }
+            Op::Turn => {
+                std::mem::swap(&mut self.queue, &mut self.other);
+                Ok(())
             }
             _ if self.known.is_empty() => Ok(()),
             Op::Delete { pick } => {

@@ -125,6 +125,8 @@ pub struct Life {
     pub open_since: AtomicU64,
     /// How many messages it may take.
     pub open_max: AtomicU64,
+    /// Whether it stands still in an ambush, see [`super::ambush`].
+    pub caught: AtomicU64,
     /// Its log.
     pub ledger: Ledger,
 }
@@ -161,6 +163,8 @@ pub struct Board {
     pub permits: AtomicI64,
     /// When the conductor was last seen, ns.
     pub beat_ns: AtomicU64,
+    /// The ambush that waits for whoever comes, see [`super::ambush`].
+    pub ambush: AtomicU64,
     /// How often the file's version was changed in this run: then [`ringmain::Error::Version`] is
     /// an answer that an opener may get.
     pub trials: AtomicU64,

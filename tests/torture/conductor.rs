@@ -3,6 +3,7 @@
 //! while it kills, stops, and moves the clock; then all dead, the queue drained, the ledgers
 //! audited and forgotten.
 
+use super::ambush;
 use super::audit::Audit;
 use super::board::{Board, Raw, Tick};
 use super::body::{BODY_BYTES_MAX, Shape};
@@ -24,6 +25,11 @@ use std::time::Duration;
 const END_NS: u64 = 20_000_000_000;
 /// The same for the auditor and the drainer.
 const AUDIT_NS: u64 = 120_000_000_000;
+
+/// How long an ambush waits for somebody before the next victim is chosen by chance, ns.
+const AMBUSH_NS: u64 = 15_000_000;
+/// Somebody is caught up to 2 to the power of this, and one more, instructions into a call.
+const AMBUSH_BITS: u64 = if cfg!(debug_assertions) { 13 } else { 10 };
 
 /// How a run is led.
 #[derive(Debug, Clone, Copy)]
@@ -111,13 +117,15 @@ impl<'g> Conductor<'g> {
             // Only entries that were used cost anything.
             if life.pid.swap(0, Ordering::SeqCst) != 0 {
                 life.ledger.clear();
-                for word in [&life.op, &life.steps, &life.open_since, &life.open_max] {
+                let words = [&life.op, &life.steps, &life.open_since, &life.open_max];
+                for word in words.into_iter().chain([&life.caught]) {
                     word.store(0, Ordering::SeqCst);
                 }
             }
         }
         board.stop.store(0, Ordering::SeqCst);
         board.permits.store(0, Ordering::SeqCst);
+        board.ambush.store(0, Ordering::SeqCst);
         while self.ground.tools.mail.read::<1>().is_some() {}
         let tools = self.ground.tools.clone();
         let mut crew = Crew::new(&tools, self.pace.seed, twin);
@@ -144,6 +152,7 @@ impl<'g> Conductor<'g> {
         let (mut next_kill, mut next_stop) = (begun + 3 * gap_ns, begun + 2 * gap_ns);
         let (mut next_step, mut next_mood) = (begun + 50_000_000, begun + 100_000_000);
         let mut refilled = begun;
+        let mut due = None; // when the kill that is to be done was first tried
         let mut staged = plan.staged();
         loop {
             let now = os::now_ns();
@@ -171,9 +180,9 @@ impl<'g> Conductor<'g> {
                 self.hire(crew, totals);
             }
             crew.go_on(false);
-            if now >= next_kill {
-                next_kill = now + self.numbers.below(2 * gap_ns);
-                self.strike(crew, totals);
+            if now >= next_kill && self.strike(now - *due.get_or_insert(now), crew, totals) {
+                due = None;
+                next_kill = (next_kill + self.numbers.below(2 * gap_ns)).max(now - 2 * gap_ns);
             } else if now >= next_stop {
                 next_stop = now + self.numbers.below(4 * gap_ns);
                 crew.stop(&mut self.numbers, totals);
@@ -190,8 +199,25 @@ impl<'g> Conductor<'g> {
         }
     }
 
-    fn strike(&mut self, crew: &mut Crew<'_>, totals: &mut Totals) {
-        match self.numbers.below(40) {
+    /// Kills, `late_ns` after it was to be done: in an ambush if one of the crew gets into it in
+    /// time, else where it can. `false`: not yet.
+    fn strike(&mut self, late_ns: u64, crew: &mut Crew<'_>, totals: &mut Totals) -> bool {
+        if ambush::POSSIBLE && late_ns < AMBUSH_NS {
+            if crew.spring(&mut self.numbers, totals) {
+                return true;
+            }
+            let board = self.board();
+            if board.ambush.load(Ordering::SeqCst) == 0 && !crew.is_entered() {
+                let calls = ambush::CALLS;
+                let op = calls[self.numbers.below(calls.len() as u64) as usize];
+                let bits = 2 + self.numbers.below(AMBUSH_BITS);
+                let order = ambush::order(op, self.numbers.below(1 << bits));
+                board.ambush.store(order, Ordering::SeqCst);
+            }
+            return false;
+        }
+        self.board().ambush.store(0, Ordering::SeqCst);
+        match self.numbers.below(20) {
             0 => {
                 let n = 2 + self.numbers.below(3);
                 crew.kill_some(n, &mut self.numbers, totals);
@@ -200,6 +226,7 @@ impl<'g> Conductor<'g> {
             2..5 => crew.reuse_pid(false, &mut self.numbers, totals),
             _ => crew.kill(&mut self.numbers, totals),
         }
+        true
     }
 
     fn hire(&mut self, crew: &mut Crew<'_>, totals: &mut Totals) {
@@ -289,6 +316,7 @@ impl<'g> Conductor<'g> {
     fn end(&mut self, plan: &Plan, crew: &mut Crew<'_>, totals: &mut Totals) -> bool {
         let board = self.board();
         let deadline = os::now_ns() + END_NS;
+        board.ambush.store(0, Ordering::SeqCst);
         crew.go_on(true);
         let mut asked = plan.in_order;
         if asked {
@@ -299,6 +327,7 @@ impl<'g> Conductor<'g> {
         loop {
             board.beat_ns.store(os::now_ns(), Ordering::Relaxed);
             crew.adopt(totals);
+            crew.go_on(true); // one may have got into the last ambush just now
             if !asked {
                 crew.kill_all(totals);
             }
@@ -408,7 +437,7 @@ impl Plan {
     fn new(numbers: &mut Numbers, twin: Option<Twin>) -> Self {
         let mut once_in = |n: u64| numbers.below(n) == 0 && twin.is_none();
         let (in_order, purges) = (once_in(3), once_in(8));
-        let (crowd, stranger) = (once_in(16), once_in(8) && cfg!(feature = "cli"));
+        let (crowd, stranger) = (once_in(12), once_in(6) && cfg!(feature = "cli"));
         Self {
             crew: 4 + numbers.below(5) as usize,
             in_order,

@@ -1,6 +1,7 @@
 //! The crew: who lives, and how they are made, stopped and killed. Deaths are aimed: the conductor
 //! watches what its victim does, waits for a call, and strikes some hundred nanoseconds into it.
 
+use super::ambush;
 use super::board::{LIVES, Op};
 use super::hand::{Hand, Tools};
 use super::history::Past;
@@ -16,6 +17,8 @@ use std::sync::atomic::Ordering;
 const WATCH_NS: u64 = 1_000_000;
 /// How far into the call it strikes: up to 2 to the power of less than this, ns.
 const STRIKE_BITS: u64 = 13;
+/// The longest stop, ms: three visibility timeouts.
+const STOP_MS_MAX: u64 = 360;
 /// Calls that it waits for in particular, at times.
 const AIMS: [Op; 14] = [
     Op::Send,
@@ -201,6 +204,41 @@ impl<'t> Crew<'t> {
         }
     }
 
+    /// Whether somebody is on the way to the place of an ambush.
+    pub fn is_entered(&self) -> bool {
+        let caught = |hired: &Hired| {
+            let life = &self.tools.board.lives[hired.past.index];
+            life.caught.load(Ordering::SeqCst) == ambush::ENTERED && hired.stopped_until.is_none()
+        };
+        self.alive.iter().any(caught)
+    }
+
+    /// Kills, or keeps for a while, one who has been caught in an ambush. `false`: nobody has.
+    pub fn spring(&mut self, numbers: &mut Numbers, totals: &mut Totals) -> bool {
+        let lives = &self.tools.board.lives;
+        let caught = |hired: &Hired| {
+            let life = &lives[hired.past.index];
+            let there = life.caught.load(Ordering::SeqCst) == ambush::CAUGHT;
+            there && hired.past.killed_ns.is_none() && hired.stopped_until.is_none()
+        };
+        let Some(at) = self.alive.iter().position(caught) else {
+            return false;
+        };
+        totals.caught += 1;
+        if numbers.below(4) == 0 {
+            let ms = 1 + numbers.below(STOP_MS_MAX);
+            self.alive[at].stopped_until = Some(os::now_ns() + ms * 1_000_000);
+            totals.stops += 1;
+            return true;
+        }
+        let adopted = self.alive[at].adopted;
+        let pid = self.strike(at, totals);
+        if !adopted && let Ok(Some((pid, end))) = os::wait(pid, 0) {
+            self.ended(pid, end, totals);
+        }
+        true
+    }
+
     /// Watches for one who is in a call, `first` if nobody is, and returns whom to kill now.
     fn aim(&self, first: usize, numbers: &mut Numbers) -> usize {
         let wanted = numbers.below(AIMS.len() as u64 * 3) as usize;
@@ -289,7 +327,11 @@ impl<'t> Crew<'t> {
             let hired = &mut self.alive[at];
             os::signal(hired.pid, libc::SIGSTOP);
             // Up to three visibility timeouts; often short.
-            let longest = if numbers.below(3) == 0 { 360 } else { 40 };
+            let longest = if numbers.below(3) == 0 {
+                STOP_MS_MAX
+            } else {
+                40
+            };
             hired.stopped_until = Some(os::now_ns() + (1 + numbers.below(longest)) * 1_000_000);
             totals.stops += 1;
         }
@@ -299,9 +341,13 @@ impl<'t> Crew<'t> {
     pub fn go_on(&mut self, all: bool) {
         let now = os::now_ns();
         for hired in &mut self.alive {
-            if hired.stopped_until.is_some_and(|until| all || until <= now) {
+            if all || hired.stopped_until.is_some_and(|until| until <= now) {
                 hired.stopped_until = None;
                 os::signal(hired.pid, libc::SIGCONT);
+                let caught = &self.tools.board.lives[hired.past.index].caught;
+                let (there, on) = (ambush::CAUGHT, ambush::LET_GO);
+                // An error: it was stopped by a signal, and not caught.
+                let _ = caught.compare_exchange(there, on, Ordering::SeqCst, Ordering::SeqCst);
             }
         }
     }

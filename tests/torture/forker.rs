@@ -46,8 +46,8 @@ fn at_desk<'r>(hand: &mut Hand, region: &'r ManuallyDrop<Mapped>, desk: &Desk<'r
                     refused(&hand, region, desk, held);
                 }
                 // SAFETY: this process never goes back to the frame that owns the region: it ends
-                // in `spawn`. What it held is gone, and the queue, which has no
-                // drop, is not used again.
+                // in `spawn`. What it held is gone, and the queue, which has no drop, is not used
+                // again.
                 drop(unsafe { std::ptr::read(&raw const **region) });
                 match hand.below(2) {
                     0 => roles::work(&mut hand),

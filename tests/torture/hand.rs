@@ -1,6 +1,7 @@
 //! A participant's hand: each call of the library through it leaves its intent, its outcome and its
 //! place in the shared board. Roles are written over these.
 
+use super::ambush;
 use super::board::{Board, Life, Op, Raw, Tick};
 use super::body::{self, Shape};
 use super::faults::Fault;
@@ -125,7 +126,7 @@ impl Hand {
     /// Does `call` as `op`: where a death finds it.
     pub fn at<T>(&self, op: Op, call: impl FnOnce() -> T) -> T {
         self.life.op.store(op as u64, Ordering::Release);
-        let result = call();
+        let result = ambush::through(self.tools.board, self.life, op, call);
         self.life.op.store(Op::Outside as u64, Ordering::Release);
         self.life.steps.fetch_add(1, Ordering::Relaxed);
         result

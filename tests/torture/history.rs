@@ -198,9 +198,10 @@ impl<'r> Message<'r> {
         for Entry { life, record } in self.entries {
             let past = &self.round.lives[*life];
             let ms = |t: u64| (t as f64 - start as f64) / 1e6;
-            let death = past
-                .killed_ns
-                .map_or(String::new(), |t| format!(", killed at {:+.3} ms", ms(t)));
+            let mut death = format!(", born at {:+.3} ms", ms(past.born_ns));
+            if let Some(killed) = past.killed_ns {
+                let _ = write!(death, ", killed at {:+.3} ms", ms(killed));
+            }
             let what = match record.kind {
                 Kind::SendBegin => "sends it".to_string(),
                 Kind::SendEnd => format!(

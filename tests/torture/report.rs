@@ -19,6 +19,7 @@ pub struct Totals {
     pub rounds: u64,
     pub kills: u64,
     pub stops: u64,
+    pub caught: u64,
     pub steps: u64,
     pub forks: u64,
     pub namespaces: u64,
@@ -52,6 +53,7 @@ impl Totals {
             rounds: 0,
             kills: 0,
             stops: 0,
+            caught: 0,
             steps: 0,
             forks: 0,
             namespaces: 0,
@@ -111,6 +113,12 @@ impl Totals {
             let reason = format!("not permitted ({error})");
             self.left_out.insert(what.to_string(), reason);
         }
+    }
+
+    /// Something that this processor cannot do.
+    pub fn impossible(&mut self, what: &str) {
+        let reason = "not on this processor".to_string();
+        self.left_out.insert(what.to_string(), reason);
     }
 
     /// A fault that the conductor itself found.
@@ -206,6 +214,7 @@ impl Totals {
             ),
             ("lives", (self.next_life - 1).to_string()),
             ("stops", self.stops.to_string()),
+            ("caught in an ambush", self.caught.to_string()),
             ("clock steps", self.steps.to_string()),
             (
                 "forks in mid-use",

@@ -460,7 +460,19 @@ pub fn crowd(hand: &mut Hand) -> i32 {
         }
     };
     let expected = Some(ringmain::Error::Attachments { max: 1022 });
-    if refused != expected || regions.len() < 900 {
+    let descriptors = matches!(
+        refused,
+        Some(ringmain::Error::Os {
+            errno: libc::EMFILE | libc::ENFILE,
+            ..
+        })
+    );
+    if descriptors {
+        eprintln!(
+            "the crowd stops at {} descriptors, the limit here",
+            regions.len()
+        );
+    } else if refused != expected || regions.len() < 900 {
         let text = format!("{} attachments, then {refused:?}", regions.len());
         let fault = super::faults::Fault::Error;
         hand.fault(fault, 0, regions.len() as u64, 0, &text);

@@ -29,6 +29,9 @@ pub fn run(options: &Options) -> ExitCode {
     if let Some(twin) = options.twin {
         return outcome(is_found(board, twin, pace, &mut totals, true));
     }
+    if !super::ambush::POSSIBLE {
+        totals.impossible("deaths at a chosen instruction");
+    }
     let mut sound = true;
     if options.twins {
         for twin in Twin::ALL {

@@ -9,10 +9,11 @@ use super::os::{self, ForkMark};
 use super::owners;
 use crate::error::Error;
 use crate::region::home::Wish;
-use crate::region::layout::{DURABILITY_INTERVAL, DURABILITY_PROCESS, Settings};
+use crate::region::layout::{DURABILITY_INTERVAL, DURABILITY_PROCESS, QueueHead, Settings, Shape};
 use crate::region::memory::{self, Place};
 use crate::region::store::Store;
 use crate::region::verify::verify;
+use crate::region::word::{Phase, Word};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::time::{Clock, SystemClock, wall_ms};
 use memmap2::{MmapOptions, MmapRaw};
@@ -36,6 +37,8 @@ pub struct Attachment {
     pub(super) fork: ForkMark,
     pub(super) tending: AtomicBool,
     pub(super) tended: AtomicU64,
+    /// The queue, once verified: what the file says of it later is not believed.
+    place: OnceLock<Place>,
     setup: Mutex<()>,
     journal: OnceLock<Journal>,
     #[cfg(feature = "async")]
@@ -66,6 +69,7 @@ impl Attachment {
             fork: ForkMark::new()?,
             tending: AtomicBool::new(false),
             tended: AtomicU64::new(0),
+            place: OnceLock::new(),
             setup: Mutex::new(()),
             journal: OnceLock::new(),
             #[cfg(feature = "async")]
@@ -102,6 +106,39 @@ impl Attachment {
         }
     }
 
+    /// An error if this attachment may not go on: a forked child, or the file was cut short.
+    #[inline(always)]
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.fork.is_sound() {
+            return Ok(());
+        }
+        Err(self.stopped())
+    }
+
+    #[cold]
+    fn stopped(&self) -> Error {
+        if self.fork.is_child() {
+            return Error::Forked;
+        }
+        Error::Truncated {
+            found: os::file_len(&self.file).unwrap_or(0),
+            expected: self.map.len() as u64,
+        }
+    }
+
+    /// Asks the kernel whether the file is still as long as its mapping. If it is not, the next
+    /// touch of what is gone would end the process: this attachment does nothing any more.
+    ///
+    /// A question with an answer of that moment: who cuts the file short just after it still ends
+    /// this process.
+    pub(super) fn look_at_file(&self) -> Result<(), Error> {
+        self.check()?;
+        if os::file_len(&self.file)? < self.map.len() as u64 {
+            self.fork.cut();
+        }
+        self.check()
+    }
+
     /// Does `f` while nobody else lays out a section or sets the time.
     pub(super) fn with_setup<T>(
         &self,
@@ -130,11 +167,16 @@ impl Attachment {
         }
         let boot = os::boot_id();
         let same = (0..2).all(|i| header.boot[i].load(Ordering::Acquire) == boot[i]);
-        if same && boot != [0, 0] {
-            return Ok(header.time_base_ms.load(Ordering::Acquire));
+        let base = header.time_base_ms.load(Ordering::Acquire);
+        let sound = header.time_check.load(Ordering::Acquire) == Header::time_checksum(boot, base);
+        if same && sound && boot != [0, 0] {
+            return Ok(base);
         }
         let mut high = place.map_or(0, |place| self.latest_ms(&place));
-        if let Some(place) = &journaled {
+        // A wrong time alone, in the same boot, is damage: the queue is as its participants know
+        // it.
+        let restarted = journaled.filter(|_| !same || boot == [0, 0]);
+        if let Some(place) = &restarted {
             if boot == [0, 0] {
                 // Without it a restart of the machine looks like one of the process.
                 return Err(Error::Os {
@@ -150,12 +192,14 @@ impl Attachment {
         }
         let now_ms = wall_ms().max(high).saturating_add(RESTART_MS);
         let base = now_ms.saturating_sub(SystemClock.now_ms());
-        if let Some(place) = &journaled {
+        if let Some(place) = &restarted {
             let seldom = &self.store_at(place).head.seldom;
             seldom.recovered_ms.store(now_ms, Ordering::Relaxed);
             seldom.time_high_ms.store(now_ms, Ordering::Relaxed);
         }
         header.time_base_ms.store(base, Ordering::Release);
+        let check = Header::time_checksum(boot, base);
+        header.time_check.store(check, Ordering::Release);
         for (word, id) in header.boot.iter().zip(boot) {
             word.store(id, Ordering::Release);
         }
@@ -197,6 +241,20 @@ impl Attachment {
         Ok(())
     }
 
+    /// Lays an empty queue out in the section.
+    ///
+    /// # Safety
+    ///
+    /// The shape fits the section, and nobody else uses it.
+    unsafe fn format(&self, shape: Shape, settings: Settings, clean: bool) {
+        let base = self.section().0;
+        // SAFETY: the caller's promise; the section is mapped and aligned to a page.
+        unsafe { memory::format(base, shape, settings, clean) };
+        // SAFETY: laid out just now; it consists of atomics.
+        let config = unsafe { &(*(base as *const QueueHead)).config };
+        config.check.store(config.checksum(), Ordering::Release);
+    }
+
     /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
     fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
         let journal = self.open_journal(place)?;
@@ -210,7 +268,7 @@ impl Attachment {
         };
         // SAFETY: the shape was verified to fit the section. Nobody else uses it: nobody is
         // attached, and who wants to be settles the time first; the set-up lock for it is ours.
-        unsafe { memory::format(self.section().0, place.shape, settings, false) };
+        unsafe { self.format(place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;
         let high = high.max(recovered.time_ms);
@@ -261,8 +319,11 @@ impl Attachment {
         )
     }
 
-    /// The queue in this region, verified; `None` if there is none yet.
+    /// The queue in this region, verified once; `None` if there is none yet.
     pub(super) fn existing(&self) -> Result<Option<Place>, Error> {
+        if let Some(place) = self.place.get() {
+            return Ok(Some(*place));
+        }
         // ORDERING: Acquire; [section-ready] the section was laid out before.
         match self.header().section.kind.load(Ordering::Acquire) {
             KIND_VACANT => Ok(None),
@@ -270,7 +331,8 @@ impl Attachment {
                 let (base, len) = self.section();
                 // SAFETY: the section is mapped, aligned to a page, and shared memory is reached
                 // through atomics only.
-                unsafe { verify(base, len, SECTIONS_OFFSET as usize) }.map(Some)
+                let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize) }?;
+                Ok(Some(*self.place.get_or_init(|| place)))
             }
             found => Err(Error::Kind {
                 found,
@@ -287,6 +349,7 @@ impl Attachment {
 
     /// Writes all pages of the region to the disk; a journaled queue's journal in their stead.
     pub(super) fn sync(&self) -> Result<(), Error> {
+        self.look_at_file()?;
         match self.existing()? {
             Some(place) if self.journal.get().is_some() => {
                 self.commit(&place, self.store_at(&place).position())
@@ -302,11 +365,30 @@ impl Attachment {
             .map_err(|e| os::error("syncing the region", &e))
     }
 
-    pub(super) fn lay_out(&self, wish: &Wish) -> Result<Place, Error> {
+    /// Whether a section that calls itself vacant has a whole queue with something in it. A layout
+    /// that a death left half-made has not.
+    fn is_in_use(&self) -> bool {
         let (base, len) = self.section();
+        // SAFETY: as in `existing`.
+        let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize) };
+        place.is_ok_and(|place| {
+            let words = self.store_at(&place).words;
+            words
+                .iter()
+                .any(|word| Word(word.load(Ordering::Relaxed)).phase() != Phase::Free)
+        })
+    }
+
+    pub(super) fn lay_out(&self, wish: &Wish) -> Result<Place, Error> {
+        let (_, len) = self.section();
         let (shape, mut settings) = memory::fit(wish, len, true)?;
         settings.nonce = os::random();
         let section = &self.header().section;
+        if section.dirty.load(Ordering::Acquire) != 0 && self.is_in_use() {
+            return Err(Error::Damaged {
+                field: "section kind",
+            });
+        }
         let region = self.header().birth[3].load(Ordering::Relaxed);
         let journaled = settings.durability != DURABILITY_PROCESS;
         if journaled {
@@ -317,7 +399,7 @@ impl Attachment {
         let clean = section.dirty.swap(1, Ordering::AcqRel) == 0;
         // SAFETY: the section is vacant and the set-up lock is ours, so nobody else uses it; `fit`
         // has made the shape fit its length.
-        unsafe { memory::format(base, shape, settings, clean) };
+        unsafe { self.format(shape, settings, clean) };
         self.flush(self.map.len())?;
         if journaled {
             let nonces = [region, settings.nonce];
@@ -334,8 +416,9 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // A forked child shares its parent's locks and leaves them alone.
-        if !self.fork.is_child() {
+        // A forked child shares its parent's locks and leaves them alone. Of a file that is cut
+        // short nothing is touched: to the others this is a death.
+        if self.look_at_file().is_ok() {
             self.detach();
         }
     }

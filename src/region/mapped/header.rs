@@ -65,8 +65,10 @@ pub struct Header {
     pub time_base_ms: AtomicU64,
     /// The greatest registry index that was ever attached.
     pub entries_high: AtomicU64,
+    /// xxh3-64 of `boot` and `time_base_ms`.
+    pub time_check: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 6],
+    pub reserved: [AtomicU64; 5],
     /// The sections; one in this format.
     pub section: Section,
 }
@@ -87,6 +89,13 @@ const _: () = {
     assert!(core::mem::offset_of!(Header, section) == 128);
     assert!(size_of::<Header>() == 144);
 };
+
+impl Header {
+    /// What [`time_check`](Self::time_check) has to be with this base and this boot.
+    pub fn time_checksum(boot: [u64; 2], time_base_ms: u64) -> u64 {
+        crate::hash::xxh3_64(bytes_of(&[boot[0], boot[1], time_base_ms]))
+    }
+}
 
 impl Birth {
     /// The header of a new region.

@@ -13,7 +13,6 @@ mod owners;
 mod sleeper;
 
 use super::home::{Intent, Region, Tended, Wish};
-use super::layout::QueueHead;
 use super::memory::{self, Place};
 use super::store::Store;
 use crate::error::Error;
@@ -160,7 +159,7 @@ impl Mapped {
 // reach it through the same protocol.
 unsafe impl Region for Mapped {
     fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
-        self.check()?;
+        self.attachment.look_at_file()?;
         let place = self
             .attachment
             .with_setup(|region| match (region.existing()?, intent) {
@@ -168,10 +167,7 @@ unsafe impl Region for Mapped {
                 (None, Intent::Open) => Err(Error::Vacant),
                 (None, _) => region.lay_out(wish),
                 (Some(place), Intent::Open) => Ok(place),
-                (Some(place), Intent::OpenOrCreate) => {
-                    let head: &QueueHead = region.store_at(&place).head;
-                    memory::agree(wish, head).map(|()| place)
-                }
+                (Some(place), Intent::OpenOrCreate) => memory::agree(wish, &place).map(|()| place),
             })?;
         self.attachment.with_journal(&place)?;
         if let Some(interval) = Attachment::interval(&place) {
@@ -204,11 +200,7 @@ unsafe impl Region for Mapped {
 
     #[inline(always)]
     fn check(&self) -> Result<(), Error> {
-        if self.attachment.fork.is_child() {
-            Err(Error::Forked)
-        } else {
-            Ok(())
-        }
+        self.attachment.check()
     }
 
     fn tend(&self, _place: &Place) -> Tended {

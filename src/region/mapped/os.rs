@@ -174,10 +174,7 @@ pub fn open(path: &Path) -> Result<File, Error> {
 
 /// The first bytes of a file, and its length.
 pub fn read_birth(file: &File) -> Result<(Birth, u64), Error> {
-    let len = file
-        .metadata()
-        .map_err(|e| error("reading the file's size", &e))?
-        .len();
+    let len = file_len(file)?;
     let mut bytes = [0u8; size_of::<Birth>()];
     let mut have = 0;
     while have < bytes.len() {
@@ -251,19 +248,34 @@ pub fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Names this boot of the machine; zero if the kernel does not tell.
+/// Names this boot of the machine; zero if the kernel does not tell. Asked once a process.
 pub fn boot_id() -> [u64; 2] {
+    static BOOT: std::sync::OnceLock<[u64; 2]> = std::sync::OnceLock::new();
+    *BOOT.get_or_init(read_boot_id)
+}
+
+fn read_boot_id() -> [u64; 2] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let number = u128::from_str_radix(&hex, 16).unwrap_or(0);
     [number as u64, (number >> 64) as u64]
 }
 
-/// A page that reads zero in a forked child.
+/// The size of an open file, bytes.
+pub fn file_len(file: &File) -> Result<u64, Error> {
+    let meta = file.metadata();
+    meta.map(|meta| meta.len())
+        .map_err(|e| error("reading the file's size", &e))
+}
+
+/// Whether this attachment may go on, in one word: on a page that reads zero in a forked child.
 #[derive(Debug)]
 pub struct ForkMark(*const crate::sync::AtomicU64);
 
 const PAGE: usize = 4096;
+const CHILD: u64 = 0;
+const SOUND: u64 = 1;
+const CUT: u64 = 2;
 
 impl ForkMark {
     /// Makes one.
@@ -281,7 +293,7 @@ impl ForkMark {
         // SAFETY: the page is ours. Kernels before 4.14 refuse; then a fork goes unnoticed, as
         // docs/caveats.md says.
         unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) };
-        mark.word().store(1, crate::sync::Ordering::Relaxed);
+        mark.word().store(SOUND, crate::sync::Ordering::Relaxed);
         Ok(mark)
     }
 
@@ -291,10 +303,22 @@ impl ForkMark {
         unsafe { &*self.0 }
     }
 
-    /// Whether this is a forked child of the process that made it.
+    /// Whether this is the process that made it, and the region's file is whole as far as is known.
     #[inline(always)]
+    pub fn is_sound(&self) -> bool {
+        self.word().load(crate::sync::Ordering::Relaxed) == SOUND
+    }
+
+    /// Whether this is a forked child of the process that made it.
     pub fn is_child(&self) -> bool {
-        self.word().load(crate::sync::Ordering::Relaxed) == 0
+        self.word().load(crate::sync::Ordering::Relaxed) == CHILD
+    }
+
+    /// Notes that the region's file was found cut short: from now on it is not touched.
+    pub fn cut(&self) {
+        if self.is_sound() {
+            self.word().store(CUT, crate::sync::Ordering::Relaxed);
+        }
     }
 }
 

@@ -98,7 +98,11 @@ impl Attachment {
 
     fn entries_used(&self) -> usize {
         let high = self.header().entries_high.load(Ordering::Relaxed);
-        (high as usize).min(OWNER_MAX as usize).min(ENTRIES - 1) + 1
+        // A damaged mark may be too low: at least those up to the own index are looked at.
+        (high.max(self.owner as u64) as usize)
+            .min(OWNER_MAX as usize)
+            .min(ENTRIES - 1)
+            + 1
     }
 
     /// How many are attached.
@@ -110,6 +114,9 @@ impl Attachment {
     /// Looks for dead owners and takes back what they held.
     pub(super) fn tend_owners(&self) -> Tended {
         let mut tended = Tended::default();
+        if self.look_at_file().is_err() {
+            return tended; // whoever asked finds it by `check`
+        }
         // ORDERING: Acquire; the previous tender's repairs are complete.
         if self.tending.swap(true, Ordering::Acquire) {
             return tended;
@@ -131,8 +138,9 @@ impl Attachment {
                 os::unlock(&self.file, byte);
             }
         }
-        if self.tended.fetch_add(1, Ordering::Relaxed) % MEND_EVERY == MEND_EVERY - 1 {
-            self.mend();
+        let times = self.tended.fetch_add(1, Ordering::Relaxed) + 1;
+        if times.is_multiple_of(MEND_EVERY) {
+            self.mend(times / MEND_EVERY - 1);
         }
         // ORDERING: Release; pairs with the swap above.
         self.tending.store(false, Ordering::Release);
@@ -159,10 +167,11 @@ impl Attachment {
         returned
     }
 
-    /// Puts bits that a participant took and then stopped with: see `region::repair`.
-    fn mend(&self) {
+    /// Puts hints right that a participant took away and then stopped with, or that are damaged:
+    /// see `region::repair`.
+    fn mend(&self, turn: u64) {
         if let Ok(Some(place)) = self.existing() {
-            self.store_at(&place).mend(self.owner);
+            self.store_at(&place).mend(self.owner, turn);
         }
     }
 }

@@ -108,6 +108,10 @@ impl Shared {
     /// Looks, wakes a future if there is something for it, and sleeps.
     fn nap(&self) {
         let attachment = &self.attachment;
+        if attachment.look_at_file().is_err() {
+            attachment.wakers.wake(u32::MAX); // each is told by its next look
+            return std::thread::park_timeout(NAP);
+        }
         let Ok(Some(place)) = attachment.existing() else {
             return std::thread::park_timeout(NAP);
         };
@@ -127,7 +131,7 @@ impl Shared {
 
     /// Wakes the thread, and whoever else sleeps there: they look and sleep again.
     fn nudge(&self) {
-        if let Ok(Some(place)) = self.attachment.existing() {
+        if let (Ok(()), Ok(Some(place))) = (self.attachment.check(), self.attachment.existing()) {
             let event = &self.attachment.store_at(&place).head.event;
             event.sequence.fetch_add(1, Ordering::SeqCst);
             futex_wake(&event.sequence, u32::MAX, true);

@@ -1,0 +1,60 @@
+//! What may happen in a history.
+
+/// One operation. A `pick` chooses among what there is, modulo its number.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Send {
+        len: usize,
+    },
+    SendBatch {
+        lens: Vec<usize>,
+    },
+    Claim {
+        len: usize,
+        commit: bool,
+    },
+    ReceiveOne,
+    Receive {
+        max: usize,
+    },
+    ReceiveFor {
+        max: usize,
+        visibility_ms: u64,
+    },
+    ReceiveInto,
+    Delete {
+        pick: usize,
+    },
+    DeleteHeld {
+        pick: usize,
+    },
+    DeleteBatch {
+        picks: Vec<usize>,
+    },
+    Extend {
+        pick: usize,
+        visibility_ms: u64,
+    },
+    ExtendHeld {
+        pick: usize,
+        visibility_ms: u64,
+    },
+    Release {
+        pick: usize,
+    },
+    ReleaseHeld {
+        pick: usize,
+    },
+    Detach {
+        pick: usize,
+    },
+    Drop {
+        pick: usize,
+    },
+    Advance {
+        ms: u64,
+    },
+    Purge,
+    /// Goes on through the other attachment, if there is one.
+    Turn,
+}
