@@ -5,7 +5,6 @@
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
-#[path = "../fuzz/src/ground/mod.rs"]
 mod ground;
 
 #[path = "bad_input/access.rs"]
@@ -20,6 +19,8 @@ mod field;
 mod fields;
 #[path = "bad_input/files.rs"]
 mod files;
+#[path = "bad_input/hints.rs"]
+mod hints;
 #[path = "bad_input/limits.rs"]
 mod limits;
 #[path = "bad_input/truncation.rs"]

@@ -24,23 +24,33 @@ thread_local! {
 
 /// The input: operations, each with its arguments.
 pub fn run(data: &[u8]) {
-    GROUND.with(|(file, sound)| history(file, sound, Input::new(data)));
+    if let Err(error) = differs(Rule::Right, data) {
+        panic!("model and queue differ: {error}");
+    }
 }
 
-fn history(file: &MemoryFile, sound: &[u8], mut input: Input<'_>) {
+/// Where the queue and a model with this rule part, if they do.
+pub fn differs(rule: Rule, data: &[u8]) -> Result<(), String> {
+    GROUND.with(|(file, sound)| history(file, sound, rule, Input::new(data)))
+}
+
+fn history(
+    file: &MemoryFile,
+    sound: &[u8],
+    rule: Rule,
+    mut input: Input<'_>,
+) -> Result<(), String> {
     file.become_bytes(sound);
     let clock = ManualClock::new(77);
     let ops: Vec<Op> = std::iter::from_fn(|| (!input.is_empty()).then(|| op(&mut input)))
         .take(OPERATIONS_MAX)
         .collect();
-    let first = Mapped::open(file.path()).expect("a region");
-    let second = Mapped::open(file.path()).expect("a region");
+    let open = || Mapped::open(file.path()).expect("a region");
+    let (first, second) = (open(), open());
     let first = Queue::open_with(&first, &clock).expect("a queue");
     let second = Queue::open_with(&second, &clock).expect("a queue");
-    let drive = Drive::new(&first, &clock, Rule::Right).beside(&second);
-    if let Err(error) = drive.history(&ops) {
-        panic!("model and queue differ: {error}; {ops:?}");
-    }
+    let drive = Drive::new(&first, &clock, rule).beside(&second);
+    drive.history(&ops).map(|_| ())
 }
 
 /// A file, and the bytes of an empty region.

@@ -15,7 +15,7 @@ thread_local! {
     static GROUND: Ground = Ground::new();
 }
 
-/// The input: `{ count, seal and tends; length; mutations; operations }`.
+/// The input: `{ count, seal, again and tends; length; mutations; operations }`.
 pub fn run(data: &[u8]) {
     GROUND.with(|ground| damaged(ground, Input::new(data)));
 }
@@ -46,7 +46,8 @@ fn damaged(ground: &Ground, mut input: Input<'_>) {
         .any(|mutation| mutation.may_forge(layout) || (reshaped && mutation.at >= layout.former));
     let flags = word(&ground.template.bytes, CONFIG + 48);
     let sound = !forged && ground.word(CONFIG + 48) == flags;
-    for round in 0..2 {
+    let mut reopens = first & 32 != 0;
+    for round in 0.. {
         let clock = ManualClock::new(START_MS + 10 * round);
         let Some(region) = told(ground.open()) else {
             return;
@@ -55,16 +56,16 @@ fn damaged(ground: &Ground, mut input: Input<'_>) {
             return;
         };
         let mut player = Player::new(&queue, &clock, sound);
-        if round == 0 {
-            for _ in 0..STEPS_MAX {
-                if input.is_empty() {
-                    break;
-                }
-                player.step(&mut input);
+        for _ in 0..STEPS_MAX {
+            if input.is_empty() {
+                break;
             }
-            player.everything();
-        } else {
-            player.ends(tends);
+            player.step(&mut input);
         }
+        player.everything();
+        if !reopens {
+            return player.ends(tends);
+        }
+        reopens = false;
     }
 }

@@ -1,0 +1,118 @@
+//! One change to a region's bytes, drawn from an input: mostly where something stands that the
+//! protocols read, mostly to a value that means something there, now and then anything anywhere.
+
+use super::Ground;
+use super::input::Input;
+use super::layout::{
+    BLOCK_BYTES, BLOCKS, CONFIG, ENTRIES, ENTRY_BYTES, EVENT, HEADER_BYTES, Layout, RECEIVE,
+    REGISTRY, SECTION, SELDOM, SEND,
+};
+
+/// A change: `width` bytes at `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mutation {
+    pub at: usize,
+    pub width: usize,
+    pub how: How,
+}
+
+/// What becomes of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    Set(u64),
+    Xor(u64),
+    Add(i8),
+    /// The bytes that lie elsewhere.
+    Copy(usize),
+}
+
+/// Values that stand at an edge of some field.
+const EDGES: [u64; 24] = [
+    0,
+    1,
+    2,
+    31,
+    32,
+    63,
+    64,
+    65,
+    0xff,
+    0x100,
+    1022,
+    1023,
+    1024,
+    (1 << 18) - 1,
+    1 << 18,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 44) - 2,
+    (1 << 44) - 1,
+    1 << 44,
+    (1 << 62) - 1,
+    1 << 62,
+    1 << 63,
+    u64::MAX,
+];
+
+impl Mutation {
+    /// Draws one for a region of this layout.
+    pub fn draw(input: &mut Input<'_>, layout: &Layout) -> Self {
+        let at = place(input, layout);
+        let width = [8, 8, 4, 1, 8, 2, 8, 4][input.byte() as usize % 8];
+        let how = match input.byte() % 8 {
+            0 => How::Set(input.word()),
+            1 | 2 => How::Set(EDGES[input.below(EDGES.len())]),
+            3 => How::Xor(input.word()),
+            4 | 5 => How::Xor(1 << (input.byte() % 64)),
+            6 => How::Add(input.byte() as i8),
+            _ => How::Copy(place(input, layout)),
+        };
+        Self { at, width, how }
+    }
+
+    /// Does it to the file.
+    pub fn apply(&self, ground: &Ground) {
+        let was = ground.word(self.at);
+        let value = match self.how {
+            How::Set(value) => value,
+            How::Xor(value) => was ^ value,
+            How::Add(step) => was.wrapping_add(step as i64 as u64),
+            How::Copy(from) => ground.word(from),
+        };
+        ground.write(self.at, &value.to_le_bytes()[..self.width]);
+    }
+
+    /// Whether it may touch the checksum of a body, so that other bytes could be given a right one.
+    pub fn may_forge(&self, layout: &Layout) -> bool {
+        let end = self.at + self.width;
+        if end <= layout.bodies {
+            return false;
+        }
+        let sum = 12..16;
+        (self.at.max(layout.bodies)..end)
+            .any(|at| sum.contains(&((at - layout.bodies) % layout.slot_bytes)))
+    }
+}
+
+/// A place that matters; nearly always the start of a word.
+fn place(input: &mut Input<'_>, layout: &Layout) -> usize {
+    let kind = input.byte() % 32;
+    let slot = |input: &mut Input<'_>| input.below(layout.slots);
+    match kind {
+        0 | 1 => 8 * input.below(HEADER_BYTES / 8),
+        2 => REGISTRY + 8 * input.below(16 * ENTRY_BYTES / 8),
+        3 => REGISTRY + 8 * input.below(ENTRIES * ENTRY_BYTES / 8),
+        4 | 5 => CONFIG + 8 * input.below(9),
+        6 => SEND,
+        7 => RECEIVE + 8 * input.below(2),
+        8 => EVENT + 8 * input.below(2),
+        9 => SELDOM + 8 * input.below(4),
+        10..=13 => BLOCKS + BLOCK_BYTES * input.below(layout.blocks) + 8 * input.below(4),
+        14..=21 => layout.word(slot(input)),
+        22..=24 => layout.former(slot(input)),
+        25..=28 => layout.slot(slot(input)) + 8 * input.below(4),
+        29 => layout.slot(slot(input)) + input.below(layout.slot_bytes),
+        30 => SECTION + input.pair() as usize % (layout.len - SECTION - 8),
+        _ => input.pair() as usize % (layout.len - 8),
+    }
+}
