@@ -5,7 +5,7 @@ use super::board::{BUSY_FIRST, Board, Fault, SEEDS, monotonic_ns, state, who};
 use super::ground::{Held, Jobs, ONE, RUN, open, open_or_create, send};
 use super::stage::sound;
 use super::survivor::check_again;
-use super::tracer::{Pid, end_child, fork, pin_to, told, wait_for};
+use super::tracer::{Pid, end_child, fork, is_asleep, pin_to, told, wait_for};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -36,9 +36,12 @@ const ORDERS: [Order; 6] = [
     Order::Leave,
 ];
 /// Nothing that it is told takes this long.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How many messages of its own it leaves in the queue at most.
-const WAITING_MAX: u32 = 8;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many messages of its own it leaves in the queue: so that others find some too.
+const WAITING_MIN: u32 = 6;
+const WAITING_MAX: u32 = 12;
+/// How often it looks who has died: seldom enough that others come first.
+const TEND_LAPS: u64 = 256;
 
 /// The tracer's side.
 pub struct Busy {
@@ -105,10 +108,7 @@ impl Busy {
 
     /// Whether it sleeps, as the kernel says.
     pub fn sleeps(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('S'))
+        is_asleep(self.pid)
     }
 }
 
@@ -183,7 +183,7 @@ impl Worker<'_> {
             lap += 1;
             self.send(lap);
             self.receive(lap);
-            if lap.is_multiple_of(16) && self.queue().tend().is_err() {
+            if lap.is_multiple_of(TEND_LAPS) && self.queue().tend().is_err() {
                 self.board.fault(Fault::Stuck, 0, "tending failed");
             }
             self.board.busy.laps.fetch_add(1, SeqCst);
@@ -191,6 +191,11 @@ impl Worker<'_> {
     }
 
     fn create(&mut self) {
+        // Now before the traced one, now after it.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros((self.last as u64 >> 3) % 64 * 4) {
+            std::hint::spin_loop();
+        }
         while !self.is_told() {
             match open_or_create(self.board, self.path) {
                 Ok(queue) => {
@@ -223,7 +228,14 @@ impl Worker<'_> {
 
     fn receive(&mut self, lap: u64) {
         let board = self.board;
-        let Ok(batch) = self.queue().receive_batch(4) else {
+        let max = match board.dead.load(SeqCst) {
+            0 => self.waiting.saturating_sub(WAITING_MIN).min(4) as usize,
+            _ => 4, // what the dead one held, too
+        };
+        if max == 0 {
+            return;
+        }
+        let Ok(batch) = self.queue().receive_batch(max) else {
             return board.fault(Fault::Stuck, 0, "a receive failed");
         };
         let own = batch.into_iter().map(|held| self.came(held, lap) as u32);

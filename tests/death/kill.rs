@@ -95,9 +95,12 @@ pub fn kill(
     row: &mut Row,
 ) -> bool {
     row.rounds += 1;
+    let elsewhere = row.elsewhere;
     for again in 0..=AGAIN_MAX {
+        row.elsewhere = elsewhere;
         let (recovery_ns, goes_on) = kill_once(world, operation, ground, busy, way, row);
         let slow = recovery_ns > RECOVERY_NS_MAX;
+        row.longest_ns = row.longest_ns.max(recovery_ns);
         let faults = !world.board.faults().is_empty();
         if slow && !faults && again < AGAIN_MAX {
             row.again += 1;
@@ -110,7 +113,6 @@ pub fn kill(
                 "ms until all was back",
             );
         }
-        row.longest_ns = row.longest_ns.max(recovery_ns);
         row.take_faults(world.board, k);
         return goes_on;
     }

@@ -31,6 +31,9 @@ use world::{Row, World};
 /// Rounds of a cell that a thinned run does however slow the machine is.
 const ROUNDS_MIN: usize = 8;
 
+/// So many cells with faults show that a twin fails.
+const TWIN_CELLS: usize = 3;
+
 pub fn main() -> ExitCode {
     let (arguments, matrices) = match parse(std::env::args()) {
         Ok(parsed) => parsed,
@@ -51,6 +54,9 @@ pub fn main() -> ExitCode {
     let mut run = Run::new(arguments, operations.len(), matrices);
     for operation in &operations {
         run.operation(operation, matrices);
+        if run.arguments.twin && run.faulty() >= TWIN_CELLS {
+            break;
+        }
     }
     run.finish()
 }
@@ -180,15 +186,20 @@ impl Run {
         enough || (late && row.rounds >= ROUNDS_MIN)
     }
 
+    /// Cells with faults.
+    fn faulty(&self) -> usize {
+        let rows = self.kills.iter().chain(&self.stops);
+        rows.filter(|row| row.has_faults()).count()
+    }
+
     fn finish(self) -> ExitCode {
-        let mut faulty = 0;
+        let faulty = self.faulty();
         for (matrix, rows) in [(Matrix::Kill, &self.kills), (Matrix::Stop, &self.stops)] {
             if rows.is_empty() {
                 continue;
             }
             let text = markdown(matrix, rows);
             println!("{}\n\n{text}", matrix.name());
-            faulty += rows.iter().filter(|row| row.has_faults()).count();
             if let Some(page) = &self.arguments.page
                 && let Err(error) = table::write(page, matrix, &text)
             {

@@ -27,12 +27,14 @@ impl Matrix {
                 "survivor",
                 "instructions",
                 "kills",
+                "elsewhere",
                 "lost",
                 "damaged",
                 "doubled",
                 "taken",
                 "stuck",
                 "leaked",
+                "over 10 ms",
                 "longest recovery (ms)",
             ],
             Matrix::Stop => &[
@@ -40,6 +42,7 @@ impl Matrix {
                 "meanwhile",
                 "instructions",
                 "stops",
+                "elsewhere",
                 "lost",
                 "damaged",
                 "doubled",
@@ -56,6 +59,7 @@ impl Matrix {
             row.survivor.to_string(),
             row.instructions.to_string(),
             row.rounds.to_string(),
+            row.elsewhere.to_string(),
         ];
         let faults = [
             Fault::Lost,
@@ -67,6 +71,7 @@ impl Matrix {
         ];
         cells.extend(faults.map(|fault| row.count(fault).to_string()));
         if self == Matrix::Kill {
+            cells.push(row.again.to_string());
             cells.push(format!("{:.2}", row.longest_ns as f64 / 1e6));
         }
         cells
@@ -113,6 +118,7 @@ fn total(rows: &[Row]) -> Row {
         sum.instructions += row.instructions;
         sum.rounds += row.rounds;
         sum.again += row.again;
+        sum.elsewhere += row.elsewhere;
         sum.longest_ns = sum.longest_ns.max(row.longest_ns);
         for (sum, count) in sum.faults.iter_mut().zip(row.faults) {
             *sum += count;

@@ -201,18 +201,16 @@ impl Traced {
     }
 
     fn wait_watching(&self, asleep: &dyn Fn()) -> i32 {
-        let mut looks = 0;
+        let mut looks = 0u32;
         loop {
             if let Some(status) = wait_for(self.pid, libc::WNOHANG) {
                 return status;
             }
             looks += 1;
-            if looks < 64 {
-                std::thread::yield_now(); // it runs on this processor
-            } else {
+            if looks > 1 && is_asleep(self.pid) {
                 asleep();
-                std::thread::sleep(std::time::Duration::from_micros(50));
             }
+            std::thread::yield_now(); // it runs on this processor
         }
     }
 
@@ -344,6 +342,13 @@ pub fn end_child(pid: Pid) {
 pub fn go_on(pid: Pid) {
     // SAFETY: a signal to a child that has not been waited for.
     unsafe { libc::kill(pid, libc::SIGCONT) };
+}
+
+/// Whether a process sleeps in the kernel, and may be woken.
+pub fn is_asleep(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default();
+    state.trim_start().starts_with('S')
 }
 
 /// Words for a wait status.

@@ -26,7 +26,7 @@ pub struct Row {
     pub rounds: usize,
     /// Faults, each kind by itself: see [`FAULTS`].
     pub faults: [usize; FAULTS.len()],
-    /// The longest recovery, ns.
+    /// The longest recovery, ns, of rounds that were done again too.
     pub longest_ns: u64,
     /// Rounds that were done again, since the machine was slow in them.
     pub again: usize,

@@ -38,7 +38,7 @@ fn send(stage: &Stage<'_>, len: usize) {
     let safe = queue.at(Durability::BeforeOk).expect("a level");
     let body = stage.sending(seeds::TRACED, len);
     begin();
-    let sent = safe.send(&body);
+    let sent = safe.send(body);
     stage.sent(seeds::TRACED, &sent);
     end();
     stage.must(sent.is_ok(), seeds::TRACED, "not sent");
@@ -65,7 +65,7 @@ fn sync(stage: &Stage<'_>) {
     let gone = stage.deleting(seed_in(held.body()));
     let deleted = held.delete();
     let body = stage.sending(seeds::TRACED, ONE);
-    let sent = queue.send(&body);
+    let sent = queue.send(body);
     begin();
     let synced = queue.sync();
     if synced.is_ok() {

@@ -53,7 +53,7 @@ fn send(stage: &Stage<'_>, len: usize) {
     let queue = stage.open();
     let body = stage.sending(seeds::TRACED, len);
     begin();
-    let sent = queue.send(&body);
+    let sent = queue.send(body);
     stage.sent(seeds::TRACED, &sent);
     end();
     stage.must(sent.is_ok(), seeds::TRACED, "not sent");
@@ -62,7 +62,7 @@ fn send(stage: &Stage<'_>, len: usize) {
 fn send_batch(stage: &Stage<'_>, lens: &[usize]) {
     let queue = stage.open();
     let named = (seeds::TRACED..).zip(lens);
-    let bodies: Vec<Vec<u8>> = named.map(|(seed, &len)| stage.sending(seed, len)).collect();
+    let bodies: Vec<&[u8]> = named.map(|(seed, &len)| stage.sending(seed, len)).collect();
     begin();
     let outcomes = queue.send_batch(&bodies);
     if let Ok(outcomes) = &outcomes {
@@ -81,7 +81,7 @@ fn claim(stage: &Stage<'_>, len: usize, commits: bool) {
     begin();
     let sent = match queue.claim(len) {
         Ok(mut claim) if commits => {
-            claim.copy_from_slice(&body);
+            claim.copy_from_slice(body);
             claim.commit();
             Ok(())
         }
