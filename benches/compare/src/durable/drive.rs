@@ -71,6 +71,8 @@ pub struct Sample {
     pub title: &'static str,
     /// The round it was taken in.
     pub round: usize,
+    /// Median of what a commit of the yardstick took just before.
+    pub yardstick_us: f64,
     /// What it measured.
     pub measure: Measure,
 }

@@ -1,5 +1,5 @@
-//! The tables of the durable section: what a commit takes, what that is to the yardstick of the
-//! same round, and how many messages a second come of it.
+//! The tables of the durable section: what a commit takes, what that is to the yardstick just
+//! before it, and how many messages a second come of it.
 
 use std::fmt::Write;
 
@@ -16,6 +16,9 @@ pub struct Figures {
     pub samples: Vec<Sample>,
     /// File system and device.
     pub place: String,
+    /// The machine's load average over the last minute, before and after: who waits for a disk on a
+    /// busy machine then waits for a core.
+    pub load: [String; 2],
 }
 
 /// Median and quartiles of a cell.
@@ -44,12 +47,17 @@ impl Figures {
         let rounds = self.samples.iter().map(|one| one.round + 1).max();
         let rounds = rounds.unwrap_or(0);
         let mut text = "## Durable: send, 100 bytes, on the disk\n\n".to_owned();
-        let _ = writeln!(text, "{machine}; {}; {rounds} rounds.", self.place);
+        let [before, after] = &self.load;
+        let _ = writeln!(
+            text,
+            "{machine}; {}; {rounds} rounds; load average {before} before, {after} after.",
+            self.place
+        );
         let title = "Microseconds a commit, median (quartiles) of the samples' medians";
         self.table(&mut text, title, |one| one.measure.commit_us);
-        let title = "A commit's time, as a multiple of the yardstick's in the same round";
+        let title = "A commit's time, as a multiple of the yardstick's just before it";
         self.table(&mut text, title, |one| {
-            one.measure.commit_us / self.yardstick(one)
+            one.measure.commit_us / one.yardstick_us
         });
         let title = "Messages a second";
         self.table(&mut text, title, |one| {
@@ -60,13 +68,6 @@ impl Figures {
             let _ = writeln!(text, "- {note}");
         }
         text
-    }
-
-    /// What a commit of the yardstick took in the round and column of `of`.
-    fn yardstick(&self, of: &Sample) -> f64 {
-        let same = |one: &&Sample| one.row == 0 && (one.round, one.column) == (of.round, of.column);
-        let found = self.samples.iter().find(same);
-        found.map_or(f64::NAN, |one| one.measure.commit_us)
     }
 
     fn table(&self, text: &mut String, title: &str, value: impl Fn(&Sample) -> f64) {
@@ -96,6 +97,13 @@ impl Spread {
         let [low, median, high] = [self.low, self.median, self.high].map(crate::table::digits);
         format!("{median} ({low}-{high})")
     }
+}
+
+/// The load average over the last minute.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split(' ').next().filter(|first| !first.is_empty());
+    first.unwrap_or("unknown").to_owned()
 }
 
 /// What has to be known to read the tables.

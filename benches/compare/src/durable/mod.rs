@@ -5,6 +5,7 @@ mod drive;
 mod figures;
 mod message;
 mod okaywal;
+#[cfg(feature = "queue")]
 mod ours;
 mod place;
 mod raw;
@@ -99,11 +100,13 @@ pub fn measure(
     let yardstick = rows.remove(0);
     rows.retain(|row| wanted(row.name));
     rows.insert(0, yardstick);
+    let before = figures::load();
     let samples = take(plan, &rows, progress)?;
     Ok(Figures {
         names: rows.iter().map(|row| row.name).collect(),
         samples,
         place: place.describe(),
+        load: [before, figures::load()],
     })
 }
 
@@ -122,6 +125,7 @@ fn rows(folder: &Path) -> Result<Vec<Row>, Failure> {
             "stores + msync, mapped file",
             Files::new(folder, Way::Mapped)?,
         ),
+        #[cfg(feature = "queue")]
         Row::new("ringmain, Durability::BeforeOk", ours::Store::new(folder)?),
         Row::new("okaywal 0.3.1", okaywal::Log::new(folder)?),
         Row::new(
@@ -133,7 +137,8 @@ fn rows(folder: &Path) -> Result<Vec<Row>, Failure> {
 }
 
 /// Takes samples round by round: column by column, the rows of a column one after the other, each
-/// round starting with another row, so that a cell and its yardstick lie within the same second.
+/// round starting with another row. A disk's mood changes within a second, so each sample has a
+/// sample of the yardstick just before it; the yardstick's own row tells how much that leaves.
 fn take(plan: Plan, rows: &[Row], progress: &Progress) -> Result<Vec<Sample>, Failure> {
     progress.start(plan.rounds * rows.len() * COLUMNS.len());
     let mut samples = Vec::new();
@@ -147,14 +152,16 @@ fn take(plan: Plan, rows: &[Row], progress: &Progress) -> Result<Vec<Sample>, Fa
                 let row = (turn + round) % rows.len();
                 let Row { name, journal } = &rows[row];
                 progress.step(name, head.title);
-                let measure = drive::run(&**journal, *head, plan.time)
-                    .map_err(|error| format!("{name}, {}: {error}", head.title))?;
+                let told = |error| format!("{name}, {}: {error}", head.title);
+                let yardstick = drive::run(&*rows[0].journal, *head, plan.time).map_err(told)?;
+                let measure = drive::run(&**journal, *head, plan.time).map_err(told)?;
                 samples.push(Sample {
                     row,
                     name,
                     column,
                     title: head.title,
                     round,
+                    yardstick_us: yardstick.commit_us,
                     measure,
                 });
             }
