@@ -3,8 +3,8 @@
 use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::{self, Block};
-use ringmain::internals::layout::{QueueHead, Settings, Shape, SlotHead};
-use ringmain::internals::store::{ModelSlot, Store};
+use ringmain::internals::layout::{Note, QueueHead, Settings, Shape, SlotHead};
+use ringmain::internals::store::{Maps, ModelSlot, Store};
 use ringmain::internals::sweep::Receive;
 use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
 
@@ -13,7 +13,7 @@ pub struct Memory {
     head: QueueHead,
     pub blocks: Vec<Block>,
     pub words: Vec<AtomicU64>,
-    pub former: Vec<AtomicU64>,
+    pub notes: Vec<Note>,
     slots: Vec<ModelSlot>,
     shape: Shape,
 }
@@ -25,13 +25,12 @@ impl Memory {
     /// `slots` slots of one body each.
     pub fn new(slots: usize) -> Arc<Self> {
         let shape = Shape {
-            slot_bytes: 48,
+            slot_bytes: 32,
             slots,
             body_bytes_max: 8,
         };
         let settings = Settings {
-            visibility_ms: LATER_MS,
-            retention_ms: 60_000,
+            policy: [LATER_MS, 60_000, 0],
             flags: 0,
             nonce: 1,
             durability: 0,
@@ -42,7 +41,7 @@ impl Memory {
                 .map(|i| Block::new(shape.valid(i)))
                 .collect(),
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
-            former: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            notes: (0..slots).map(|_| Note::new()).collect(),
             slots: (0..slots)
                 .map(|_| ModelSlot {
                     head: SlotHead::new(),
@@ -57,8 +56,9 @@ impl Memory {
         Store::modelled(
             &self.head,
             &self.blocks,
+            Maps::NONE,
             &self.words,
-            &self.former,
+            &self.notes,
             &self.slots,
             self.shape,
         )
@@ -141,7 +141,7 @@ impl Memory {
 
     /// The generation of the latest send into the first slot.
     pub fn generation(&self) -> u64 {
-        self.store().slot(0).stamp.load(Ordering::SeqCst) >> 44
+        self.notes[0].stamp.load(Ordering::SeqCst) >> 44
     }
 
     /// Reads the body of a hold.

@@ -29,7 +29,7 @@ fn commit(memory: &Memory, store: &Store<'_>) -> Wrote {
 fn copy(sender_looks: bool) {
     let memory = Memory::new(1);
     assert!(memory.send(7, 1));
-    let first = memory.store().slot(0).stamp.load(Ordering::SeqCst) >> 44;
+    let first = memory.notes[0].stamp.load(Ordering::SeqCst) >> 44;
     let committer = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || commit(&memory, &memory.store()))

@@ -6,6 +6,7 @@ use crate::twin::{check, must_fail};
 use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::blocks;
+use ringmain::internals::due::DUE_NONE_MS;
 use ringmain::internals::word::{Phase, Word};
 use ringmain::sync::Ordering;
 
@@ -181,10 +182,12 @@ fn stopped_namer(looks_again: bool) {
             }
             // The twin: names the holder that it saw, whatever the word says by now.
             let name = (1 << 18) | first.word.generation();
-            let was = memory.former[0].load(Ordering::SeqCst);
+            let was = memory.notes[0].former.load(Ordering::SeqCst);
             let named = (was & !0xfff_ffff) | name;
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-            let _ = memory.former[0].compare_exchange(was, named, done, failed);
+            let _ = memory.notes[0]
+                .former
+                .compare_exchange(was, named, done, failed);
         })
     };
     assert!(memory.delete(&first, 1));
@@ -218,34 +221,33 @@ fn twin_a_stopped_namer_names_nobody() {
 fn due(two_steps: bool) {
     let memory = Memory::new(1);
     assert!(memory.send(7, 1));
-    memory.blocks[0].lower_due(1);
+    memory.store().lower_due(0, 1);
     let raiser = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || {
             if two_steps {
-                memory.store().expire_block(0, 2);
+                memory.store().expire_block(0, 2, 0, 2);
                 return;
             }
             // The twin: looks, then raises, in one step over what it read before.
-            let seen = memory.blocks[0].due.load(Ordering::SeqCst);
+            let seen = memory.blocks[0].due.0.load(Ordering::SeqCst);
             let word = Word(memory.words[0].load(Ordering::SeqCst));
             let least = if word.phase() == Phase::Held {
                 2 + LATER_MS
             } else {
-                blocks::DUE_NONE_MS
+                DUE_NONE_MS
             };
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-            let _ = memory.blocks[0]
-                .due
-                .compare_exchange(seen, least, done, failed);
+            let due = &memory.blocks[0].due.0;
+            let _ = due.compare_exchange(seen, least, done, failed);
         })
     };
     let hold = memory.store().hold(0, 1, true, 2 + LATER_MS);
     if hold.is_some() {
-        memory.blocks[0].lower_due(2 + LATER_MS);
+        memory.store().lower_due(0, 2 + LATER_MS);
     }
     raiser.join().unwrap();
-    assert!(hold.is_none() || memory.blocks[0].due_ms() <= 2 + LATER_MS);
+    assert!(hold.is_none() || memory.blocks[0].due.ms() <= 2 + LATER_MS);
 }
 
 #[test]

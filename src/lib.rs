@@ -45,7 +45,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 pub mod internals {
     pub use crate::queue::{place, sweep};
     pub use crate::region::{arena, event, layout, marks, repair, store, word};
-    pub use crate::ring::blocks;
+    pub use crate::ring::{blocks, due, maps};
 }
 
 /// Compiles the examples of a page of the documentation.

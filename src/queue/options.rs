@@ -4,8 +4,11 @@
 use super::durability::Durability;
 use crate::error::Error;
 use crate::region::Wish;
-use crate::region::layout::{self, RETENTION_MS_MAX, RETENTION_MS_MIN, VISIBILITY_MS_MAX};
-use crate::region::memory::BODY_BYTES_LIMIT;
+use crate::region::layout::{self, SLOT_HEAD_BYTES};
+use crate::region::memory::{BODY_BYTES_LIMIT, Place};
+use crate::region::policy::{
+    DELAY_MS, PolicyNumbers, RANGES, RETENTION_MS, Range, SETTINGS, VISIBILITY_MS,
+};
 use core::time::Duration;
 
 /// Options of a queue; a `const` builder. Values outside their range are refused when the queue is
@@ -15,6 +18,7 @@ use core::time::Duration;
 /// |---|---|---|
 /// | [`visibility`](Self::visibility) | 30 s | 0 s to 12 h |
 /// | [`retention`](Self::retention) | 4 days | 60 s to 14 days |
+/// | [`delay`](Self::delay) | 0 s | 0 s to 15 min |
 /// | [`typical_body`](Self::typical_body) | 96 bytes | 1 byte to 1 MiB |
 /// | [`max_body`](Self::max_body) | 256 KiB, or the region's size | 1 byte to 1 GiB |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
@@ -24,6 +28,7 @@ use core::time::Duration;
 pub struct QueueOptions {
     visibility: Duration,
     retention: Duration,
+    delay: Duration,
     typical_body: usize,
     max_body: Option<usize>,
     checksum: Option<bool>,
@@ -60,14 +65,20 @@ pub(crate) const fn in_range(
     Ok(value)
 }
 
+/// A setting's value in its range.
+const fn setting(setting: usize, duration: Duration) -> Result<u64, Error> {
+    let Range { what, min, max } = RANGES[setting];
+    in_range(what, whole_ms(duration), min, max)
+}
+
 /// A visibility timeout in its range, ms.
 pub(crate) const fn visibility_ms(timeout: Duration) -> Result<u64, Error> {
-    in_range(
-        "visibility timeout (ms)",
-        whole_ms(timeout),
-        0,
-        VISIBILITY_MS_MAX,
-    )
+    setting(VISIBILITY_MS, timeout)
+}
+
+/// A delay in its range, ms.
+pub(crate) const fn delay_ms(delay: Duration) -> Result<u64, Error> {
+    setting(DELAY_MS, delay)
 }
 
 impl QueueOptions {
@@ -76,6 +87,7 @@ impl QueueOptions {
         Self {
             visibility: Duration::from_secs(30),
             retention: Duration::from_secs(4 * 86_400),
+            delay: Duration::ZERO,
             typical_body: 96,
             max_body: None,
             checksum: None,
@@ -96,7 +108,13 @@ impl QueueOptions {
         self
     }
 
-    /// A body of up to this many bytes takes one slot: `bytes + 32` rounded up to 64. Longer ones
+    /// How long a message stays invisible after its send, unless the message says otherwise.
+    pub const fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// A body of up to this many bytes takes one slot: `bytes + 16` rounded up to 64. Longer ones
     /// take several. Set it to what most of your messages have.
     pub const fn typical_body(mut self, bytes: usize) -> Self {
         self.typical_body = bytes;
@@ -123,6 +141,52 @@ impl QueueOptions {
         self
     }
 
+    /// The options of a queue that exists.
+    pub(crate) fn of(place: &Place, policy: PolicyNumbers) -> Self {
+        Self {
+            visibility: Duration::from_millis(policy[VISIBILITY_MS]),
+            retention: Duration::from_millis(policy[RETENTION_MS]),
+            delay: Duration::from_millis(policy[DELAY_MS]),
+            typical_body: place.shape.single_bytes(),
+            max_body: Some(place.shape.body_bytes_max),
+            checksum: Some(place.checksum),
+            #[cfg(feature = "mapped")]
+            durability: Durability::decode(place.durability),
+        }
+    }
+
+    /// Refuses options that are fixed at creation and not those of the queue, `there`.
+    pub(crate) fn agree(&self, there: &Self) -> Result<(), Error> {
+        let option = |option, found: u64, given: u64| {
+            if found == given {
+                return Ok(());
+            }
+            Err(Error::OptionsDiffer {
+                option,
+                found,
+                given,
+            })
+        };
+        let (found, given) = (there.typical_body as u64, self.typical_body as u64);
+        let slot = |bytes: u64| (bytes + SLOT_HEAD_BYTES as u64).div_ceil(64);
+        if slot(found) != slot(given) {
+            option("typical_body (bytes)", found, given)?;
+        }
+        if let (Some(found), Some(given)) = (there.max_body, self.max_body) {
+            option("max_body (bytes)", found as u64, given as u64)?;
+        }
+        if let (Some(found), Some(given)) = (there.checksum, self.checksum) {
+            option("checksum", found.into(), given.into())?;
+        }
+        #[cfg(feature = "mapped")]
+        option(
+            "durability (level, and interval in ms * 4)",
+            there.durability.encode()?,
+            self.durability.encode()?,
+        )?;
+        Ok(())
+    }
+
     pub(crate) fn wish(&self) -> Result<Wish, Error> {
         let typical = self.typical_body as u64;
         in_range("typical_body (bytes)", typical, 1, TYPICAL_BODY_MAX as u64)?;
@@ -142,26 +206,29 @@ impl QueueOptions {
             body_bytes_typical: self.typical_body,
             body_bytes_max: self.max_body,
             checksum: self.checksum,
-            visibility_ms: settings.visibility_ms,
-            retention_ms: settings.retention_ms,
+            policy: settings.policy,
             durability: settings.durability,
         })
     }
 
+    /// What may be changed while the queue lives.
+    pub(crate) const fn policy(&self) -> Result<PolicyNumbers, Error> {
+        let durations = [self.visibility, self.retention, self.delay];
+        let mut numbers = [0; SETTINGS];
+        let mut at = 0;
+        while at < SETTINGS {
+            numbers[at] = match setting(at, durations[at]) {
+                Ok(number) => number,
+                Err(error) => return Err(error),
+            };
+            at += 1;
+        }
+        Ok(numbers)
+    }
+
     pub(crate) const fn settings(&self) -> Result<layout::Settings, Error> {
-        let visibility_ms = match visibility_ms(self.visibility) {
-            Ok(ms) => ms,
-            Err(error) => return Err(error),
-        };
-        let retention = whole_ms(self.retention);
-        let retention = in_range(
-            "retention (ms)",
-            retention,
-            RETENTION_MS_MIN,
-            RETENTION_MS_MAX,
-        );
-        let retention_ms = match retention {
-            Ok(ms) => ms,
+        let policy = match self.policy() {
+            Ok(policy) => policy,
             Err(error) => return Err(error),
         };
         #[cfg(feature = "mapped")]
@@ -176,8 +243,7 @@ impl QueueOptions {
             _ => 0,
         };
         Ok(layout::Settings {
-            visibility_ms,
-            retention_ms,
+            policy,
             flags,
             nonce: 0,
             durability,

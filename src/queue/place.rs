@@ -67,38 +67,51 @@ impl Store<'_> {
     fn sweep_free<T>(&self, take: impl Fn(usize, u64) -> Option<(u64, T)>) -> Option<T> {
         let cursor = self.head.send.cursor.load(Ordering::Relaxed);
         let mut used = extent(self);
-        let mut block = cursor as usize / BLOCK_SLOTS;
-        let mut mask = bits_from(cursor as u32);
-        if block >= used {
-            // The cursor stands at the end of the extent: come round, or add a block.
-            (block, mask) = (used, u64::MAX);
-        }
-        let mut visits = 0;
+        let start = cursor as usize / BLOCK_SLOTS;
+        let mut from = start;
+        let mut round = false; // from the cursor to the end; then from the first block to the cursor
         loop {
-            if block >= used {
-                let lapped = visits > used;
-                if used < self.blocks.len() && (lapped || !self.is_roomy(used)) {
-                    block = used;
-                    used += 1;
-                    self.head
-                        .seldom
-                        .extent
-                        .fetch_max(used as u64, Ordering::Relaxed);
-                } else if lapped {
-                    return None;
+            let to = if round { used.min(start + 1) } else { used };
+            while let Some(block) = self.maps.free.next(from, to) {
+                let first = block == start && !round;
+                let mask = if first {
+                    bits_from(cursor as u32)
                 } else {
-                    block = 0;
+                    u64::MAX
+                };
+                if let Some((set, taken)) = take(block, mask) {
+                    self.move_on(block, set);
+                    return Some(taken);
                 }
+                self.strike_full(block);
+                from = block + 1;
             }
-            if let Some((set, taken)) = take(block, mask) {
-                self.move_on(block, set);
-                return Some(taken);
+            if used < self.blocks.len() && (round || !self.is_roomy(used)) {
+                let block = used;
+                used += 1;
+                let extent = &self.head.seldom.extent;
+                extent.fetch_max(used as u64, Ordering::Relaxed);
+                if let Some((set, taken)) = take(block, u64::MAX) {
+                    self.move_on(block, set);
+                    return Some(taken);
+                }
+                from = used; // somebody else has it: add another one
+            } else if round {
+                return None;
+            } else {
+                (round, from) = (true, 0);
             }
-            visits += 1;
-            (block, mask) = (block + 1, u64::MAX);
-            if visits > used {
-                block = used; // a whole lap without success
-            }
+        }
+    }
+
+    /// Strikes out a block that has no free slots, unless it is the one in which messages are
+    /// deleted now: it would be noted again at once.
+    #[inline(always)]
+    fn strike_full(&self, block: usize) {
+        let free = &self.blocks[block].free;
+        let receiver = self.head.receive.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
+        if free.load(Ordering::Relaxed) == 0 && block != receiver {
+            self.maps.free.strike(block, free);
         }
     }
 
@@ -218,6 +231,8 @@ impl Store<'_> {
 pub struct Bits<'a> {
     store: Store<'a>,
     ready: bool,
+    /// When what was sent is too old, ms; 0 if nothing was sent.
+    aged_at_ms: u64,
     block: usize,
     set: u64,
 }
@@ -228,16 +243,18 @@ impl<'a> Bits<'a> {
         Self {
             store,
             ready: false,
+            aged_at_ms: 0,
             block: 0,
             set: 0,
         }
     }
 
-    /// Bits of the ready words.
-    pub fn ready(store: Store<'a>) -> Self {
+    /// Bits of the ready words, of messages that are too old at `aged_at_ms` if they are new.
+    pub fn ready(store: Store<'a>, aged_at_ms: u64) -> Self {
         Self {
             store,
             ready: true,
+            aged_at_ms,
             block: 0,
             set: 0,
         }
@@ -268,15 +285,14 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     pub fn flush(&mut self) {
         if self.set != 0 {
-            let block = &self.store.blocks[self.block];
-            blocks::put(
-                if self.ready {
-                    &block.ready
-                } else {
-                    &block.free
-                },
-                self.set,
-            );
+            if self.ready {
+                self.store.put_ready(self.block, self.set);
+                if self.aged_at_ms != 0 {
+                    self.store.lower_due(self.block, self.aged_at_ms);
+                }
+            } else {
+                self.store.put_free_bits(self.block, self.set);
+            }
             self.set = 0;
         }
     }

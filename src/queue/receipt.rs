@@ -1,7 +1,7 @@
 //! Names: of a message, and of one receive of it.
 
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_sent_ms};
+use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
 use crate::region::word::{GENERATIONS, Word};
 use core::fmt;
 use core::str::FromStr;
@@ -92,6 +92,9 @@ impl Receipt {
             return Err(Error::MalformedReceipt);
         }
         let generation = (self.receive >> 44) & (GENERATIONS - 1);
+        if generation == stamp_generation(self.id.stamp) {
+            return Err(Error::MalformedReceipt); // of no receive
+        }
         // A receipt reads nothing in place, and does not know who holds: not borrowed, no owner.
         let word = Word::held(0, generation, 0, false, 0);
         Ok(Hold {

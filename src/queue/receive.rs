@@ -9,6 +9,7 @@ use super::sweep::{BATCH_MAX, Receive};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Hold;
+use crate::region::policy::{RETENTION_MS, VISIBILITY_MS};
 use crate::region::store::Store;
 use crate::sync::Ordering;
 use crate::time::Clock;
@@ -143,9 +144,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
         let own_ms = self.own_ms();
         let now_ms = self.later_ms(store, own_ms);
-        let visibility_ms = visibility_ms.unwrap_or(self.place.visibility_ms);
+        let policy = &store.head.policy;
+        let visibility_ms = visibility_ms.unwrap_or_else(|| policy.get(VISIBILITY_MS));
         // By the own clock: a latest time that damage has set far ahead drops no message.
-        let oldest_ms = own_ms.saturating_sub(self.place.retention_ms);
+        let oldest_ms = own_ms.saturating_sub(policy.get(RETENTION_MS));
         let due_at_ms = now_ms.saturating_add(visibility_ms);
         Receive {
             max,
@@ -164,15 +166,19 @@ impl<R: Region, C: Clock> Queue<R, C> {
         how: &Receive,
         mut found: impl FnMut(Received<'q, R, C>),
     ) {
+        let mut none = true;
         let expired = store.receive(how, |hold| match self.admit_hold(store, hold, how) {
             Some(received) => {
                 found(received);
+                none = false;
                 true
             }
             None => false,
         });
-        if expired != 0 {
-            self.notify(store, expired);
+        self.notify_if(store, expired);
+        if none {
+            let counters = &store.head.counters;
+            counters.empty_receives.fetch_add(1, Ordering::Relaxed);
         }
         self.tend_sometimes(store, how.now_ms);
     }
@@ -187,12 +193,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ) -> Option<Received<'_, R, C>> {
         let fresh = hold.sent_ms() >= how.oldest_ms;
         match store.inspect(&hold, self.place.checksum) {
-            Some(len) if fresh => Some(Received {
-                queue: self,
-                hold,
-                received_ms: how.now_ms,
-                len,
-            }),
+            Some(stored) if fresh => {
+                let first_received_ms = store.first_received_ms(&hold, how.now_ms);
+                Some(Received {
+                    queue: self,
+                    hold,
+                    received_ms: how.now_ms,
+                    first_received_ms,
+                    stored,
+                })
+            }
             sound => {
                 self.set_aside(store, &hold, sound.is_none());
                 None
@@ -203,7 +213,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Drops a message whose bytes are damaged, or that is older than the retention.
     #[cold]
     fn set_aside(&self, store: &Store<'_>, hold: &Hold, damaged: bool) {
-        let counters = &store.head.seldom;
+        let counters = &store.head.counters;
         let counter = if damaged {
             &counters.damaged
         } else {
@@ -217,6 +227,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if let Ok(Some(freed)) = store.delete(hold, run, owner) {
             store.put_free(index, freed);
         }
+    }
+
+    /// Messages sent before this are too old, by the own clock, ms.
+    pub(super) fn oldest_ms(&self, store: &Store<'_>) -> u64 {
+        let retention_ms = store.head.policy.get(RETENTION_MS);
+        self.own_ms().saturating_sub(retention_ms)
     }
 
     pub(super) fn receipt_of(&self, hold: &Hold, received_ms: u64) -> Receipt {

@@ -7,7 +7,8 @@ use super::standard::Queue;
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Hold;
-use crate::region::layout::VISIBILITY_MS_MAX;
+use crate::region::body::Stored;
+use crate::region::policy::VISIBILITY_MS_MAX;
 use crate::time::Clock;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -25,14 +26,15 @@ pub struct Received<'q, R: Region, C: Clock> {
     pub(super) queue: &'q Queue<R, C>,
     pub(super) hold: Hold,
     pub(super) received_ms: u64,
-    pub(super) len: u32,
+    pub(super) first_received_ms: u64,
+    pub(super) stored: Stored,
 }
 
 impl<R: Region, C: Clock> fmt::Debug for Received<'_, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Received")
             .field("id", &self.id())
-            .field("len", &self.len)
+            .field("len", &self.stored.body_len())
             .field("receive_count", &self.receive_count())
             .finish_non_exhaustive()
     }
@@ -42,12 +44,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// The body, in place. Aligned to 8 bytes.
     #[inline]
     pub fn body(&self) -> &[u8] {
-        self.queue.body_of(&self.hold, self.len)
+        self.queue.body_of(&self.hold, self.stored.body_len())
     }
 
     #[inline(always)]
     pub(super) fn run(&self) -> usize {
-        self.queue.place.shape.run(self.len as usize)
+        self.queue.place.shape.run(self.stored.len as usize)
     }
 
     /// The message's id.
@@ -72,6 +74,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// When it was received, ms of the region's time.
     pub fn received_ms(&self) -> u64 {
         self.received_ms
+    }
+
+    /// When it was received for the first time, ms; this receive's time if nobody knows, which can
+    /// be if who received it first died at once.
+    pub fn first_received_ms(&self) -> u64 {
+        self.first_received_ms
     }
 
     /// What deletes, extends or releases this receive from elsewhere.
@@ -169,14 +177,14 @@ impl<R: Region, C: Clock> AsRef<[u8]> for Received<'_, R, C> {
 
 impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
-    fn body_of(&self, hold: &Hold, len: u32) -> &[u8] {
-        self.store().held_bytes(hold, len as usize)
+    fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
+        self.store().held_bytes(hold, len)
     }
 
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
         let store = self.store();
         store.release(hold, self.now_ms(&store), self.region.owner())?;
-        let mut ready = Bits::ready(store);
+        let mut ready = Bits::ready(store, 0);
         ready.add(hold.index as usize);
         ready.flush();
         self.notify(&store, 1);
@@ -208,10 +216,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let word = store.extend(hold, now_ms, due_at_ms)?;
         let index = hold.index as usize;
         let block = index / crate::ring::blocks::BLOCK_SLOTS;
-        store.blocks[block].lower_due(due_at_ms);
+        if store.lower_due(block, due_at_ms) {
+            self.notify(&store, 1);
+        }
         if ms == 0 {
-            let expired = store.expire_block(block, now_ms);
-            self.notify(&store, expired);
+            let (oldest_ms, owner) = (self.oldest_ms(&store), self.region.owner());
+            let expired = store.expire_block(block, now_ms, oldest_ms, owner);
+            self.notify_if(&store, expired);
         }
         Ok(word)
     }

@@ -8,8 +8,10 @@ use super::sweep::BATCH_MAX;
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Claimed;
+use crate::region::policy::{DELAY_MS, RETENTION_MS};
 use crate::region::store::Store;
-use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -32,12 +34,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let run = self.admit(body.len())?;
         let store = self.store();
-        let claimed = self.claim_slots(&store, run).ok_or(Error::Full)?;
-        let index = claimed.index as usize;
-        let stamp = self.fill(&store, claimed, body, self.now_ms(&store));
-        self.announce(&store, index);
+        let now_ms = self.now_ms(&store);
+        let delay_ms = store.head.policy.get(DELAY_MS);
+        let claimed = self.claim_slots(&store, run, now_ms)?;
+        let index = claimed.index;
+        let stamp = self.fill(&store, claimed, body, now_ms, delay_ms);
+        self.announce(&store, index as usize, now_ms, delay_ms);
         self.make_durable()?;
-        Ok(MessageId::new(self.name(&store), index as u32, stamp))
+        Ok(MessageId::new(self.name(&store), index, stamp))
     }
 
     /// Sends 1 to 10 messages. Each succeeds or fails alone; what fits one block of 64 slots is
@@ -69,9 +73,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let mut outcomes = Outcomes::new();
-        if bodies
-            .iter()
-            .all(|body| self.is_single(body.as_ref().len()))
+        let plain = store.head.policy.get(DELAY_MS) == 0;
+        if plain
+            && bodies
+                .iter()
+                .all(|body| self.is_single(body.as_ref().len()))
         {
             self.send_singles(&store, bodies, now_ms, &mut outcomes);
         } else {
@@ -102,6 +108,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         while outcomes.len() < bodies.len() {
             let wanted = (bodies.len() - outcomes.len()) as u32;
             let Some((block, set)) = store.take_free(wanted) else {
+                if self.make_room(store, now_ms) {
+                    continue;
+                }
                 let _ = outcomes.push(Err(Error::Full)); // as many as bodies: at most 10
                 continue;
             };
@@ -116,14 +125,15 @@ impl<R: Region, C: Clock> Queue<R, C> {
                     break;
                 };
                 if let Some(claimed) = store.claim(index, 1, owner) {
-                    let stamp = self.fill(store, claimed, body.as_ref(), now_ms);
+                    let stamp = self.fill(store, claimed, body.as_ref(), now_ms, 0);
                     ready |= bit;
                     let _ =
                         outcomes.push(Ok(MessageId::new(self.name(store), index as u32, stamp)));
                 }
             }
             if ready != 0 {
-                blocks::put(&store.blocks[block].ready, ready);
+                store.put_ready(block, ready);
+                store.lower_due(block, self.aged_at_ms(store, now_ms));
                 sent += 1;
             }
         }
@@ -141,7 +151,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         now_ms: u64,
         outcomes: &mut Outcomes<MessageId>,
     ) {
-        let mut ready = Bits::ready(*store);
+        let mut sending = Sending {
+            now_ms,
+            delay_ms: store.head.policy.get(DELAY_MS),
+            ready: Bits::ready(*store, self.aged_at_ms(store, now_ms)),
+        };
         let mut runs = [0u32; RUNS_MAX];
         for (run, body) in runs.iter_mut().zip(bodies) {
             *run = self.admit(body.as_ref().len()).unwrap_or(0) as u32;
@@ -156,23 +170,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 .count();
             if short > 1 {
                 let some = done..done + short;
-                self.send_taken(
-                    store,
-                    &bodies[some.clone()],
-                    &runs[some],
-                    now_ms,
-                    outcomes,
-                    &mut ready,
-                );
+                let (bodies, runs) = (&bodies[some.clone()], &runs[some]);
+                self.send_taken(store, bodies, runs, &mut sending, outcomes);
             }
             if outcomes.len() == done {
-                let outcome = self.send_entry(store, bodies[done].as_ref(), now_ms, &mut ready);
+                let outcome = self.send_entry(store, bodies[done].as_ref(), &mut sending);
                 let _ = outcomes.push(outcome); // as many as bodies: at most 10
             }
         }
-        ready.flush();
+        sending.ready.flush();
         let sent = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        if sent != 0 {
+        if sent != 0 && sending.delay_ms == 0 {
             self.notify(store, sent as u32);
         }
     }
@@ -183,9 +191,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         store: &Store<'_>,
         bodies: &[B],
         runs: &[u32],
-        now_ms: u64,
+        sending: &mut Sending<'_>,
         outcomes: &mut Outcomes<MessageId>,
-        ready: &mut Bits<'_>,
     ) {
         let Some(taken) = store.take_runs(runs) else {
             return;
@@ -195,12 +202,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
             let (index, run) = (taken.first[entry] as usize, runs[entry] as usize);
             let body = bodies[entry].as_ref();
             let outcome = match store.claim(index, run, owner) {
-                Some(claimed) => {
-                    let stamp = self.fill(store, claimed, body, now_ms);
-                    ready.add(index);
-                    Ok(MessageId::new(self.name(store), index as u32, stamp))
-                }
-                None => self.send_entry(store, body, now_ms, ready),
+                Some(claimed) => Ok(self.send_claimed(store, claimed, body, sending)),
+                None => self.send_entry(store, body, sending),
             };
             let _ = outcomes.push(outcome); // as many as bodies: at most 10
         }
@@ -211,15 +214,30 @@ impl<R: Region, C: Clock> Queue<R, C> {
         &self,
         store: &Store<'_>,
         body: &[u8],
-        now_ms: u64,
-        ready: &mut Bits<'_>,
+        sending: &mut Sending<'_>,
     ) -> Result<MessageId, Error> {
         let run = self.admit(body.len())?;
-        let claimed = self.claim_slots(store, run).ok_or(Error::Full)?;
+        let claimed = self.claim_slots(store, run, sending.now_ms)?;
+        Ok(self.send_claimed(store, claimed, body, sending))
+    }
+
+    /// Publishes one entry of a batch; its ready bit waits for those of its block.
+    fn send_claimed(
+        &self,
+        store: &Store<'_>,
+        claimed: Claimed,
+        body: &[u8],
+        sending: &mut Sending<'_>,
+    ) -> MessageId {
+        let (now_ms, delay_ms) = (sending.now_ms, sending.delay_ms);
         let index = claimed.index;
-        let stamp = self.fill(store, claimed, body, now_ms);
-        ready.add(index as usize);
-        Ok(MessageId::new(self.name(store), index, stamp))
+        let stamp = self.fill(store, claimed, body, now_ms, delay_ms);
+        if delay_ms == 0 {
+            sending.ready.add(index as usize);
+        } else {
+            self.announce(store, index as usize, now_ms, delay_ms);
+        }
+        MessageId::new(self.name(store), index, stamp)
     }
 
     /// Slots for a body of this length.
@@ -238,8 +256,26 @@ impl<R: Region, C: Clock> Queue<R, C> {
         Ok(shape.run(len))
     }
 
+    /// When a message sent now is too old, ms.
     #[inline(always)]
-    fn claim_slots(&self, store: &Store<'_>, run: usize) -> Option<Claimed> {
+    fn aged_at_ms(&self, store: &Store<'_>, now_ms: u64) -> u64 {
+        now_ms + store.head.policy.get(RETENTION_MS) + 1
+    }
+
+    #[inline(always)]
+    fn claim_slots(&self, store: &Store<'_>, run: usize, now_ms: u64) -> Result<Claimed, Error> {
+        loop {
+            if let Some(claimed) = self.claim_free(store, run) {
+                return Ok(claimed);
+            }
+            if !self.make_room(store, now_ms) {
+                return Err(Error::Full);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn claim_free(&self, store: &Store<'_>, run: usize) -> Option<Claimed> {
         let owner = self.region.owner();
         if run > 1 {
             return store.claim_run(run, owner);
@@ -254,19 +290,49 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
     }
 
-    #[inline(always)]
-    fn fill(&self, store: &Store<'_>, mut claimed: Claimed, body: &[u8], now_ms: u64) -> u64 {
-        store.fill(&mut claimed, body);
-        store.publish_body(claimed, body, now_ms, self.place.checksum)
+    /// In a full queue: drops what is too old. Whether that made room.
+    #[cold]
+    fn make_room(&self, store: &Store<'_>, now_ms: u64) -> bool {
+        if !store.is_due(now_ms) {
+            return false;
+        }
+        let expired = &store.head.counters.expired;
+        let before = expired.load(Ordering::Relaxed);
+        let visible = store.expire_some(now_ms, self.oldest_ms(store), self.region.owner());
+        self.notify_if(store, visible);
+        expired.load(Ordering::Relaxed) != before
     }
 
     #[inline(always)]
-    fn announce(&self, store: &Store<'_>, index: usize) {
-        blocks::put(
-            &store.blocks[index / BLOCK_SLOTS].ready,
-            1 << (index % BLOCK_SLOTS),
-        );
-        self.notify(store, 1);
+    fn fill(
+        &self,
+        store: &Store<'_>,
+        mut claimed: Claimed,
+        body: &[u8],
+        now_ms: u64,
+        delay_ms: u64,
+    ) -> u64 {
+        store.fill(&mut claimed, body);
+        let checksum = self.place.checksum;
+        if delay_ms == 0 {
+            store.publish_body(claimed, body, now_ms, checksum)
+        } else {
+            store.publish_claimed(claimed, body.len(), 0, now_ms, delay_ms, checksum)
+        }
+    }
+
+    /// Puts the bits and bounds of a published message, and wakes who waits for it: of a delayed one
+    /// who sleeps until something is due, if it is due sooner.
+    #[inline(always)]
+    pub(super) fn announce(&self, store: &Store<'_>, index: usize, now_ms: u64, delay_ms: u64) {
+        let block = index / BLOCK_SLOTS;
+        if delay_ms == 0 {
+            store.put_ready(block, 1 << (index % BLOCK_SLOTS));
+            store.lower_due(block, self.aged_at_ms(store, now_ms));
+            self.notify(store, 1);
+        } else if store.lower_due(block, now_ms + delay_ms) {
+            self.notify(store, 1);
+        }
     }
 
     /// Claims room for a body of `len` bytes, to be filled in place. [`Claim::commit`] sends it;
@@ -295,13 +361,21 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub fn claim(&self, len: usize) -> Result<Claim<'_, R, C>, Error> {
         self.region.check()?;
         let run = self.admit(len)?;
-        let claimed = self.claim_slots(&self.store(), run).ok_or(Error::Full)?;
+        let store = self.store();
+        let claimed = self.claim_slots(&store, run, self.now_ms(&store))?;
         Ok(Claim {
             queue: self,
             claimed,
             len,
         })
     }
+}
+
+/// How the entries of a batch are sent.
+struct Sending<'s> {
+    now_ms: u64,
+    delay_ms: u64,
+    ready: Bits<'s>,
 }
 
 /// The least limit for a batch, bytes: that of SQS. A queue with a smaller longest body takes ten
@@ -338,8 +412,9 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
         let checksum = queue.place.checksum;
         let claimed = core::mem::replace(&mut this.claimed, Claimed::EMPTY);
         let index = claimed.index;
-        let stamp = store.publish_claimed(claimed, len, now_ms, checksum);
-        queue.announce(&store, index as usize);
+        let delay_ms = store.head.policy.get(DELAY_MS);
+        let stamp = store.publish_claimed(claimed, len, 0, now_ms, delay_ms, checksum);
+        queue.announce(&store, index as usize, now_ms, delay_ms);
         queue.rouse(&store);
         MessageId::new(queue.name(&store), index, stamp)
     }

@@ -5,6 +5,7 @@ use super::options::QueueOptions;
 use crate::error::Error;
 use crate::region::layout::DURABILITY_PROCESS;
 use crate::region::memory::Place;
+use crate::region::policy::RETENTION_MS;
 use crate::region::store::Store;
 use crate::region::{Fixed, Intent, Region, Tended};
 use crate::sync::Ordering;
@@ -250,6 +251,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let _ = (store, count);
     }
 
+    /// [`notify`](Queue::notify), if there are any.
+    #[inline(always)]
+    pub(super) fn notify_if(&self, store: &Store<'_>, count: u32) {
+        if count != 0 {
+            self.notify(store, count);
+        }
+    }
+
     #[cfg(feature = "std")]
     #[cold]
     fn wake_sleepers(&self, store: &Store<'_>, count: u32) {
@@ -316,6 +325,50 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if mine.is_ok() {
             self.region.tend(&self.place);
         }
+    }
+
+    /// What the queue was created with, as changed since.
+    pub fn options(&self) -> QueueOptions {
+        let store = self.store();
+        QueueOptions::of(&self.place, store.head.policy.numbers())
+    }
+
+    /// Changes what may be changed while the queue lives: visibility timeout, retention and delay.
+    /// Every participant goes by the new values from its next call on; messages that are held or
+    /// delayed already keep their time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OptionsDiffer`] for an option that is fixed at creation and not what it is;
+    /// [`Error::OutOfRange`], [`Error::Forked`]. Then nothing has changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ringmain::{Heap, Queue, QueueOptions};
+    /// # use std::time::Duration;
+    /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
+    /// queue.reconfigure(queue.options().visibility(Duration::from_secs(5)))?;
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; a scan of the blocks if the retention changes.
+    pub fn reconfigure(&self, options: QueueOptions) -> Result<(), Error> {
+        self.region.check()?;
+        let wanted = options.policy()?;
+        options.agree(&self.options())?;
+        let store = self.store();
+        let policy = &store.head.policy;
+        let retention_ms = policy.get(RETENTION_MS);
+        for (setting, value) in wanted.into_iter().enumerate() {
+            policy.set(setting, value);
+        }
+        if wanted[RETENTION_MS] != retention_ms {
+            store.forget_dues(); // they were reckoned with the other retention
+        }
+        Ok(())
     }
 
     /// The longest body that the queue takes, bytes.

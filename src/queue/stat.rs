@@ -3,14 +3,20 @@
 use super::standard::Queue;
 use crate::error::Error;
 use crate::region::Region;
+use crate::region::arena::{stamp_generation, stamp_sent_ms};
+use crate::region::policy::{DELAY_MS, RETENTION_MS, VISIBILITY_MS};
 use crate::region::repair::extent;
+use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::time::Clock;
 use core::time::Duration;
 
 /// A queue's figures: a scan, so approximate while others are at work.
+///
+/// What happened *ever* is counted since the queue was made, or was made again from its journal.
+/// A participant that dies in the midst of an operation may leave a count wrong by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -18,22 +24,96 @@ pub struct QueueStats {
     pub visible: u64,
     /// Messages received and neither deleted nor visible again.
     pub in_flight: u64,
+    /// Messages sent whose delay is not over.
+    pub delayed: u64,
+    /// How long ago the oldest message that can be received now was sent.
+    pub oldest_age: Option<Duration>,
     /// Slots in all.
     pub slots: u64,
     /// Slots that are free.
     pub slots_free: u64,
-    /// Bytes of a slot: 32 of head, the rest of body.
+    /// Bytes of a slot: 16 of head, the rest of body.
     pub slot_bytes: u64,
     /// Longest body, bytes.
     pub body_bytes_max: u64,
     /// Visibility timeout.
     pub visibility: Duration,
+    /// Retention.
+    pub retention: Duration,
+    /// Delay.
+    pub delay: Duration,
+    /// Messages sent, ever.
+    pub sent: u64,
+    /// Receives of a message, ever: a message that came back counts again.
+    pub received: u64,
+    /// Messages deleted, ever.
+    pub deleted: u64,
+    /// Calls of receive that found nothing, ever. Who waits looks several times.
+    pub empty_receives: u64,
     /// Messages set aside because their bytes failed their checksum, ever.
     pub damaged: u64,
     /// Messages dropped because they were older than the retention, ever.
     pub expired: u64,
+    /// Messages removed by [`purge`](Queue::purge), ever.
+    pub purged: u64,
     /// Participants attached.
     pub attachments: u64,
+}
+
+/// What a scan of the words counts.
+#[derive(Default)]
+struct Scan {
+    visible: u64,
+    in_flight: u64,
+    delayed: u64,
+    free: u64,
+    oldest_ms: Option<u64>,
+    sent: u64,
+    received: u64,
+}
+
+impl Scan {
+    fn of(store: &Store<'_>, now_ms: u64) -> Self {
+        let used = (extent(store) * BLOCK_SLOTS).min(store.words.len());
+        let mut scan = Self {
+            free: (store.words.len() - used) as u64,
+            ..Self::default()
+        };
+        for index in 0..used {
+            scan.look(store, index, now_ms);
+        }
+        scan
+    }
+
+    fn look(&mut self, store: &Store<'_>, index: usize, now_ms: u64) {
+        // ORDERING: Acquire: the note belongs to this word, unless the word has changed since.
+        let word = Word(store.words[index].load(Ordering::Acquire));
+        let (sent, received) = store.tally(index, word);
+        self.sent += sent;
+        self.received += received;
+        match word.phase() {
+            Phase::Free => self.free += 1,
+            Phase::Claimed => {}
+            Phase::Ready | Phase::Held => {
+                let stamp = store.notes[index].stamp.load(Ordering::Relaxed);
+                let sent_ms = stamp_sent_ms(stamp);
+                // Another word by now: the stamp may be another message's.
+                let same = store.words[index].load(Ordering::Acquire) == word.0;
+                let over = same && sent_ms + word.due_ms() <= now_ms;
+                if word.phase() == Phase::Ready || over {
+                    self.visible += 1;
+                    if same {
+                        let oldest = self.oldest_ms.unwrap_or(sent_ms);
+                        self.oldest_ms = Some(oldest.min(sent_ms));
+                    }
+                } else if same && word.generation() == stamp_generation(stamp) {
+                    self.delayed += 1;
+                } else {
+                    self.in_flight += 1;
+                }
+            }
+        }
+    }
 }
 
 impl<R: Region, C: Clock> Queue<R, C> {
@@ -50,39 +130,40 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
-        let used = extent(&store);
-        let words = &store.words[..(used * BLOCK_SLOTS).min(store.words.len())];
-        let (mut visible, mut in_flight, mut free) =
-            (0, 0, (store.words.len() - words.len()) as u64);
-        for (index, slot) in words.iter().enumerate() {
-            let word = Word(slot.load(Ordering::Acquire));
-            match word.phase() {
-                Phase::Free => free += 1,
-                Phase::Ready => visible += 1,
-                Phase::Held => {
-                    let stamp = store.slot(index).stamp.load(Ordering::Relaxed);
-                    let due = crate::region::arena::stamp_sent_ms(stamp) + word.due_ms();
-                    // Another word by now: the stamp may be another message's, or body bytes.
-                    let same = slot.load(Ordering::Acquire) == word.0;
-                    if same && due <= now_ms {
-                        visible += 1
-                    } else {
-                        in_flight += 1
-                    }
-                }
-                Phase::Claimed => {}
-            }
-        }
+        let scan = Scan::of(&store, now_ms);
+        let (policy, counters) = (&store.head.policy, &store.head.counters);
+        let ever = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let setting = |setting| Duration::from_millis(policy.get(setting));
+        let sent = scan.sent.saturating_add(ever(&counters.sent));
+        let (damaged, expired) = (ever(&counters.damaged), ever(&counters.expired));
+        let purged = ever(&counters.purged);
+        let there = [scan.visible, scan.in_flight, scan.delayed];
+        let others = [damaged, expired, purged];
+        let deleted = there
+            .iter()
+            .chain(&others)
+            .fold(sent, |left, n| left.saturating_sub(*n));
         Ok(QueueStats {
-            visible,
-            in_flight,
+            visible: scan.visible,
+            in_flight: scan.in_flight,
+            delayed: scan.delayed,
+            oldest_age: scan
+                .oldest_ms
+                .map(|ms| Duration::from_millis(now_ms.saturating_sub(ms))),
             slots: store.words.len() as u64,
-            slots_free: free,
+            slots_free: scan.free,
             slot_bytes: store.shape.slot_bytes as u64,
             body_bytes_max: store.shape.body_bytes_max as u64,
-            visibility: Duration::from_millis(self.place.visibility_ms),
-            damaged: store.head.seldom.damaged.load(Ordering::Relaxed),
-            expired: store.head.seldom.expired.load(Ordering::Relaxed),
+            visibility: setting(VISIBILITY_MS),
+            retention: setting(RETENTION_MS),
+            delay: setting(DELAY_MS),
+            sent,
+            received: scan.received.saturating_add(ever(&counters.received)),
+            deleted,
+            empty_receives: ever(&counters.empty_receives),
+            damaged,
+            expired,
+            purged,
             attachments: self.region.attachments(),
         })
     }
@@ -109,6 +190,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let used = (extent(&store) * BLOCK_SLOTS).min(store.words.len());
         let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();
+        store
+            .head
+            .counters
+            .purged
+            .fetch_add(purged, Ordering::Relaxed);
         #[cfg(feature = "mapped")]
         store.mark_all();
         self.make_durable()?;

@@ -20,7 +20,7 @@ fn queue(clock: &ManualClock, bytes: usize) -> Queue<Heap, &ManualClock> {
 #[test]
 fn a_stale_expirer_writes_into_no_body() {
     let clock = ManualClock::new(5000);
-    let queue = queue(&clock, 1500);
+    let queue = queue(&clock, 1900);
     for body in [b"a", b"b"] {
         queue.send(body).expect("sent");
     }
@@ -32,7 +32,7 @@ fn a_stale_expirer_writes_into_no_body() {
     let seen = Word(queue.store().words[index].load(Ordering::SeqCst));
     first.delete().expect("deleted");
     second.delete().expect("deleted");
-    queue.send(&[0; 96 + 128]).expect("a run over both slots");
+    queue.send(&[0; 112 + 128]).expect("a run over both slots");
     assert!(
         !queue.store().expire(index, seen),
         "it goes on, and finds another word"
@@ -73,7 +73,7 @@ fn a_stopped_receiver_hides_no_due_time() {
     let again = queue.receive().expect("received").expect("visible again");
     assert_eq!((again.body(), again.receive_count()), (&b"held"[..], 2));
     again.delete().expect("deleted");
-    store.blocks[0].lower_due(5000 + 1000); // it goes on, and finds that it is late
+    store.lower_due(0, 5000 + 1000); // it goes on, and finds that it is late
     assert_eq!(store.delete(&held, 1, 1), Ok(None), "gone already");
     let stat = queue.stat().expect("figures");
     assert_eq!(stat.slots_free, stat.slots);

@@ -4,7 +4,8 @@ use crate::region::arena::{Hold, stamp_sent_ms};
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
-use crate::ring::blocks::{self, BLOCK_SLOTS, DUE_NONE_MS, Sweep};
+use crate::ring::blocks::{self, BLOCK_SLOTS, Sweep};
+use crate::ring::due::DUE_NONE_MS;
 use crate::sync::Ordering;
 
 /// The most messages received at once.
@@ -40,36 +41,42 @@ impl Store<'_> {
     /// Lock-free: a failed compare-exchange means that another one took a message.
     #[inline(always)]
     pub fn receive(&self, how: &Receive, mut found: impl FnMut(Hold) -> bool) -> u32 {
+        let expired = if self.is_due(how.now_ms) {
+            self.expire_some(how.now_ms, how.oldest_ms, how.owner)
+        } else {
+            0
+        };
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
         let used = extent(self);
-        let mut lap = Sweep::new(cursor, used);
-        // The common case: the block at the cursor has them all, and nothing in it is due.
+        let mut lap = Sweep::new(cursor, used, self.maps.ready);
+        // The common case: the block at the cursor has them all.
         let index = cursor as usize / BLOCK_SLOTS;
         let mut have = 0;
-        if index < used && !self.blocks[index].is_due(how.now_ms) {
+        if index < used {
             let mask = blocks::bits_from(cursor as u32);
             have = self.receive_in(index, mask, how.max, how, &mut found);
             if have == how.max {
-                return 0;
+                return expired;
             }
             lap.next(); // visited: with a timeout of 0 s it would give the same messages again
         }
-        self.receive_lap(lap, have, how, &mut found)
+        self.receive_lap(lap, have, how, &mut found);
+        expired
     }
 
-    /// Receives the message at the cursor, in the common case that there is one and that nothing in
-    /// its block is due. `None` says nothing: look by [`receive`](Store::receive).
+    /// Receives the message at the cursor, in the common case that there is one and that nothing is
+    /// due. `None` says nothing: look by [`receive`](Store::receive).
     #[inline(always)]
     pub fn receive_next(&self, how: &Receive) -> Option<Hold> {
+        if self.is_due(how.now_ms) {
+            return None;
+        }
         let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
         let index = cursor as usize / BLOCK_SLOTS;
         if index >= extent(self) {
             return None;
         }
         let block = &self.blocks[index];
-        if block.is_due(how.now_ms) {
-            return None;
-        }
         let bit = blocks::take(&block.ready, blocks::bits_from(cursor as u32), 1);
         if bit == 0 {
             return None;
@@ -80,7 +87,7 @@ impl Store<'_> {
             .cursor
             .store(slot as u64 + 1, Ordering::Relaxed);
         let hold = self.hold(slot, how.owner, how.borrowed, how.due_at_ms)?;
-        block.lower_due(how.due_at_ms);
+        self.lower_due(index, how.due_at_ms);
         Some(hold)
     }
 
@@ -88,23 +95,23 @@ impl Store<'_> {
     #[inline(never)]
     fn receive_lap(
         &self,
-        lap: Sweep,
+        lap: Sweep<'_>,
         mut have: usize,
         how: &Receive,
         found: &mut impl FnMut(Hold) -> bool,
-    ) -> u32 {
-        let mut expired = 0;
+    ) {
         let mut more = MORE_BLOCKS;
+        let sender = self.head.send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
         for (index, mask) in lap {
-            let block = &self.blocks[index];
-            if block.is_due(how.now_ms) {
-                expired += self.expire_block(index, how.now_ms);
-            }
-            if block.ready.load(Ordering::Relaxed) & mask != 0 {
+            let ready = self.blocks[index].ready.load(Ordering::Relaxed);
+            if ready & mask != 0 {
                 have += self.receive_in(index, mask, how.max - have, how, found);
                 if have == how.max {
                     break;
                 }
+            } else if ready == 0 && index != sender {
+                // Not the block into which messages come now: it would be noted again at once.
+                self.maps.ready.strike(index, &self.blocks[index].ready);
             }
             if have != 0 {
                 more -= 1;
@@ -113,7 +120,6 @@ impl Store<'_> {
                 }
             }
         }
-        expired
     }
 
     /// Receives up to `max` messages of one block.
@@ -152,7 +158,7 @@ impl Store<'_> {
                 refused |= !counts;
             }
             if held {
-                block.lower_due(how.due_at_ms);
+                self.lower_due(index, how.due_at_ms);
             }
             let next = first as u64 + 64 - taken.leading_zeros() as u64;
             self.head.receive.cursor.store(next, Ordering::Relaxed);
@@ -162,15 +168,30 @@ impl Store<'_> {
         }
     }
 
-    /// Makes messages visible whose time is over, and raises the block's bound. Returns how many.
+    /// Makes messages visible whose time is over, and drops those sent before `oldest_ms`, in some
+    /// of the blocks in which that may be so. Returns how many became visible.
     #[cold]
-    pub fn expire_block(&self, index: usize, now_ms: u64) -> u32 {
+    pub fn expire_some(&self, now_ms: u64, oldest_ms: u64, owner: u32) -> u32 {
+        let mut expired = 0;
+        self.each_due(now_ms, |block| {
+            expired += self.expire_block(block, now_ms, oldest_ms, owner);
+        });
+        expired
+    }
+
+    /// [`expire_some`](Self::expire_some) for one block; raises its bound.
+    #[cold]
+    pub fn expire_block(&self, index: usize, now_ms: u64, oldest_ms: u64, owner: u32) -> u32 {
         let block = &self.blocks[index];
-        let Some(mark) = block.begin_raise() else {
+        let Some(mark) = block.due.begin_raise() else {
             return 0;
         };
         let mut least = DUE_NONE_MS;
         let mut expired = 0u64;
+        // ORDERING: SeqCst; [due-closing] looked at after the mark, and before the words: who
+        // publishes puts the ready bit and then looks at the bound, so either that finds the mark,
+        // or this acquires the word.
+        block.ready.load(Ordering::SeqCst);
         // Every slot, whatever its bits say: a bit may stand although its slot is held.
         let mut slots = self.shape.valid(index);
         while slots != 0 {
@@ -179,32 +200,52 @@ impl Store<'_> {
             let slot = index * BLOCK_SLOTS + bit;
             // ORDERING: SeqCst; [due-closing] looked at after the mark.
             let seen = Word(self.words[slot].load(Ordering::SeqCst));
-            if seen.phase() != Phase::Held {
+            if !matches!(seen.phase(), Phase::Ready | Phase::Held) {
                 continue;
             }
-            let sent_ms = stamp_sent_ms(self.slot(slot).stamp.load(Ordering::Relaxed));
+            let sent_ms = stamp_sent_ms(self.notes[slot].stamp.load(Ordering::Relaxed));
+            let held = seen.phase() == Phase::Held;
             let due_at_ms = sent_ms + seen.due_ms();
-            if due_at_ms > now_ms {
+            let aged = sent_ms < oldest_ms;
+            let aged_at_ms = sent_ms.saturating_add(now_ms.saturating_sub(oldest_ms) + 1);
+            if held && due_at_ms > now_ms {
+                // Its holder may finish it, however old it is.
                 least = least.min(due_at_ms);
-            } else if self.expire(slot, seen) {
-                expired |= 1 << bit;
+                if !aged {
+                    least = least.min(aged_at_ms); // should it be released before
+                }
+            } else if aged && self.drop_aged(slot, seen, owner) {
+                // Gone: nothing of it is left to be due.
+            } else if !aged && (!held || self.expire(slot, seen)) {
+                least = least.min(aged_at_ms);
+                expired |= u64::from(held) << bit;
             } else {
                 least = least.min(now_ms.saturating_add(PINNED_RETRY_MS));
             }
         }
         if expired != 0 {
-            blocks::put(&block.ready, expired);
+            self.put_ready(index, expired);
         }
-        block.finish_raise(mark, least.min(DUE_NONE_MS));
+        block.due.finish_raise(mark, least);
         expired.count_ones()
     }
 
-    /// The least due time of all, as far as the blocks know; [`DUE_NONE_MS`] if there is none.
+    /// Drops a message that is older than the retention; whether it is gone.
+    #[cold]
+    fn drop_aged(&self, slot: usize, seen: Word, owner: u32) -> bool {
+        let run = self.measured_run(slot);
+        let Ok(Some(freed)) = self.remove(slot, seen, run, 0, seen.is_borrowed(), owner) else {
+            return false; // changed meanwhile, or three read it
+        };
+        if freed {
+            self.put_free(slot, run);
+        }
+        self.head.counters.expired.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// The least due time of all, as far as is known; [`DUE_NONE_MS`] if there is none.
     pub fn least_due_ms(&self) -> u64 {
-        let used = &self.blocks[..extent(self)];
-        used.iter()
-            .map(|block| block.due_ms())
-            .min()
-            .unwrap_or(DUE_NONE_MS)
+        self.head.seldom.due.ms()
     }
 }

@@ -45,7 +45,7 @@
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::error::Error;
-use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
 /// A run of slots that this owner writes. Not dropped by itself: publish it or abort it.
@@ -176,7 +176,7 @@ impl Store<'_> {
                         .is_ok()
             });
             if !won {
-                self.free_claimed(index, back);
+                self.give_up(index, back);
                 self.put_free(index, back);
                 return false;
             }
@@ -185,24 +185,62 @@ impl Store<'_> {
     }
 
     /// Publishes a claimed run as a message: head first, then the word. The ready bit is the
-    /// caller's to put. Returns the message's stamp.
+    /// caller's to put, and the bound of the retention his to lower. Returns the message's stamp.
     ///
     /// # Progress
     ///
     /// Wait-free.
     #[inline(always)]
-    pub fn publish(&self, claimed: Claimed, len: u32, checksum: u32, sent_ms: u64) -> u64 {
-        let generation = claimed.generation + 1;
-        let stamp = stamp(sent_ms, generation);
-        let head = self.slot(claimed.index as usize);
-        head.stamp.store(stamp, Ordering::Relaxed);
-        head.size
-            .store(((checksum as u64) << 32) | len as u64, Ordering::Relaxed);
-        // ORDERING: Release; [slot-filled] publishes head and body. Pairs in `hold`.
-        self.words[claimed.index as usize].store(Word::ready(generation, 0).0, Ordering::Release);
+    pub fn publish(&self, claimed: Claimed, size: u64, attributes: u64, sent_ms: u64) -> u64 {
+        let generation = claimed.next_generation();
+        let (index, stamp) = self.write_head(claimed, size, attributes, sent_ms);
+        // ORDERING: Release; [slot-filled] publishes head and bytes. Pairs in `hold`.
+        self.words[index].store(Word::ready(generation, 0).0, Ordering::Release);
         #[cfg(feature = "mapped")]
-        self.mark(claimed.index as usize);
+        self.mark(index);
         stamp
+    }
+
+    /// Publishes a claimed run as a message that nobody may receive for `delay_ms`: held by nobody,
+    /// with the generation of its send. The bounds are the caller's to lower.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free where the target has a swap.
+    pub fn publish_delayed(
+        &self,
+        claimed: Claimed,
+        size: u64,
+        attributes: u64,
+        sent_ms: u64,
+        delay_ms: u64,
+    ) -> u64 {
+        let held = Word::held(0, claimed.next_generation(), 0, false, delay_ms);
+        let (index, stamp) = self.write_head(claimed, size, attributes, sent_ms);
+        // ORDERING: SeqCst: Release for [slot-filled], and before the caller's look at the bounds
+        // ([due-closing]).
+        self.words[index].swap(held.0, Ordering::SeqCst);
+        #[cfg(feature = "mapped")]
+        self.mark(index);
+        stamp
+    }
+
+    #[inline(always)]
+    fn write_head(
+        &self,
+        claimed: Claimed,
+        size: u64,
+        attributes: u64,
+        sent_ms: u64,
+    ) -> (usize, u64) {
+        let index = claimed.index as usize;
+        let stamp = stamp(sent_ms, claimed.next_generation());
+        let (head, note) = (self.slot(index), &self.notes[index]);
+        self.count_send(note, claimed.generation);
+        note.stamp.store(stamp, Ordering::Relaxed);
+        head.size.store(size, Ordering::Relaxed);
+        head.attributes.store(attributes, Ordering::Relaxed);
+        (index, stamp)
     }
 
     /// Gives a claimed run back unused.
@@ -210,14 +248,25 @@ impl Store<'_> {
         if claimed.run == 0 {
             return;
         }
-        self.free_claimed(claimed.index as usize, claimed.run as usize);
+        self.give_up(claimed.index as usize, claimed.run as usize);
         self.put_free(claimed.index as usize, claimed.run as usize);
     }
 
-    /// Frees the words of a run whose first word the caller owns (Claimed): interior first, so that
-    /// an interior word never lacks its first.
+    /// Frees the words of a run whose first word the caller owns (Claimed) and whose message is gone:
+    /// interior first, so that an interior word never lacks its first.
     pub(super) fn free_claimed(&self, index: usize, run: usize) {
         let first = Word(self.words[index].load(Ordering::Relaxed));
+        self.free_words(index, run, first.generation() + 1);
+    }
+
+    /// The same for a claim that is given up. The generation stays: no message was there, and what
+    /// [`tally`](super::tally) takes from generations is unchanged.
+    pub(super) fn give_up(&self, index: usize, run: usize) {
+        let first = Word(self.words[index].load(Ordering::Relaxed));
+        self.free_words(index, run, first.generation());
+    }
+
+    fn free_words(&self, index: usize, run: usize, generation: u64) {
         for back in 1..run.min(self.words.len() - index) {
             let word = &self.words[index + back];
             let seen = Word(word.load(Ordering::Relaxed));
@@ -228,19 +277,7 @@ impl Store<'_> {
             word.store(Word::free(seen.generation()).0, Ordering::Release);
         }
         // ORDERING: Release; [slot-freed].
-        self.words[index].store(Word::free(first.generation() + 1).0, Ordering::Release);
-    }
-
-    /// Puts the free bits of a run.
-    pub fn put_free(&self, index: usize, run: usize) {
-        let end = (index + run).min(self.words.len());
-        let mut at = index;
-        while at < end {
-            let (block, bit) = (at / BLOCK_SLOTS, at % BLOCK_SLOTS);
-            let len = (end - at).min(BLOCK_SLOTS - bit);
-            blocks::put(&self.blocks[block].free, (u64::MAX >> (64 - len)) << bit);
-            at += len;
-        }
+        self.words[index].store(Word::free(generation).0, Ordering::Release);
     }
 
     /// Receives the message at `index`, if there is one that waits.
@@ -254,7 +291,7 @@ impl Store<'_> {
         // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
         let mut seen = Word(word.load(Ordering::Acquire));
         while seen.phase() == Phase::Ready {
-            let stamp = self.slot(index).stamp.load(Ordering::Relaxed);
+            let stamp = self.notes[index].stamp.load(Ordering::Relaxed);
             let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
             let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
             // The receive count stops at its greatest value instead of starting anew.
@@ -288,7 +325,9 @@ impl Store<'_> {
     fn current(&self, hold: &Hold) -> Option<Word> {
         // ORDERING: Acquire, so that the stamp read next is not older than the word.
         let word = Word(self.words[hold.index as usize].load(Ordering::Acquire));
-        let stamp = self.slot(hold.index as usize).stamp.load(Ordering::Relaxed);
+        let stamp = self.notes[hold.index as usize]
+            .stamp
+            .load(Ordering::Relaxed);
         let lives = match word.phase() {
             Phase::Ready | Phase::Held => true,
             Phase::Free | Phase::Claimed => false,
@@ -310,8 +349,8 @@ impl Store<'_> {
     pub fn delete(&self, hold: &Hold, run: usize, owner: u32) -> Result<Option<usize>, Error> {
         let index = hold.index as usize;
         let plain = run == 1 && hold.word.pins() == 0;
-        if plain && self.slot(index).stamp.load(Ordering::Relaxed) == hold.stamp {
-            let free = Word::free(hold.word.generation());
+        if plain && self.notes[index].stamp.load(Ordering::Relaxed) == hold.stamp {
+            let free = Word::free(hold.word.generation() + 1);
             // ORDERING: Release; [slot-freed].
             let freed = self.words[index].compare_exchange(
                 hold.word.0,

@@ -1,11 +1,44 @@
 //! Bodies: the bytes of claimed and of held runs.
 
-use super::arena::{Claimed, Hold, stamp};
+use super::arena::{Claimed, Hold, stamp, stamp_generation, stamp_sent_ms};
+#[cfg(feature = "mapped")]
+use super::marks::Look;
 use super::store::Store;
 #[cfg(feature = "mapped")]
 use super::word::Word;
 use crate::hash::checksum;
 use crate::sync::Ordering;
+
+/// What a message stores: a body, and the attributes after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    /// Bytes of both.
+    pub len: u32,
+    /// Bytes of the attributes; less than `len`.
+    pub attributes_len: u32,
+    /// How many attributes there are, as the sender said.
+    pub attributes_count: u32,
+}
+
+impl Stored {
+    /// Bytes of the body.
+    #[inline(always)]
+    pub const fn body_len(&self) -> usize {
+        (self.len - self.attributes_len) as usize
+    }
+}
+
+/// `{ checksum:32, len:32 }`
+#[inline(always)]
+const fn size(checksum: u32, len: usize) -> u64 {
+    (checksum as u64) << 32 | len as u64
+}
+
+/// What seeds the checksum of a message's bytes: its stamp, and where its attributes begin.
+#[inline(always)]
+pub const fn seed(stamp: u64, attributes: u64) -> u64 {
+    stamp ^ attributes.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
 
 impl Claimed {
     /// The bytes of this run, which `store` claimed.
@@ -36,37 +69,77 @@ impl Store<'_> {
     pub fn publish_body(&self, claimed: Claimed, body: &[u8], sent_ms: u64, check: bool) -> u64 {
         let stamp = stamp(sent_ms, claimed.next_generation());
         let sum = if check { checksum(body, stamp) } else { 0 };
-        self.publish(claimed, body.len() as u32, sum, sent_ms)
+        self.publish(claimed, size(sum, body.len()), 0, sent_ms)
     }
 
-    /// Publishes a claimed run that was filled in place.
-    pub fn publish_claimed(&self, claimed: Claimed, len: usize, sent_ms: u64, check: bool) -> u64 {
+    /// Publishes a claimed run that was filled in place with `len` bytes, the attributes' included;
+    /// nobody may receive it for `delay_ms`.
+    pub fn publish_claimed(
+        &self,
+        claimed: Claimed,
+        len: usize,
+        attributes: u64,
+        sent_ms: u64,
+        delay_ms: u64,
+        check: bool,
+    ) -> u64 {
         let stamp = stamp(sent_ms, claimed.next_generation());
         let sum = if check {
-            checksum(claimed.bytes(*self, len), stamp)
+            checksum(claimed.bytes(*self, len), seed(stamp, attributes))
         } else {
             0
         };
-        self.publish(claimed, len as u32, sum, sent_ms)
+        let size = size(sum, len);
+        if delay_ms == 0 {
+            self.publish(claimed, size, attributes, sent_ms)
+        } else {
+            self.publish_delayed(claimed, size, attributes, sent_ms, delay_ms)
+        }
     }
 
-    /// The length of a held message, after checking it and, if `check`, its bytes; `None` if they
-    /// are damaged.
+    /// What is stored of a held message, after checking it and, if `check`, its bytes; `None` if
+    /// they are damaged.
     #[inline(always)]
-    pub fn inspect(&self, hold: &Hold, check: bool) -> Option<u32> {
+    pub fn inspect(&self, hold: &Hold, check: bool) -> Option<Stored> {
         let index = hold.index as usize;
         let size = self.slot(index).size.load(Ordering::Relaxed);
         let len = size as u32 as usize;
-        if len == 0 || len > self.shape.body_bytes_max {
+        if len == 0 || len > self.shape.stored_bytes_max() {
             return None;
         }
         if len > self.shape.single_bytes() && !self.is_whole(index, self.shape.run(len)) {
             return None;
         }
-        if check && checksum(self.held_body(hold, len), hold.stamp) != (size >> 32) as u32 {
+        let attributes = self.slot(index).attributes.load(Ordering::Relaxed);
+        let seed = seed(hold.stamp, attributes);
+        if check && checksum(self.held_body(hold, len), seed) != (size >> 32) as u32 {
             return None;
         }
-        Some(len as u32)
+        let stored = Stored {
+            len: len as u32,
+            attributes_len: attributes as u32,
+            attributes_count: (attributes >> 32) as u32,
+        };
+        (stored.attributes_len < stored.len).then_some(stored)
+    }
+
+    /// Notes when a held message was received first, if this is the first time, and tells it.
+    #[inline(always)]
+    pub fn first_received_ms(&self, hold: &Hold, now_ms: u64) -> u64 {
+        let first = &self.notes[hold.index as usize].first;
+        let generation = stamp_generation(hold.stamp);
+        if hold.receive_count() == 1 {
+            // One who stopped just before may write an older message's time over this one's later.
+            // The generation tells; then the time of this message is not known any more.
+            first.store(stamp(now_ms, generation), Ordering::Relaxed);
+            return now_ms;
+        }
+        let noted = first.load(Ordering::Relaxed);
+        if stamp_generation(noted) == generation {
+            stamp_sent_ms(noted).clamp(hold.sent_ms(), now_ms.max(hold.sent_ms()))
+        } else {
+            now_ms // who received it first died, or stopped, before it came to note the time
+        }
     }
 
     /// The bytes of a message that the committer of the journal looks at (`region::marks`).
@@ -83,7 +156,7 @@ impl Store<'_> {
     ///
     /// The caller has the region for itself and has checked that the run lies inside it.
     #[cfg(feature = "mapped")]
-    pub(super) fn restore(&self, index: usize, word: Word, stamp: u64, size: u64, body: &[u8]) {
+    pub(super) fn restore(&self, index: usize, look: &Look, body: &[u8]) {
         let run = self.shape.run(body.len());
         for back in 1..run {
             let interior = Word::interior(0, back as u64);
@@ -92,9 +165,10 @@ impl Store<'_> {
         // SAFETY: nobody else uses the region, and this reference ends here.
         unsafe { self.body_mut(index, body.len()) }.copy_from_slice(body);
         let head = self.slot(index);
-        head.stamp.store(stamp, Ordering::Relaxed);
-        head.size.store(size, Ordering::Relaxed);
-        self.words[index].store(word.0, Ordering::Release);
+        self.notes[index].stamp.store(look.stamp, Ordering::Relaxed);
+        head.size.store(look.size, Ordering::Relaxed);
+        head.attributes.store(look.attributes, Ordering::Relaxed);
+        self.words[index].store(look.word.0, Ordering::Release);
     }
 
     #[inline(always)]

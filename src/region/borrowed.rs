@@ -1,7 +1,7 @@
 //! A borrowed home: a queue in a caller's bytes, laid out at run time, without a heap.
 
 use super::home::{Intent, Region, Wish};
-use super::layout::{DURABILITY_PROCESS, queue_bytes};
+use super::layout::{DURABILITY_PROCESS, Offsets};
 use super::memory::{self, Place};
 use super::store::Store;
 use crate::error::Error;
@@ -94,7 +94,7 @@ impl<'a> Borrowed<'a> {
 
     fn lay_out(&self, wish: &Wish) -> Result<Option<Place>, Error> {
         let (shape, mut settings) = memory::fit(wish, self.len, false)?;
-        let Some(offsets) = queue_bytes(shape) else {
+        let Some(offsets) = Offsets::of(shape) else {
             return Err(Error::Damaged {
                 field: "queue size",
             });
@@ -115,8 +115,6 @@ impl<'a> Borrowed<'a> {
             shape,
             checksum: settings.flags != 0,
             durability: DURABILITY_PROCESS,
-            visibility_ms: settings.visibility_ms,
-            retention_ms: settings.retention_ms,
         };
         // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
         // shape fit the length.
@@ -139,7 +137,8 @@ unsafe impl Region for Borrowed<'_> {
                 (None, Intent::Open) => return Err(Error::Vacant),
                 (Some(place), Intent::Open) => return Ok(place),
                 (Some(place), Intent::OpenOrCreate) => {
-                    return memory::agree(wish, &place).map(|()| place);
+                    let store = self.store(&place);
+                    return memory::agree(wish, &place, &store).map(|()| place);
                 }
                 (None, _) => {
                     if let Some(place) = self.lay_out(wish)? {

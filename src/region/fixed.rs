@@ -2,11 +2,11 @@
 
 use super::home::{Intent, Region, Wish};
 use super::layout::{
-    DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, SlotHead,
-    valid_bits,
+    DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
+    SlotHead, valid_bits,
 };
 use super::memory::Place;
-use super::store::Store;
+use super::store::{Maps, Parts, Store};
 use crate::error::Error;
 use crate::ring::blocks::Block;
 use crate::sync::{AtomicU64, UnsafeCell};
@@ -45,7 +45,7 @@ pub struct Fixed<const N: usize, const B: usize, const BLOCKS: usize = 1> {
     head: QueueHead,
     blocks: [Block; BLOCKS],
     words: [AtomicU64; N],
-    former: [AtomicU64; N],
+    notes: [Note; N],
     slots: UnsafeCell<[Slot<B>; N]>,
     #[cfg(feature = "async")]
     wakers: crate::sync::WakerSet,
@@ -85,7 +85,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             head: QueueHead::new(Self::SHAPE, settings),
             blocks,
             words: [const { AtomicU64::new(0) }; N],
-            former: [const { AtomicU64::new(0) }; N],
+            notes: [const { Note::new() }; N],
             slots: UnsafeCell::new(
                 [const {
                     Slot {
@@ -102,12 +102,10 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
     pub(crate) const fn place_of(settings: Settings) -> Place {
         Place {
             offset: 0,
-            offsets: [0; 5],
+            offsets: Offsets::NONE,
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
             durability: DURABILITY_PROCESS,
-            visibility_ms: settings.visibility_ms,
-            retention_ms: settings.retention_ms,
         }
     }
 }
@@ -124,14 +122,15 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixe
         // SAFETY: the array has N slots of slot_bytes, aligned to 8, initialised; blocks and words
         // have the shape's lengths, as asserted at compile time.
         unsafe {
-            Store::new(
-                &self.head,
-                &self.blocks,
-                &self.words,
-                &self.former,
+            let parts = Parts {
+                head: &self.head,
+                blocks: &self.blocks,
+                maps: Maps::NONE,
+                words: &self.words,
+                notes: &self.notes,
                 slots,
-                Self::SHAPE,
-            )
+            };
+            Store::new(parts, Self::SHAPE)
         }
     }
 

@@ -1,27 +1,62 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
+use super::policy::{Policy, PolicyNumbers};
 use crate::ring::blocks::Block;
+use crate::ring::due::Due;
 #[cfg(feature = "mapped")]
 use crate::sync::Ordering;
 use crate::sync::{AtomicU32, AtomicU64, Padded, const_fn};
 
 /// Bytes of a slot that are its head; the body follows.
-pub const SLOT_HEAD_BYTES: usize = 32;
+pub const SLOT_HEAD_BYTES: usize = 16;
+
+/// The most attributes of a message.
+pub const ATTRIBUTES_MAX: usize = 10;
 
 /// What the sender writes before a slot becomes ready; it does not change while the message lives.
-/// In the later slots of a run, body bytes lie here: nothing is written here but by who has claimed
-/// the slot, and nothing read here is used before the state word has confirmed it.
+/// In the later slots of a run, bytes of the message lie here: nothing is written here but by who
+/// has claimed the slot, and nothing is read but by who holds or copies the message.
 #[derive(Debug)]
 #[repr(C)]
 pub struct SlotHead {
-    /// `{ generation:18, sent_ms:44 }`: names the message in this slot.
-    pub stamp: AtomicU64,
-    /// `{ checksum:32, len:32 }` of the body.
+    /// `{ checksum:32, len:32 }` of what is stored: the body and the attributes after it.
     pub size: AtomicU64,
-    /// Zero: room for attributes.
+    /// `{ count:32, len:32 }` of the attributes: they are the last `len` bytes.
     pub attributes: AtomicU64,
-    /// Zero: room for the time of the first receive.
-    pub first_received_ms: AtomicU64,
+}
+
+/// What else is known of a slot. It lies beside the words and never under a body, so anybody may
+/// look at it at any time; what is seen counts if the word is the same before and after.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Note {
+    /// `{ generation:18, sent_ms:44 }`: names the message in this slot. Written by who has claimed
+    /// the slot.
+    pub stamp: AtomicU64,
+    /// `{ 0:4, name:28, 0:4, name:28 }`: holders whose visibility ran out while they still read; a
+    /// name counts only while the state word has its pin.
+    pub former: AtomicU64,
+    /// `{ generation:18, first_received_ms:44 }`: counts only for the message of that generation.
+    pub first: AtomicU64,
+    /// `{ received:32, sent:32 }`: see [`tally`](super::tally).
+    pub tally: AtomicU64,
+}
+
+#[cfg(not(ringmain_loom))]
+const _: () = assert!(size_of::<Note>() == 32);
+
+impl Note {
+    const_fn! {
+        /// Of a slot that was never used.
+        pub fn new() -> Self {
+            Self {
+                stamp: AtomicU64::new(0),
+                former: AtomicU64::new(0),
+                first: AtomicU64::new(0),
+                tally: AtomicU64::new(0),
+            }
+        }
+    }
 }
 
 #[cfg(not(ringmain_loom))]
@@ -39,10 +74,6 @@ pub struct Config {
     pub blocks: AtomicU64,
     /// Longest body, bytes.
     pub body_bytes_max: AtomicU64,
-    /// Visibility timeout, ms.
-    pub visibility_ms: AtomicU64,
-    /// Retention, ms.
-    pub retention_ms: AtomicU64,
     /// Bit 0: bodies carry checksums.
     pub flags: AtomicU64,
     /// Random name of the queue: part of message ids and receipts.
@@ -62,26 +93,17 @@ impl Config {
             &self.slots,
             &self.blocks,
             &self.body_bytes_max,
-            &self.visibility_ms,
-            &self.retention_ms,
             &self.flags,
             &self.nonce,
             &self.durability,
         ];
-        let mut bytes = [0; 72];
+        let mut bytes = [0; 56];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
         }
         crate::hash::xxh3_64(&bytes)
     }
 }
-
-/// The longest visibility timeout, ms: 12 h.
-pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
-/// The shortest retention, ms.
-pub const RETENTION_MS_MIN: u64 = 60_000;
-/// The longest retention, ms: 14 days.
-pub const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
 
 /// Bodies carry checksums.
 pub const FLAG_CHECKSUM: u64 = 1;
@@ -145,10 +167,8 @@ pub struct Seldom {
     pub extent: AtomicU64,
     /// The latest time seen: time does not run backwards over it.
     pub time_high_ms: AtomicU64,
-    /// Messages set aside because their bytes failed their checksum.
-    pub damaged: AtomicU64,
-    /// Messages dropped because they were older than the retention.
-    pub expired: AtomicU64,
+    /// Lower bound of all due times.
+    pub due: Due,
     /// The greatest number of a commit that has begun.
     pub begun: AtomicU64,
     /// The greatest number of a commit that is on the disk.
@@ -165,6 +185,24 @@ pub struct Seldom {
     pub recovered_ms: AtomicU64,
 }
 
+/// What happened that is seldom, ever: a line of its own.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Counters {
+    /// Messages set aside because their bytes failed their checksum.
+    pub damaged: AtomicU64,
+    /// Messages dropped because they were older than the retention.
+    pub expired: AtomicU64,
+    /// Messages removed by purges.
+    pub purged: AtomicU64,
+    /// Receives that found nothing.
+    pub empty_receives: AtomicU64,
+    /// Sends that slots' tallies had no more room for.
+    pub sent: AtomicU64,
+    /// Receives that slots' tallies had no more room for.
+    pub received: AtomicU64,
+}
+
 /// The head of a queue; blocks, state words and slots follow it.
 #[derive(Debug)]
 #[repr(C)]
@@ -179,15 +217,21 @@ pub struct QueueHead {
     pub event: Padded<EventSide>,
     /// Read by all, seldom written.
     pub seldom: Padded<Seldom>,
+    /// What may be changed while the queue lives.
+    pub policy: Padded<Policy>,
+    /// What happened.
+    pub counters: Padded<Counters>,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
 const _: () = {
-    assert!(size_of::<QueueHead>() == 640);
+    assert!(size_of::<QueueHead>() == 896);
     assert!(core::mem::offset_of!(QueueHead, send) == 128);
     assert!(core::mem::offset_of!(QueueHead, receive) == 256);
     assert!(core::mem::offset_of!(QueueHead, event) == 384);
     assert!(core::mem::offset_of!(QueueHead, seldom) == 512);
+    assert!(core::mem::offset_of!(QueueHead, policy) == 640);
+    assert!(core::mem::offset_of!(QueueHead, counters) == 768);
 };
 
 /// The numbers that fix a queue's layout; verified before use, then kept outside the region.
@@ -214,7 +258,14 @@ impl Shape {
         self.slot_bytes - SLOT_HEAD_BYTES
     }
 
-    /// Slots that a body of `len` bytes takes.
+    /// The most bytes of a message that are stored: attributes take two bytes each more than they
+    /// count.
+    #[inline(always)]
+    pub const fn stored_bytes_max(&self) -> usize {
+        self.body_bytes_max + 2 * ATTRIBUTES_MAX
+    }
+
+    /// Slots that `len` bytes take.
     #[inline(always)]
     pub const fn run(&self, len: usize) -> usize {
         if len <= self.single_bytes() {
@@ -246,10 +297,8 @@ impl SlotHead {
         /// An unused slot's head.
         pub fn new() -> Self {
             Self {
-                stamp: AtomicU64::new(0),
                 size: AtomicU64::new(0),
                 attributes: AtomicU64::new(0),
-                first_received_ms: AtomicU64::new(0),
             }
         }
     }
@@ -258,10 +307,8 @@ impl SlotHead {
 /// What a queue is created with, as numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Visibility timeout, ms.
-    pub visibility_ms: u64,
-    /// Retention, ms.
-    pub retention_ms: u64,
+    /// What may be changed later.
+    pub policy: PolicyNumbers,
     /// See [`Config::flags`].
     pub flags: u64,
     /// See [`Config::nonce`].
@@ -280,8 +327,6 @@ impl QueueHead {
                     slots: AtomicU64::new(shape.slots as u64),
                     blocks: AtomicU64::new(shape.blocks() as u64),
                     body_bytes_max: AtomicU64::new(shape.body_bytes_max as u64),
-                    visibility_ms: AtomicU64::new(settings.visibility_ms),
-                    retention_ms: AtomicU64::new(settings.retention_ms),
                     flags: AtomicU64::new(settings.flags),
                     nonce: AtomicU64::new(settings.nonce),
                     durability: AtomicU64::new(settings.durability),
@@ -300,8 +345,7 @@ impl QueueHead {
                 seldom: Padded(Seldom {
                     extent: AtomicU64::new(1),
                     time_high_ms: AtomicU64::new(0),
-                    damaged: AtomicU64::new(0),
-                    expired: AtomicU64::new(0),
+                    due: Due::none(),
                     begun: AtomicU64::new(0),
                     durable: AtomicU64::new(0),
                     journal_end: AtomicU64::new(0),
@@ -310,39 +354,100 @@ impl QueueHead {
                     reserved: AtomicU32::new(0),
                     recovered_ms: AtomicU64::new(0),
                 }),
+                policy: Padded(Policy::new(settings.policy)),
+                counters: Padded(Counters {
+                    damaged: AtomicU64::new(0),
+                    expired: AtomicU64::new(0),
+                    purged: AtomicU64::new(0),
+                    empty_receives: AtomicU64::new(0),
+                    sent: AtomicU64::new(0),
+                    received: AtomicU64::new(0),
+                }),
             }
         }
     }
 }
 
-/// Bytes that a queue of this shape takes, each part on its own line; `None` if it overflows.
-pub const fn queue_bytes(shape: Shape) -> Option<[usize; 5]> {
-    // Offsets of: blocks, words, names of former holders, slots, end.
-    let blocks = size_of::<QueueHead>();
-    let Some(words) = align_up(blocks + shape.blocks() * size_of::<Block>(), 128) else {
-        return None;
+/// Blocks up to which a sweep looks at each: a queue with more has maps (`ring::maps`).
+pub const BLOCKS_LINEAR: usize = 8;
+
+impl Shape {
+    /// Words of a map of the blocks, and bounds of groups of 64 blocks; 0 where each is looked at.
+    pub const fn groups(&self) -> usize {
+        if self.blocks() <= BLOCKS_LINEAR {
+            0
+        } else {
+            self.blocks().div_ceil(64)
+        }
+    }
+}
+
+/// Where the parts of a queue lie, in bytes from its head; each part has lines of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Offsets {
+    /// Blocks.
+    pub blocks: usize,
+    /// The map of blocks with free slots, that of blocks with ready ones, and the groups' bounds.
+    pub maps: [usize; 3],
+    /// State words.
+    pub words: usize,
+    /// Notes.
+    pub notes: usize,
+    /// Slots.
+    pub slots: usize,
+    /// The end of all.
+    pub end: usize,
+}
+
+impl Offsets {
+    /// Of a queue that needs no such offsets: its parts are fields.
+    pub const NONE: Self = Self {
+        blocks: 0,
+        maps: [0; 3],
+        words: 0,
+        notes: 0,
+        slots: 0,
+        end: 0,
     };
-    let Some(word_bytes) = shape.slots.checked_mul(size_of::<AtomicU64>()) else {
-        return None;
-    };
-    let Some(end_of_words) = words.checked_add(word_bytes) else {
-        return None;
-    };
-    let Some(former) = align_up(end_of_words, 128) else {
-        return None;
-    };
-    let Some(end_of_former) = former.checked_add(word_bytes) else {
-        return None;
-    };
-    let Some(slots) = align_up(end_of_former, 128) else {
-        return None;
-    };
-    let Some(slot_bytes) = shape.slots.checked_mul(shape.slot_bytes) else {
-        return None;
-    };
-    match slots.checked_add(slot_bytes) {
-        Some(end) => Some([blocks, words, former, slots, end]),
-        None => None,
+
+    /// Those of a shape; `None` if they overflow.
+    pub const fn of(shape: Shape) -> Option<Self> {
+        let mut offsets = Self::NONE;
+        offsets.blocks = size_of::<QueueHead>();
+        let mut end = offsets.blocks;
+        let parts = [
+            (shape.blocks(), size_of::<Block>()),
+            (shape.groups(), size_of::<AtomicU64>()),
+            (shape.groups(), size_of::<AtomicU64>()),
+            (shape.groups(), size_of::<Due>()),
+            (shape.slots, size_of::<AtomicU64>()),
+            (shape.slots, size_of::<Note>()),
+            (shape.slots, shape.slot_bytes),
+        ];
+        let mut part = 0;
+        while part < parts.len() {
+            let Some(at) = align_up(end, 128) else {
+                return None;
+            };
+            match part {
+                0 => offsets.blocks = at,
+                1..=3 => offsets.maps[part - 1] = at,
+                4 => offsets.words = at,
+                5 => offsets.notes = at,
+                _ => offsets.slots = at,
+            }
+            let (count, bytes) = parts[part];
+            let Some(len) = count.checked_mul(bytes) else {
+                return None;
+            };
+            end = match at.checked_add(len) {
+                Some(end) => end,
+                None => return None,
+            };
+            part += 1;
+        }
+        offsets.end = end;
+        Some(offsets)
     }
 }
 

@@ -44,7 +44,7 @@
 use super::repair::extent;
 use super::store::Store;
 use super::word::{Phase, Word};
-use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::{Ordering, store_load_after_rmw};
 
 /// A message as the committer finds it. Its bytes do not change while it is looked at.
@@ -56,10 +56,12 @@ pub struct Look {
     pub stamp: u64,
     /// `{ checksum:32, len:32 }`
     pub size: u64,
+    /// `{ count:32, len:32 }` of the attributes.
+    pub attributes: u64,
 }
 
 impl Look {
-    /// Bytes of the body.
+    /// Bytes that are stored: the body and the attributes.
     pub const fn len(&self) -> usize {
         self.size as u32 as usize
     }
@@ -157,16 +159,16 @@ impl Store<'_> {
     /// Gives back a run that was won while the committer reads some of it.
     #[cold]
     pub(super) fn give_way(&self, index: usize, run: usize) {
-        self.free_claimed(index, run);
-        for block in index / BLOCK_SLOTS..=(index + run - 1) / BLOCK_SLOTS {
-            let slots = bits_between(index, index + run, block) & self.shape.valid(block);
-            let block = &self.blocks[block];
+        self.give_up(index, run);
+        for at in index / BLOCK_SLOTS..=(index + run - 1) / BLOCK_SLOTS {
+            let slots = bits_between(index, index + run, at) & self.shape.valid(at);
+            let block = &self.blocks[at];
             // ORDERING: AcqRel; [copy-ended] a read-modify-write: if it still finds the bit, the
             // committer that clears it sees the word that was freed.
             let copying = block.copying.fetch_or(0, Ordering::AcqRel);
             let ours = slots & !copying;
             if ours != 0 {
-                blocks::put(&block.free, ours);
+                self.put_free_bits(at, ours);
             }
         }
     }
@@ -302,11 +304,14 @@ impl Store<'_> {
             return None;
         }
         let head = self.slot(index);
-        let stamp = head.stamp.load(Ordering::Relaxed);
-        let size = head.size.load(Ordering::Relaxed);
-        let look = Look { word, stamp, size };
+        let look = Look {
+            word,
+            stamp: self.notes[index].stamp.load(Ordering::Relaxed),
+            size: head.size.load(Ordering::Relaxed),
+            attributes: head.attributes.load(Ordering::Relaxed),
+        };
         let len = look.len();
-        (len != 0 && len <= self.shape.body_bytes_max).then_some(look)
+        (len != 0 && len <= self.shape.stored_bytes_max()).then_some(look)
     }
 
     /// Later slots of a run, block by block, without those that are being copied anyway.
@@ -356,7 +361,7 @@ impl Store<'_> {
             }
         }
         if put != 0 {
-            blocks::put(&block.free, put & self.shape.valid(index));
+            self.put_free_bits(index, put & self.shape.valid(index));
         }
     }
 }

@@ -2,24 +2,25 @@
 
 use super::home::Wish;
 use super::layout::{
-    DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, SLOT_HEAD_BYTES, Settings, Shape, queue_bytes,
+    DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
 };
-use super::store::Store;
+use super::policy::{RANGES, SETTINGS};
+use super::store::{Maps, Parts, Store};
 use crate::error::Error;
 use crate::ring::blocks::Block;
+use crate::ring::due::Due;
+use crate::ring::maps::Map;
 use crate::sync::AtomicU64;
 
 /// Where a verified queue lies in its region. Only this floor makes one.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     pub(super) offset: usize,
-    pub(super) offsets: [usize; 5],
+    pub(super) offsets: Offsets,
     pub(crate) shape: Shape,
     pub(crate) checksum: bool,
     /// See `Config::durability`.
     pub(crate) durability: u64,
-    pub(crate) visibility_ms: u64,
-    pub(crate) retention_ms: u64,
 }
 
 impl Place {
@@ -48,19 +49,19 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         slots: 1,
         body_bytes_max: slot_bytes - SLOT_HEAD_BYTES,
     };
-    let needed = queue_bytes(least).map_or(u64::MAX, |offsets| offsets[4] as u64);
+    let needed = Offsets::of(least).map_or(u64::MAX, |offsets| offsets.end as u64);
     let too_small = Error::RegionTooSmall {
         len: len as u64,
         needed,
     };
-    // Each slot takes its bytes, two words, and a 64th of a block; then shrink for the rounding.
+    // Each slot takes its bytes, a word, a note, and a 64th of a block; then shrink for the rounding.
     let head = size_of::<QueueHead>() + 384;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
     let mut shape = Shape {
-        slots: room / (slot_bytes + 16),
+        slots: room / (slot_bytes + size_of::<AtomicU64>() + size_of::<Note>()),
         ..least
     };
-    while shape.slots > 0 && queue_bytes(shape).is_none_or(|offsets| offsets[4] > len) {
+    while shape.slots > 0 && Offsets::of(shape).is_none_or(|offsets| offsets.end > len) {
         shape.slots -= shape.slots.div_ceil(256);
     }
     if shape.slots == 0 {
@@ -86,8 +87,7 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         0
     };
     let settings = Settings {
-        visibility_ms: wish.visibility_ms,
-        retention_ms: wish.retention_ms,
+        policy: wish.policy,
         flags,
         nonce: 0,
         durability: wish.durability,
@@ -102,22 +102,33 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
 ///
 /// # Safety
 ///
-/// `base` is aligned to 128, valid for reads and writes of `queue_bytes(shape)[4]` bytes, and used
-/// by nobody else meanwhile. The bytes are initialised; `clean` says that they are zero.
+/// `base` is aligned to 128, valid for reads and writes of [`Offsets::end`] bytes, and used by
+/// nobody else meanwhile. The bytes are initialised; `clean` says that they are zero.
 pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: bool) {
-    let Some(offsets) = queue_bytes(shape) else {
+    let Some(offsets) = Offsets::of(shape) else {
         return;
     };
     if !clean {
-        let words = offsets[3] - offsets[1];
-        // SAFETY: the state words and the former holders' names lie inside the memory given.
-        unsafe { base.add(offsets[1]).write_bytes(0, words) };
+        // SAFETY: maps, state words and notes lie inside the memory given.
+        unsafe {
+            let maps = offsets.maps[0];
+            base.add(maps).write_bytes(0, offsets.slots - maps);
+        }
     }
     for index in 0..shape.blocks() {
         // SAFETY: the blocks lie inside the memory given; aligned since base and offset are.
         unsafe {
-            let at = base.add(offsets[0]) as *mut Block;
+            let at = base.add(offsets.blocks) as *mut Block;
             at.add(index).write(Block::new(shape.valid(index)));
+        }
+    }
+    for index in 0..shape.groups() {
+        // SAFETY: as above. Every block has free slots; bits of no block are never asked for.
+        unsafe {
+            let free = base.add(offsets.maps[0]) as *mut AtomicU64;
+            free.add(index).write(AtomicU64::new(u64::MAX));
+            let dues = base.add(offsets.maps[2]) as *mut Due;
+            dues.add(index).write(Due::none());
         }
     }
     // SAFETY: as above; the head is first.
@@ -131,28 +142,36 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 /// `base` is where the region of `place` begins, and stays valid during `'a`.
 #[inline(always)]
 pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
-    let shape = place.shape;
-    // SAFETY: `verify` has checked that all five parts lie inside the section, aligned; they
-    // consist of atomics, or are reached through the store's protocol only.
+    let (shape, offsets) = (place.shape, &place.offsets);
+    // SAFETY: `verify` has checked that all parts lie inside the section, aligned; they consist of
+    // atomics, or are reached through the store's protocol only.
     unsafe {
         let base = base.add(place.offset);
-        let blocks = base.add(place.offsets[0]) as *const Block;
-        let words = base.add(place.offsets[1]) as *const AtomicU64;
-        let former = base.add(place.offsets[2]) as *const AtomicU64;
-        Store::new(
-            &*(base as *const QueueHead),
-            core::slice::from_raw_parts(blocks, shape.blocks()),
-            core::slice::from_raw_parts(words, shape.slots),
-            core::slice::from_raw_parts(former, shape.slots),
-            base.add(place.offsets[3]),
-            shape,
-        )
-        .journaled(place.is_journaled())
+        let words_at = |offset: usize, len| {
+            core::slice::from_raw_parts(base.add(offset) as *const AtomicU64, len)
+        };
+        let groups = shape.groups();
+        let dues = base.add(offsets.maps[2]) as *const Due;
+        let blocks = base.add(offsets.blocks) as *const Block;
+        let notes = base.add(offsets.notes) as *const Note;
+        let parts = Parts {
+            head: &*(base as *const QueueHead),
+            blocks: core::slice::from_raw_parts(blocks, shape.blocks()),
+            maps: Maps {
+                free: Map(words_at(offsets.maps[0], groups)),
+                ready: Map(words_at(offsets.maps[1], groups)),
+                dues: core::slice::from_raw_parts(dues, groups),
+            },
+            words: words_at(offsets.words, shape.slots),
+            notes: core::slice::from_raw_parts(notes, shape.slots),
+            slots: base.add(offsets.slots),
+        };
+        Store::new(parts, shape).journaled(place.is_journaled())
     }
 }
 
 /// Refuses options that contradict an existing queue.
-pub fn agree(wish: &Wish, place: &Place) -> Result<(), Error> {
+pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error> {
     let option = |option, found: u64, given: u64| {
         if found == given {
             Ok(())
@@ -164,8 +183,10 @@ pub fn agree(wish: &Wish, place: &Place) -> Result<(), Error> {
             })
         }
     };
-    option("visibility (ms)", place.visibility_ms, wish.visibility_ms)?;
-    option("retention (ms)", place.retention_ms, wish.retention_ms)?;
+    for setting in 0..SETTINGS {
+        let found = store.head.policy.get(setting);
+        option(RANGES[setting].what, found, wish.policy[setting])?;
+    }
     option(
         "durability (level, and interval in ms * 4)",
         place.durability,

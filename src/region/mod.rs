@@ -6,14 +6,17 @@
 
 pub mod arena;
 #[cfg(not(ringmain_loom))]
-mod body;
+pub mod body;
 pub mod event;
 pub mod layout;
 #[cfg(feature = "mapped")]
 pub mod marks;
 pub mod pins;
+pub mod policy;
 pub mod repair;
+pub mod sets;
 pub mod store;
+mod tally;
 pub mod word;
 
 #[cfg(not(ringmain_loom))]
@@ -66,10 +69,8 @@ mod home {
         pub body_bytes_max: Option<usize>,
         /// Checksums over bodies; `None`: if the region is shared.
         pub checksum: Option<bool>,
-        /// Visibility timeout, ms.
-        pub visibility_ms: u64,
-        /// Retention, ms.
-        pub retention_ms: u64,
+        /// What may be changed later.
+        pub policy: super::policy::PolicyNumbers,
         /// See `Config::durability`.
         pub durability: u64,
     }

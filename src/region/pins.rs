@@ -80,7 +80,7 @@ impl Store<'_> {
     pub(super) fn pin_of(&self, hold: &Hold) -> u64 {
         let index = hold.index as usize;
         let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
-        let former = self.former[index].load(Ordering::Relaxed);
+        let former = self.notes[index].former.load(Ordering::Relaxed);
         let pinned =
             |cell: &usize| pins & (1 << cell) != 0 && name_in(former, *cell) == name_of(hold.word);
         (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
@@ -104,8 +104,8 @@ impl Store<'_> {
     /// missing.
     pub(super) fn look_again(&self, index: usize, word: Word) {
         if word.phase() == Phase::Held {
-            let sent_ms = stamp_sent_ms(self.slot(index).stamp.load(Ordering::Relaxed));
-            self.blocks[index / BLOCK_SLOTS].lower_due(sent_ms + word.due_ms());
+            let sent_ms = stamp_sent_ms(self.notes[index].stamp.load(Ordering::Relaxed));
+            self.lower_due(index / BLOCK_SLOTS, sent_ms + word.due_ms());
         }
     }
 
@@ -158,7 +158,7 @@ impl Store<'_> {
     pub(super) fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
         let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
         let shift = cell * CELL_BITS;
-        let former = &self.former[index];
+        let former = &self.notes[index].former;
         // ORDERING: Acquire; [former-named] the names are read before the word is read again. If it
         // is still what was seen, then any name that comes to count later is written after this
         // read, and makes the compare-exchange below fail.
@@ -178,7 +178,7 @@ impl Store<'_> {
     /// Takes pins of dead owners away, as `dead` tells them by index.
     pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
         let pins = Word(self.words[index].load(Ordering::Acquire)).pins();
-        let former = self.former[index].load(Ordering::Relaxed);
+        let former = self.notes[index].former.load(Ordering::Relaxed);
         let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
         let gone = gone.filter(|&cell| dead((name_in(former, cell) >> 18) as u32));
         let gone = gone.fold(0, |set, cell| set | (1u64 << cell));

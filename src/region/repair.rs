@@ -21,8 +21,11 @@
 //! Two hints tell what need not be looked at: the extent, and a block's bound. No death makes them
 //! wrong, but damage may, and a machine that lost power may have kept an old line of theirs beside
 //! newer words. Each mending looks at a few blocks in turn, whatever these two say of them: a block
-//! beyond the extent whose bits show use is taken into it, and a bound over held slots is lowered
-//! to nothing, which costs the next receiver a look and gives the block a true one.
+//! beyond the extent whose bits show use is taken into it, and a bound over messages is lowered to
+//! nothing, which costs the next receiver a look and gives the block a true one.
+//!
+//! Each block that is looked at is noted in the maps for the bits that it has: one who died may have
+//! struck it out and not have looked again (`ring::maps`).
 //!
 //! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
 //! broken (`docs/recovery.md`).
@@ -45,7 +48,7 @@ const BLOCKS_IN_TURN: usize = 64;
 fn put_missing(word: &AtomicU64, set: u64) {
     let missing = set & !word.load(Ordering::Acquire);
     if !cfg!(ringmain_twin = "bits") && missing != 0 {
-        blocks::put(word, missing);
+        blocks::put(word, missing); // who calls this notes the block
     }
 }
 
@@ -97,9 +100,12 @@ impl Store<'_> {
                 continue;
             }
             let slots = index * BLOCK_SLOTS..self.words.len().min((index + 1) * BLOCK_SLOTS);
-            let held = |word: &AtomicU64| Word(word.load(Ordering::SeqCst)).phase() == Phase::Held;
-            if self.words[slots].iter().any(held) {
-                block.lower_due(0);
+            let live = |word: &AtomicU64| {
+                let phase = Word(word.load(Ordering::SeqCst)).phase();
+                matches!(phase, Phase::Ready | Phase::Held)
+            };
+            if self.words[slots].iter().any(live) {
+                self.lower_due(index, 0);
             }
         }
     }
@@ -120,6 +126,9 @@ impl Store<'_> {
         }
         put_missing(&block.free, found.free);
         put_missing(&block.ready, found.ready);
+        if !cfg!(ringmain_twin = "maps") {
+            self.note_block(index);
+        }
         found.returned as u64
     }
 

@@ -1,8 +1,10 @@
 //! A queue's memory as typed references: what `region` makes of its bytes, and all that the
 //! protocols see.
 
-use super::layout::{QueueHead, Shape, SlotHead};
+use super::layout::{Note, QueueHead, Shape, SlotHead};
 use crate::ring::blocks::Block;
+use crate::ring::due::Due;
+use crate::ring::maps::Map;
 use crate::sync::AtomicU64;
 
 /// One queue's memory. Copying it copies references.
@@ -12,16 +14,49 @@ pub struct Store<'a> {
     pub head: &'a QueueHead,
     /// Blocks of free and ready bits.
     pub blocks: &'a [Block],
+    /// Which blocks may have free slots, and which ready ones.
+    pub maps: Maps<'a>,
     /// One state word a slot.
     pub words: &'a [AtomicU64],
-    /// `{ 0:4, name:28, 0:4, name:28 }` a slot: holders whose visibility ran out while they still
-    /// read; a name counts only while the state word has its pin.
-    pub former: &'a [AtomicU64],
+    /// One note a slot.
+    pub notes: &'a [Note],
     slots: Slots<'a>,
     /// The verified layout.
     pub shape: Shape,
     /// Whether a journal is told what changes.
     pub journaled: bool,
+}
+
+/// What summarises the blocks of a queue that has many; empty otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Maps<'a> {
+    /// Blocks that may have free slots.
+    pub free: Map<'a>,
+    /// Blocks that may have ready slots.
+    pub ready: Map<'a>,
+    /// The bound of the due times of each 64 blocks.
+    pub dues: &'a [Due],
+}
+
+impl Maps<'_> {
+    /// Of a queue with few blocks.
+    pub const NONE: Self = Self {
+        free: Map(&[]),
+        ready: Map(&[]),
+        dues: &[],
+    };
+}
+
+/// The parts of a queue, as [`Store::new`] joins them.
+#[cfg(not(ringmain_loom))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) head: &'a QueueHead,
+    pub(crate) blocks: &'a [Block],
+    pub(crate) maps: Maps<'a>,
+    pub(crate) words: &'a [AtomicU64],
+    pub(crate) notes: &'a [Note],
+    pub(crate) slots: *mut u8,
 }
 
 /// The slots' heads and bodies.
@@ -40,25 +75,20 @@ impl<'a> Store<'a> {
     ///
     /// `slots` is valid for reads and writes of `shape.slots * shape.slot_bytes` bytes during `'a`,
     /// aligned to 8, initialised, and its bytes are accessed by nobody but through stores over the
-    /// same words; `words` and `former` have `shape.slots` elements, `blocks` has `shape.blocks()`.
+    /// same words; `words` and `notes` have `shape.slots` elements, `blocks` has `shape.blocks()`,
+    /// and each map `shape.groups()` or none.
     #[inline(always)]
-    pub(crate) unsafe fn new(
-        head: &'a QueueHead,
-        blocks: &'a [Block],
-        words: &'a [AtomicU64],
-        former: &'a [AtomicU64],
-        slots: *mut u8,
-        shape: Shape,
-    ) -> Self {
+    pub(crate) unsafe fn new(parts: Parts<'a>, shape: Shape) -> Self {
         let slots = Slots {
-            base: slots,
+            base: parts.slots,
             memory: core::marker::PhantomData,
         };
         Self {
-            head,
-            blocks,
-            words,
-            former,
+            head: parts.head,
+            blocks: parts.blocks,
+            maps: parts.maps,
+            words: parts.words,
+            notes: parts.notes,
             slots,
             shape,
             journaled: false,
@@ -174,16 +204,18 @@ impl<'a> Store<'a> {
     pub fn modelled(
         head: &'a QueueHead,
         blocks: &'a [Block],
+        maps: Maps<'a>,
         words: &'a [AtomicU64],
-        former: &'a [AtomicU64],
+        notes: &'a [Note],
         slots: &'a [ModelSlot],
         shape: Shape,
     ) -> Self {
         Self {
             head,
             blocks,
+            maps,
             words,
-            former,
+            notes,
             slots,
             shape,
             journaled: true,

@@ -1,12 +1,12 @@
 //! Checking what a mapped file says of its queue before any of it is used.
 
 use super::layout::{
-    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, QueueHead, RETENTION_MS_MAX, RETENTION_MS_MIN,
-    SLOT_HEAD_BYTES, Shape, VISIBILITY_MS_MAX, is_durability, queue_bytes,
+    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, Offsets, QueueHead, SLOT_HEAD_BYTES, Shape,
+    is_durability,
 };
 use super::memory::Place;
 use crate::error::Error;
-use crate::ring::blocks::DUE_NONE_MS;
+use crate::ring::due::DUE_NONE_MS;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Reads and checks a queue's configuration: nothing of it is believed before.
@@ -44,8 +44,8 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         slots,
         body_bytes_max,
     };
-    let offsets = queue_bytes(shape)
-        .filter(|offsets| offsets[4] <= len)
+    let offsets = Offsets::of(shape)
+        .filter(|offsets| offsets.end <= len)
         .ok_or(Error::Damaged {
             field: "queue size",
         })?;
@@ -62,18 +62,11 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
             Err(Error::Damaged { field: name })
         }
     };
-    let visibility_ms = in_range(
-        &config.visibility_ms,
-        0,
-        VISIBILITY_MS_MAX,
-        "visibility timeout",
-    )?;
-    let retention_ms = in_range(
-        &config.retention_ms,
-        RETENTION_MS_MIN,
-        RETENTION_MS_MAX,
-        "retention",
-    )?;
+    // SAFETY: as above.
+    let policy = unsafe { &(*(base as *const QueueHead)).policy };
+    if let Some(field) = policy.damaged() {
+        return Err(Error::Damaged { field });
+    }
     // SAFETY: as above.
     let seldom = unsafe { &(*(base as *const QueueHead)).seldom };
     // SAFETY: as above.
@@ -108,7 +101,5 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         shape,
         checksum: flags & FLAG_CHECKSUM != 0,
         durability,
-        visibility_ms,
-        retention_ms,
     })
 }

@@ -16,8 +16,8 @@
 //! - *Held*: `{ borrowed, pins, owner, generation, due_ms }`. In flight until `due_ms` (counted
 //!   from the message's send time, so that 31 bits do: 24.8 days).
 //!
-//! `generation` grows by one with each send into the slot, each receive from it, and each claim
-//! that is given up; within one message it stops at the greatest receive count, 262 143, after
+//! `generation` grows by one with each send into the slot, each receive from it, and each time its
+//! message is freed; within one message it stops at the greatest receive count, 262 143, after
 //! which receipts of that message no longer tell its receives apart. The message's
 //! send generation stands in the slot's head, so the difference is the receive count, and a receipt
 //! of an earlier receive or of an earlier message does not match.

@@ -27,17 +27,13 @@
 //! `[bits-put]`: `put` releases, `take` acquires: what was done before the bit was set is seen by
 //! who takes it.
 //!
-//! # The least due time
+//! # Due times
 //!
-//! `due` is a lower bound of the due times of the block's slots. Lowering it is easy; raising it
-//! races with who lowers it, and the raiser may stop half-way. So it is raised in two steps: mark
-//! it *closing*, look at the slots, then compare-exchange the new bound over exactly the mark that
-//! was left. Whoever adds a slot does so first and then reads `due`: if it is not closing, the
-//! raiser has not looked yet and will see the slot; if it is, the adder takes the mark away, and
-//! the raiser's last step fails. `[due-closing]` names that pair. A raiser that stops leaves a
-//! bound that is too low, which costs a look.
+//! The block's third word bounds the due times of its slots: see [`due`](super::due).
 
-use crate::sync::{AtomicU64, Ordering, const_fn, store_load_after_rmw};
+use super::due::Due;
+use super::maps::Map;
+use crate::sync::{AtomicU64, Ordering, const_fn};
 
 /// Slots in a block: the bits of a word.
 pub const BLOCK_SLOTS: usize = 64;
@@ -51,8 +47,8 @@ pub struct Block {
     pub free: AtomicU64,
     /// Slots that may be taken to read.
     pub ready: AtomicU64,
-    /// `{ closing:1, version:19, due_ms:44 }`: lower bound of the block's due times.
-    pub due: AtomicU64,
+    /// Lower bound of the block's due times.
+    pub due: Due,
     /// Slots whose message came or went since the journal looked (`region::marks`).
     #[cfg(feature = "mapped")]
     pub dirty: AtomicU64,
@@ -67,21 +63,6 @@ pub struct Block {
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
 const _: () = assert!(size_of::<Block>() == 64);
 
-/// No due time: later than any.
-pub const DUE_NONE_MS: u64 = (1 << 44) - 1;
-const DUE_CLOSING: u64 = 1 << 63;
-const DUE_VERSION: u64 = 1 << 44;
-const DUE_VERSION_MASK: u64 = ((1 << 19) - 1) << 44;
-
-const fn due_next(old: u64, due_ms: u64, closing: u64) -> u64 {
-    let version = old.wrapping_add(DUE_VERSION) & DUE_VERSION_MASK;
-    closing | version | due_ms
-}
-
-const fn due_of(word: u64) -> u64 {
-    word & DUE_NONE_MS
-}
-
 impl Block {
     const_fn! {
         /// A block whose slots in `valid` are free.
@@ -89,7 +70,7 @@ impl Block {
             Self {
                 free: AtomicU64::new(valid),
                 ready: AtomicU64::new(0),
-                due: AtomicU64::new(DUE_NONE_MS),
+                due: Due::none(),
                 #[cfg(feature = "mapped")]
                 dirty: AtomicU64::new(0),
                 #[cfg(feature = "mapped")]
@@ -98,79 +79,6 @@ impl Block {
                 copying: AtomicU64::new(0),
             }
         }
-    }
-
-    /// Whether something in the block may be due at `now_ms`.
-    #[inline(always)]
-    pub fn is_due(&self, now_ms: u64) -> bool {
-        due_of(self.due.load(Ordering::Relaxed)) <= now_ms
-    }
-
-    /// The lower bound of the block's due times, [`DUE_NONE_MS`] if there is none.
-    pub fn due_ms(&self) -> u64 {
-        due_of(self.due.load(Ordering::Relaxed))
-    }
-
-    /// Lowers the bound to `due_ms`. Call it after the slot's word carries that due time.
-    ///
-    /// # Progress
-    ///
-    /// Lock-free: a failed compare-exchange means that another one lowered or raised the bound.
-    #[inline(always)]
-    pub fn lower_due(&self, due_ms: u64) {
-        // ORDERING: [due-closing] the slot's word was changed by a SeqCst read-modify-write before;
-        // this load must not be ordered before it.
-        store_load_after_rmw();
-        let seen = self.due.load(Ordering::SeqCst);
-        if seen & DUE_CLOSING == 0 && due_of(seen) <= due_ms {
-            return;
-        }
-        self.lower_due_slow(seen, due_ms);
-    }
-
-    #[cold]
-    fn lower_due_slow(&self, mut seen: u64, due_ms: u64) {
-        while seen & DUE_CLOSING != 0 || due_of(seen) > due_ms {
-            let least = if due_of(seen) < due_ms {
-                due_of(seen)
-            } else {
-                due_ms
-            };
-            let next = due_next(seen, least, 0);
-            // ORDERING: SeqCst both halves; [due-closing] takes the raiser's mark away.
-            match self
-                .due
-                .compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    /// First step of raising the bound: marks it closing. Returns the mark for [`finish_raise`].
-    ///
-    /// [`finish_raise`]: Block::finish_raise
-    pub fn begin_raise(&self) -> Option<u64> {
-        let seen = self.due.load(Ordering::SeqCst);
-        let mark = due_next(seen, due_of(seen), DUE_CLOSING);
-        // ORDERING: SeqCst; [due-closing] the mark comes before the look at the slots.
-        let won = self
-            .due
-            .compare_exchange(seen, mark, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok();
-        store_load_after_rmw();
-        won.then_some(mark)
-    }
-
-    /// Last step: sets the bound to what the look at the slots found, unless somebody added one.
-    pub fn finish_raise(&self, mark: u64, due_ms: u64) {
-        let next = due_next(mark, due_ms, 0);
-        // ORDERING: SeqCst; fails over exactly the mark that an adder has taken away. A failure
-        // leaves a bound that is too low, which the next visitor looks at again.
-        let _ = self
-            .due
-            .compare_exchange(mark, next, Ordering::SeqCst, Ordering::Relaxed);
     }
 }
 
@@ -248,57 +156,75 @@ pub fn lowest_run(set: u64, len: u32) -> u64 {
     (u64::MAX >> (64 - len)) << starts.trailing_zeros()
 }
 
-/// The blocks in the order of a lap: see the module's text.
+/// The blocks in the order of a lap: see the module's text. Those that the map strikes out are left
+/// out, but for the first.
 #[derive(Debug)]
-pub struct Sweep {
-    block: usize,
+pub struct Sweep<'a> {
+    map: Map<'a>,
+    /// The block to be visited next, if any.
+    next: Option<usize>,
     mask: u64,
+    first: usize,
+    /// Slots of the first block that the last visit covers.
     low: u64,
-    left: usize,
+    wrapped: bool,
     blocks: usize,
 }
 
-impl Sweep {
-    /// A lap over `blocks` blocks that starts at slot `position` (taken modulo their slots).
+impl<'a> Sweep<'a> {
+    /// A lap over `blocks` blocks (at least one) that starts at slot `position`, or at the first if
+    /// there is no such slot.
     #[inline(always)]
-    pub fn new(position: u64, blocks: usize) -> Self {
-        let mut block = (position / BLOCK_SLOTS as u64) as usize;
+    pub fn new(position: u64, blocks: usize, map: Map<'a>) -> Self {
+        let mut first = (position / BLOCK_SLOTS as u64) as usize;
         let mut mask = bits_from(position as u32);
-        if block >= blocks {
-            (block, mask) = (0, u64::MAX);
+        if first >= blocks {
+            (first, mask) = (0, u64::MAX);
         }
         Self {
-            block,
+            map,
+            next: Some(first),
             mask,
+            first,
             low: !mask,
-            left: blocks + 1,
+            wrapped: false,
             blocks,
         }
     }
+
+    #[inline(always)]
+    fn after(&mut self, block: usize) -> Option<usize> {
+        if !self.wrapped {
+            let next = self.map.next(block + 1, self.blocks);
+            if next.is_some() {
+                return next;
+            }
+            self.wrapped = true;
+            return self.map.next(0, self.first).or_else(|| self.last());
+        }
+        if block == self.first {
+            return None;
+        }
+        self.map.next(block + 1, self.first).or_else(|| self.last())
+    }
+
+    /// The block in which the lap began, once more for its low bits.
+    fn last(&mut self) -> Option<usize> {
+        self.mask = self.low;
+        (self.low != 0).then_some(self.first)
+    }
 }
 
-impl Iterator for Sweep {
+impl Iterator for Sweep<'_> {
     /// Block index, and the slots of it that this visit covers.
     type Item = (usize, u64);
 
     #[inline(always)]
     fn next(&mut self) -> Option<(usize, u64)> {
-        if self.left == 0 || (self.left == 1 && self.low == 0) {
-            return None;
-        }
-        self.left -= 1;
-        let visit = if self.left == 0 {
-            (self.block, self.low)
-        } else {
-            (self.block, self.mask)
-        };
-        self.block = if self.block + 1 == self.blocks {
-            0
-        } else {
-            self.block + 1
-        };
-        self.mask = u64::MAX;
-        Some(visit)
+        let block = self.next?;
+        let mask = core::mem::replace(&mut self.mask, u64::MAX);
+        self.next = self.after(block);
+        Some((block, mask))
     }
 }
 
@@ -323,16 +249,31 @@ mod tests {
 
     #[test]
     fn a_lap_visits_each_slot_once() {
-        for blocks in 1..5usize {
+        let all = [AtomicU64::new(u64::MAX)];
+        for (blocks, map) in (1..5usize).flat_map(|n| [(n, Map(&[])), (n, Map(&all))]) {
             for position in 0..(blocks as u64 * 64 + 3) {
                 let mut seen = [0u64; 5];
-                for (block, mask) in Sweep::new(position, blocks) {
+                for (block, mask) in Sweep::new(position, blocks, map) {
                     assert_eq!(seen[block] & mask, 0);
                     seen[block] |= mask;
                 }
                 assert!(seen[..blocks].iter().all(|&s| s == u64::MAX));
             }
         }
+    }
+
+    #[test]
+    fn a_lap_leaves_out_what_the_map_strikes_out() {
+        let words = [AtomicU64::new(0b10_0100)];
+        let lap = |position| {
+            let lap = Sweep::new(position, 6, Map(&words));
+            lap.map(|(block, _)| block).collect::<std::vec::Vec<_>>()
+        };
+        assert_eq!(lap(0), [0, 2, 5]);
+        assert_eq!(lap(1), [0, 2, 5, 0]);
+        assert_eq!(lap(2 * 64 + 1), [2, 5, 2]);
+        assert_eq!(lap(3 * 64), [3, 5, 2]);
+        assert_eq!(lap(5 * 64 + 9), [5, 2, 5]);
     }
 
     #[test]

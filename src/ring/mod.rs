@@ -6,7 +6,15 @@ pub mod bag;
 pub(crate) mod blocks;
 #[cfg(ringmain_loom)]
 pub mod blocks;
+#[cfg(not(ringmain_loom))]
+pub(crate) mod due;
+#[cfg(ringmain_loom)]
+pub mod due;
 mod error;
+#[cfg(not(ringmain_loom))]
+pub(crate) mod maps;
+#[cfg(ringmain_loom)]
+pub mod maps;
 pub mod mpmc;
 mod slot;
 pub mod spsc;

@@ -258,10 +258,10 @@ impl Attachment {
     /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
     fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
         let journal = self.open_journal(place)?;
-        let config = &self.store_at(place).head.config;
+        let head = self.store_at(place).head;
+        let config = &head.config;
         let settings = Settings {
-            visibility_ms: config.visibility_ms.load(Ordering::Relaxed),
-            retention_ms: config.retention_ms.load(Ordering::Relaxed),
+            policy: head.policy.numbers(),
             flags: config.flags.load(Ordering::Relaxed),
             nonce: config.nonce.load(Ordering::Relaxed),
             durability: config.durability.load(Ordering::Relaxed),

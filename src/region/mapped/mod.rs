@@ -167,7 +167,9 @@ unsafe impl Region for Mapped {
                 (None, Intent::Open) => Err(Error::Vacant),
                 (None, _) => region.lay_out(wish),
                 (Some(place), Intent::Open) => Ok(place),
-                (Some(place), Intent::OpenOrCreate) => memory::agree(wish, &place).map(|()| place),
+                (Some(place), Intent::OpenOrCreate) => {
+                    memory::agree(wish, &place, &region.store_at(&place)).map(|()| place)
+                }
             })?;
         self.attachment.with_journal(&place)?;
         if let Some(interval) = Attachment::interval(&place) {

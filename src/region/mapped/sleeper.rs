@@ -120,7 +120,7 @@ impl Shared {
         attachment.tend_owners();
         let now_ms = SystemClock.now_ms().saturating_add(attachment.time_base_ms);
         let ready = |block: &&crate::ring::blocks::Block| {
-            block.ready.load(Ordering::Relaxed) != 0 || block.is_due(now_ms)
+            block.ready.load(Ordering::Relaxed) != 0 || block.due.ms() <= now_ms
         };
         let something = store.blocks[..extent(&store)].iter().filter(ready).count();
         if something != 0 {

@@ -61,7 +61,7 @@ pub struct Sizes {
 pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
     // A record has 24 bytes where a slot has 32, and 7 of padding at most.
     let live = shape.slots.checked_mul(shape.slot_bytes)?;
-    let longest = HEAD_BYTES + record_bytes(shape.body_bytes_max);
+    let longest = HEAD_BYTES + record_bytes(shape.stored_bytes_max());
     let frame_max = (live / 8)
         .clamp(64 << 10, 1 << 20)
         .max(longest)

@@ -1,7 +1,9 @@
 //! Frames: what one write to the journal consists of. `docs/file-format.md` draws them.
 
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
-use crate::region::word::Word;
+use crate::region::arena::stamp_generation;
+use crate::region::marks::Look;
+use crate::region::word::Phase;
 
 /// Frames begin at multiples of this, and are padded to it.
 pub const ALIGN: usize = 4096;
@@ -11,8 +13,12 @@ const MAGIC: u64 = u64::from_le_bytes(*b"RINGFRAM");
 pub const POSITION_MAX: u64 = 1 << 62;
 /// Bytes of a record without a message.
 const NONE_BYTES: usize = 8;
-/// Bytes of a record with a message, without its body.
+/// Bytes of a record with a message, without what it stores.
 const SOME_BYTES: usize = 24;
+/// Bytes more if it has attributes or a delay.
+const MORE_BYTES: usize = 16;
+/// Says so, in the number of the slot.
+const MORE: u64 = 1 << 31;
 
 /// The head of a frame.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -61,9 +67,9 @@ impl FrameHead {
     }
 }
 
-/// Bytes of the longest record for a body of `len` bytes.
+/// Bytes of the longest record for `len` stored bytes.
 pub const fn record_bytes(len: usize) -> usize {
-    SOME_BYTES + len.next_multiple_of(8)
+    SOME_BYTES + MORE_BYTES + len.next_multiple_of(8)
 }
 
 fn check_of(bytes: &mut [u8], seed: u64) -> u64 {
@@ -95,7 +101,11 @@ pub struct Message<'f> {
     pub generation: u64,
     /// The checksum of its body.
     pub checksum: u32,
-    /// Its body.
+    /// `{ count:32, len:32 }` of its attributes.
+    pub attributes: u64,
+    /// Its delay, if it has not been received, ms.
+    pub delay_ms: u64,
+    /// Its body, and the attributes after it.
     pub body: &'f [u8],
 }
 
@@ -121,7 +131,7 @@ impl<'f> Iterator for Records<'f> {
             Some(u64::from_le_bytes(bytes.try_into().ok()?))
         };
         let first = number(0)?;
-        let (slot, len) = (first as u32, (first >> 32) as usize);
+        let (slot, len) = ((first & !MORE) as u32, (first >> 32) as usize);
         if len == 0 {
             self.left = &self.left[NONE_BYTES..];
             return Some(Record {
@@ -130,14 +140,21 @@ impl<'f> Iterator for Records<'f> {
             });
         }
         let (stamp, third) = (number(8)?, number(16)?);
-        let body = self.left.get(SOME_BYTES..SOME_BYTES.checked_add(len)?)?;
-        self.left = self.left.get(record_bytes(len)..)?;
+        let (mut at, mut more) = (SOME_BYTES, [0; 2]);
+        if first & MORE != 0 {
+            more = [number(at)?, number(at + 8)?];
+            at += MORE_BYTES;
+        }
+        let body = self.left.get(at..at.checked_add(len)?)?;
+        self.left = self.left.get(at + len.next_multiple_of(8)..)?;
         Some(Record {
             slot,
             message: Some(Message {
                 stamp,
                 generation: third >> 32,
                 checksum: third as u32,
+                attributes: more[0],
+                delay_ms: more[1],
                 body,
             }),
         })
@@ -209,26 +226,26 @@ impl Frame {
         true
     }
 
-    /// Says which message a slot has; `false` if there is no room.
-    pub fn push(
-        &mut self,
-        slot: u32,
-        word: Word,
-        stamp: u64,
-        size: u64,
-        body: &[u8],
-        max: usize,
-    ) -> bool {
-        let bytes = record_bytes(body.len());
-        if !self.has_room(bytes, max) {
+    /// Says which message a slot has, which stores `body`; `false` if there is no room.
+    pub fn push(&mut self, slot: u32, look: &Look, body: &[u8], max: usize) -> bool {
+        if !self.has_room(record_bytes(body.len()), max) {
             return false;
         }
+        let Look { word, stamp, .. } = *look;
+        // A message that nobody has received and nobody holds waits for its delay.
+        let sent = stamp_generation(stamp);
+        let delayed = word.phase() == Phase::Held && word.generation() == sent;
+        let delay_ms = if delayed { word.due_ms() } else { 0 };
+        let more = look.attributes != 0 || delay_ms != 0;
+        let flag = if more { MORE } else { 0 };
         let numbers = [
-            u64::from(slot) | (body.len() as u64) << 32,
+            (u64::from(slot) & !MORE) | flag | (body.len() as u64) << 32,
             stamp,
-            (size >> 32) | word.generation() << 32,
+            (look.size >> 32) | word.generation() << 32,
+            look.attributes,
+            delay_ms,
         ];
-        for number in numbers {
+        for number in &numbers[..if more { 5 } else { 3 }] {
             self.bytes.extend_from_slice(&number.to_le_bytes());
         }
         self.bytes.extend_from_slice(body);

@@ -67,7 +67,6 @@ pub use file::remove_stale;
 
 use super::os;
 use crate::error::Error;
-use crate::region::marks::Look;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -217,10 +216,9 @@ impl Commit<'_, '_> {
             let max = self.journal.sizes.frame_max;
             slots = store.copy_slots(block, slots, |index, look| match look {
                 None => frame.push_none(index as u32, max),
-                Some(Look { word, stamp, size }) => {
-                    let len = size as u32 as usize;
-                    let body = store.copied_body(index, len);
-                    frame.push(index as u32, word, stamp, size, body, max)
+                Some(look) => {
+                    let body = store.copied_body(index, look.len());
+                    frame.push(index as u32, &look, body, max)
                 }
             });
             if slots != 0 {

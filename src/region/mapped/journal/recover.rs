@@ -5,9 +5,11 @@ use super::file::RING_OFFSET;
 use super::frame::{ALIGN, FrameHead, HEAD_BYTES, Message, Record, Records, is_whole};
 use crate::error::Error;
 use crate::hash::checksum;
+use crate::region::body::seed;
 use crate::region::mapped::os;
+use crate::region::marks::Look;
 use crate::region::store::Store;
-use crate::region::word::{GENERATIONS, Word};
+use crate::region::word::{GENERATIONS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 use std::os::unix::fs::FileExt;
@@ -169,17 +171,25 @@ impl<'r, 's> Restoring<'r, 's> {
         let len = message.body.len();
         let end = index + shape.run(len);
         // A frame is whole, so these hold but for a message that was damaged before.
-        let sound = len <= shape.body_bytes_max
+        let seed = seed(message.stamp, message.attributes);
+        let sound = len <= shape.stored_bytes_max()
             && end <= shape.slots
-            && checksum(message.body, message.stamp) == message.checksum;
+            && checksum(message.body, seed) == message.checksum;
         if !sound || (index..end).any(|slot| self.taken.has(slot)) {
             return false;
         }
         (index..end).for_each(|slot| self.taken.add(slot));
-        let word = Word::ready(message.generation & (GENERATIONS - 1), 0);
-        let size = u64::from(message.checksum) << 32 | len as u64;
-        self.store
-            .restore(index, word, message.stamp, size, message.body);
+        let generation = message.generation & (GENERATIONS - 1);
+        let look = Look {
+            word: match message.delay_ms {
+                0 => Word::ready(generation, 0),
+                delay_ms => Word::held(0, generation, 0, false, delay_ms),
+            },
+            stamp: message.stamp,
+            size: u64::from(message.checksum) << 32 | len as u64,
+            attributes: message.attributes,
+        };
+        self.store.restore(index, &look, message.body);
         true
     }
 
@@ -192,7 +202,7 @@ impl<'r, 's> Restoring<'r, 's> {
             let mut ready = 0;
             for bit in (0..BLOCK_SLOTS).filter(|bit| taken & (1 << bit) != 0) {
                 let word = Word(store.words[index * BLOCK_SLOTS + bit].load(Ordering::Relaxed));
-                ready |= u64::from(!word.is_interior()) << bit;
+                ready |= u64::from(word.phase() == Phase::Ready) << bit;
             }
             block
                 .free
@@ -200,11 +210,15 @@ impl<'r, 's> Restoring<'r, 's> {
             block.ready.store(ready, Ordering::Relaxed);
             let left_out = self.left_out.0[index];
             block.dirty.store(left_out, Ordering::Relaxed);
+            if ready != 0 {
+                store.maps.ready.note(index);
+            }
             if taken | left_out != 0 {
                 extent = index + 1;
             }
         }
         let seldom = &store.head.seldom;
         seldom.extent.store(extent as u64, Ordering::Release);
+        store.forget_dues(); // delays and ages: the first look finds them
     }
 }

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::arena::{Hold, stamp};
 use crate::region::layout::{DURABILITY_PROCESS, Shape};
+use crate::region::marks::Look;
 use crate::region::memory::Place;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
@@ -37,8 +38,7 @@ impl Memory {
             body_bytes_typical: typical,
             body_bytes_max: Some(longest),
             checksum: Some(true),
-            visibility_ms: 60_000,
-            retention_ms: 600_000,
+            policy: [60_000, 600_000, 0],
             durability: DURABILITY_PROCESS,
         };
         let place = heap.place(Intent::Create, &wish).expect("a queue");
@@ -86,7 +86,7 @@ impl Memory {
         for index in (0..store.shape.slots).filter(ready) {
             let (hold, _) = self.hold(index);
             let len = store.inspect(&hold, true).expect("a whole message");
-            let body = store.held_bytes(&hold, len as usize).to_vec();
+            let body = store.held_bytes(&hold, len.body_len()).to_vec();
             store.release(&hold, SENT_MS, OWNER).expect("a release");
             messages.push((index, body));
         }
@@ -248,9 +248,13 @@ impl Bench {
         for message in messages {
             let stamp = stamp(SENT_MS, message.generation);
             let sum = checksum(message.body, stamp);
-            let size = u64::from(sum) << 32 | message.body.len() as u64;
-            let word = Word::ready(message.generation, 0);
-            assert!(frame.push(message.slot, word, stamp, size, message.body, usize::MAX));
+            let look = Look {
+                word: Word::ready(message.generation, 0),
+                stamp,
+                size: u64::from(sum) << 32 | message.body.len() as u64,
+                attributes: 0,
+            };
+            assert!(frame.push(message.slot, &look, message.body, usize::MAX));
         }
         for &slot in none {
             assert!(frame.push_none(slot, usize::MAX));

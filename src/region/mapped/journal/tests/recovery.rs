@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, PAGE, Written, one};
 use crate::region::arena::stamp;
+use crate::region::marks::Look;
 use crate::region::word::Word;
 
 const LONG: &[u8] = &[3; 300]; // three slots
@@ -146,7 +147,7 @@ fn a_frame_elsewhere_than_its_position_is_none() {
 fn records_that_cannot_be_do_no_harm() {
     let bench = Bench::small("hostile");
     let slots = bench.shape().slots as u32;
-    let long = vec![1; bench.shape().body_bytes_max + 1];
+    let long = vec![1; bench.shape().stored_bytes_max() + 1];
     let messages = [
         one(slots, b"beyond the last slot"),
         one(u32::MAX, b"far beyond"),
@@ -160,8 +161,13 @@ fn records_that_cannot_be_do_no_harm() {
     // A body whose checksum does not hold.
     let mut frame = super::super::frame::Frame::default();
     frame.clear();
-    let (word, stamp) = (Word::ready(1, 0), stamp(1, 1));
-    assert!(frame.push(2, word, stamp, 5, b"wrong", usize::MAX));
+    let look = Look {
+        word: Word::ready(1, 0),
+        stamp: stamp(1, 1),
+        size: 5,
+        attributes: 0,
+    };
+    assert!(frame.push(2, &look, b"wrong", usize::MAX));
     let bytes = frame.seal(next, 1, 0, bench.journal.seed).to_vec();
     bench.write(&bytes, next);
     assert_eq!(bench.recovered(), [1]);

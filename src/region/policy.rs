@@ -1,0 +1,147 @@
+//! What may be changed while a queue lives: a line of words that every participant reads as it
+//! goes, so that a change reaches all of them without a restart.
+//!
+//! # Words
+//!
+//! Each setting is one word `{ check:20, value:44 }`. It is changed by one store, so it is seen old
+//! or new, and each by itself: two that are changed together may be seen one new and one old for a
+//! moment. The check tells a word that was damaged at rest, when the queue is opened. On the way a
+//! word is clamped to its range and otherwise believed, which costs no comparison of checks.
+
+use crate::sync::{AtomicU64, Ordering, const_fn};
+
+/// A setting: what it is called, and its range.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    /// Its name in errors, with its unit.
+    pub what: &'static str,
+    /// The least value.
+    pub min: u64,
+    /// The greatest value.
+    pub max: u64,
+}
+
+/// How many settings there are.
+pub const SETTINGS: usize = 3;
+/// Visibility timeout, ms.
+pub const VISIBILITY_MS: usize = 0;
+/// Retention, ms.
+pub const RETENTION_MS: usize = 1;
+/// Delay, ms.
+pub const DELAY_MS: usize = 2;
+
+/// The longest visibility timeout, ms: 12 h.
+pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
+/// The shortest retention, ms.
+pub const RETENTION_MS_MIN: u64 = 60_000;
+/// The longest retention, ms: 14 days.
+pub const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
+/// The longest delay, ms: 15 min.
+pub const DELAY_MS_MAX: u64 = 900_000;
+
+/// The settings' ranges, by their index.
+pub const RANGES: [Range; SETTINGS] = [
+    Range {
+        what: "visibility timeout (ms)",
+        min: 0,
+        max: VISIBILITY_MS_MAX,
+    },
+    Range {
+        what: "retention (ms)",
+        min: RETENTION_MS_MIN,
+        max: RETENTION_MS_MAX,
+    },
+    Range {
+        what: "delay (ms)",
+        min: 0,
+        max: DELAY_MS_MAX,
+    },
+];
+
+/// Values of all settings.
+pub type PolicyNumbers = [u64; SETTINGS];
+
+const VALUE_MASK: u64 = (1 << 44) - 1;
+
+/// `{ check:20, value:44 }`
+const fn word_of(setting: usize, value: u64) -> u64 {
+    let value = value & VALUE_MASK;
+    let mixed = (value ^ ((setting as u64 + 1) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (mixed & !VALUE_MASK) | value
+}
+
+/// The line of settings.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Policy {
+    words: [AtomicU64; SETTINGS],
+}
+
+impl Policy {
+    const_fn! {
+        /// A line with these values.
+        pub fn new(values: PolicyNumbers) -> Self {
+            Self {
+                words: [
+                    AtomicU64::new(word_of(0, values[0])),
+                    AtomicU64::new(word_of(1, values[1])),
+                    AtomicU64::new(word_of(2, values[2])),
+                ],
+            }
+        }
+    }
+
+    /// A setting, inside its range whatever the memory says.
+    #[inline(always)]
+    pub fn get(&self, setting: usize) -> u64 {
+        let range = &RANGES[setting];
+        let value = self.words[setting].load(Ordering::Relaxed) & VALUE_MASK;
+        value.clamp(range.min, range.max)
+    }
+
+    /// Changes a setting. The caller has checked the range.
+    pub fn set(&self, setting: usize, value: u64) {
+        self.words[setting].store(word_of(setting, value), Ordering::Release);
+    }
+
+    /// All settings.
+    pub fn numbers(&self) -> PolicyNumbers {
+        core::array::from_fn(|setting| self.get(setting))
+    }
+
+    /// The first setting whose word is not one that [`set`](Self::set) writes.
+    #[cfg(feature = "mapped")]
+    pub fn damaged(&self) -> Option<&'static str> {
+        (0..SETTINGS).find_map(|setting| {
+            let word = self.words[setting].load(Ordering::Acquire);
+            let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
+            let sound = word == word_of(setting, value) && (range.min..=range.max).contains(&value);
+            (!sound).then_some(range.what)
+        })
+    }
+}
+
+#[cfg(all(test, not(ringmain_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_its_own_check() {
+        let policy = Policy::new([30_000, 60_000, 0]);
+        assert_eq!(policy.get(VISIBILITY_MS), 30_000);
+        policy.set(DELAY_MS, 900_000);
+        assert_eq!(policy.numbers(), [30_000, 60_000, 900_000]);
+        #[cfg(feature = "mapped")]
+        for setting in 0..SETTINGS {
+            assert_eq!(policy.damaged(), None);
+            for bit in 0..64 {
+                policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
+                assert_eq!(policy.damaged(), Some(RANGES[setting].what), "bit {bit}");
+                let range = &RANGES[setting];
+                assert!((range.min..=range.max).contains(&policy.get(setting)));
+                policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
+            }
+        }
+    }
+}

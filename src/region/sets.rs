@@ -1,0 +1,142 @@
+//! Bits of the blocks, and the bounds of due times, together with what summarises them.
+
+use super::repair::extent;
+use super::store::Store;
+use crate::ring::blocks::{self, BLOCK_SLOTS};
+use crate::ring::due::Due;
+use crate::sync::Ordering;
+
+/// Blocks whose slots one call looks at for what is due: what is left is the next call's.
+const LOOKS_MAX: usize = 64;
+
+impl Store<'_> {
+    /// Puts ready bits of a block.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free where the target has a fetch-or.
+    #[inline(always)]
+    pub fn put_ready(&self, block: usize, set: u64) {
+        blocks::put(&self.blocks[block].ready, set);
+        self.maps.ready.note(block);
+    }
+
+    /// Puts free bits of a block.
+    ///
+    /// # Progress
+    ///
+    /// As [`put_ready`](Store::put_ready).
+    #[inline(always)]
+    pub fn put_free_bits(&self, block: usize, set: u64) {
+        blocks::put(&self.blocks[block].free, set);
+        self.maps.free.note(block);
+    }
+
+    /// Puts the free bits of a run.
+    pub fn put_free(&self, index: usize, run: usize) {
+        let end = (index + run).min(self.words.len());
+        let mut at = index;
+        while at < end {
+            let (block, bit) = (at / BLOCK_SLOTS, at % BLOCK_SLOTS);
+            let len = (end - at).min(BLOCK_SLOTS - bit);
+            self.put_free_bits(block, (u64::MAX >> (64 - len)) << bit);
+            at += len;
+        }
+    }
+
+    /// Lowers the bounds over a block to `due_ms`: call it after a slot's word carries that time.
+    /// Whether it is the earliest of all: then whoever sleeps until something is due sleeps too
+    /// long.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, see [`Due::lower`].
+    #[inline(always)]
+    pub fn lower_due(&self, block: usize, due_ms: u64) -> bool {
+        self.blocks[block].due.lower(due_ms);
+        if let Some(group) = self.maps.dues.get(block / 64) {
+            group.lower(due_ms);
+        }
+        self.head.seldom.due.lower(due_ms)
+    }
+
+    /// Whether something may be due at `now_ms`.
+    #[inline(always)]
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        self.head.seldom.due.ms() <= now_ms
+    }
+
+    /// Shows `look` the blocks in which something may be due at `now_ms`, and then raises the
+    /// bounds over them. `look` raises the block's own.
+    ///
+    /// # Complexity
+    ///
+    /// At most 64 blocks are shown; the bounds of the groups in use are read, and those of the
+    /// blocks of groups in which something is due.
+    #[cold]
+    pub fn each_due(&self, now_ms: u64, mut look: impl FnMut(usize)) {
+        let used = extent(self);
+        let mut left = LOOKS_MAX;
+        let mut whole = true;
+        let mut group_by = |from: usize, to: usize| {
+            for block in from..to {
+                if self.blocks[block].due.ms() > now_ms {
+                    continue;
+                }
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                look(block);
+            }
+            true
+        };
+        if self.maps.dues.is_empty() {
+            whole = group_by(0, used);
+        } else {
+            for (group, due) in self.maps.dues.iter().enumerate().take(used.div_ceil(64)) {
+                if due.ms() > now_ms {
+                    continue;
+                }
+                let (from, to) = (group * 64, (group * 64 + 64).min(used));
+                whole = group_by(from, to);
+                if !whole {
+                    break;
+                }
+                // All of its blocks: one beyond the extent may have come into use since.
+                due.raise_over(self.dues_of(from, (from + 64).min(self.blocks.len())));
+            }
+        }
+        if whole {
+            let root = &self.head.seldom.due;
+            if self.maps.dues.is_empty() {
+                root.raise_over(self.dues_of(0, self.blocks.len()));
+            } else {
+                root.raise_over(self.maps.dues.iter());
+            }
+        }
+    }
+
+    fn dues_of(&self, from: usize, to: usize) -> impl Iterator<Item = &Due> {
+        self.blocks[from..to].iter().map(|block| &block.due)
+    }
+
+    /// Lowers all bounds to nothing, so that each block in use is looked at: what they bound was
+    /// reckoned otherwise.
+    pub fn forget_dues(&self) {
+        for block in 0..extent(self) {
+            self.lower_due(block, 0);
+        }
+    }
+
+    /// Notes a block in the maps for whatever bits it has: repair does.
+    pub(super) fn note_block(&self, index: usize) {
+        let block = &self.blocks[index];
+        if block.free.load(Ordering::SeqCst) != 0 {
+            self.maps.free.note(index);
+        }
+        if block.ready.load(Ordering::SeqCst) != 0 {
+            self.maps.ready.note(index);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How often each slot has been sent into and received from: counters that cost no read-modify-write
+//! and no line of their own.
+//!
+//! A sender that publishes owns the slot's word, so it may count with a plain store. Receives are
+//! not counted when they happen: they stand in the word's generation, which grows by one with each
+//! send, each receive and each time the slot is freed. The next sender into the slot, and whoever
+//! looks, takes the difference to the generation of the last send.
+//!
+//! A claim that is given up leaves the generation as it was. A participant that dies in a claim
+//! cannot be told from one that dies in a delete: its slot may count one receive too many. Nothing
+//! but figures depends on it.
+
+use super::arena::stamp_generation;
+use super::layout::Note;
+use super::store::Store;
+use super::word::{GENERATIONS, Phase, Word};
+use crate::sync::{AtomicU64, Ordering};
+
+const SENT_MASK: u64 = (1 << 32) - 1;
+/// From here on a count moves to the queue's counters.
+const FULL: u64 = 1 << 31;
+
+/// Receives of the last message of a slot, by the word's generation `frees` frees after it.
+#[inline(always)]
+const fn receives(generation: u64, stamp: u64, frees: u64) -> u64 {
+    if stamp == 0 {
+        return 0; // there was none
+    }
+    let sent = stamp_generation(stamp);
+    generation.wrapping_sub(sent).wrapping_sub(frees) & (GENERATIONS - 1)
+}
+
+impl Store<'_> {
+    /// Counts a send into a slot that the caller has claimed, and the receives of the message that
+    /// was in it before. Call it before the stamp changes.
+    #[inline(always)]
+    pub(super) fn count_send(&self, note: &Note, generation: u64) {
+        let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let tally = note.tally.load(Ordering::Relaxed);
+        let next = tally.wrapping_add(received << 32).wrapping_add(1);
+        note.tally.store(next, Ordering::Relaxed);
+        if (next | next << 32) >> 63 != 0 {
+            self.move_on_tally(note, next);
+        }
+    }
+
+    #[cold]
+    fn move_on_tally(&self, note: &Note, tally: u64) {
+        let (mut sent, mut received) = (tally & SENT_MASK, tally >> 32);
+        let move_on = |part: &mut u64, counter: &AtomicU64| {
+            if *part >= FULL {
+                *part -= FULL;
+                counter.fetch_add(FULL, Ordering::Relaxed);
+            }
+        };
+        move_on(&mut sent, &self.head.counters.sent);
+        move_on(&mut received, &self.head.counters.received);
+        note.tally.store(received << 32 | sent, Ordering::Relaxed);
+    }
+
+    /// Messages ever sent into and received from a slot whose word is `word`.
+    pub fn tally(&self, index: usize, word: Word) -> (u64, u64) {
+        let note = &self.notes[index];
+        let tally = note.tally.load(Ordering::Relaxed);
+        let stamp = note.stamp.load(Ordering::Relaxed);
+        let frees = match word.phase() {
+            Phase::Ready | Phase::Held => 0,
+            Phase::Claimed if word.is_retired() => 0,
+            Phase::Free | Phase::Claimed => 1,
+        };
+        let now = receives(word.generation(), stamp, frees);
+        // While a message is being freed the difference is less by one, which must not look like a
+        // great number.
+        let now = if now == GENERATIONS - 1 { 0 } else { now };
+        (tally & SENT_MASK, (tally >> 32) + now)
+    }
+}
+
+#[cfg(all(test, not(ringmain_loom)))]
+mod tests {
+    use super::super::arena::stamp;
+    use super::*;
+
+    #[test]
+    fn receives_are_a_difference() {
+        assert_eq!(receives(7, 0, 1), 0, "never used");
+        assert_eq!(
+            receives(9, stamp(123, 5), 1),
+            3,
+            "received three times and freed"
+        );
+        assert_eq!(receives(8, stamp(123, 5), 0), 3);
+        let last = stamp(123, GENERATIONS - 1);
+        assert_eq!(receives(1, last, 1), 1, "generations begin anew");
+    }
+}
