@@ -17,7 +17,7 @@ pub fn number_of(variable: &str, default: u64) -> u64 {
 }
 
 /// Bytes of a slot that are not body.
-pub const SLOT_HEAD_BYTES: usize = 32;
+pub const SLOT_HEAD_BYTES: usize = 16;
 
 /// A directory of its own that goes with this value.
 pub struct Dir(PathBuf);

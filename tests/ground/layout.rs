@@ -44,7 +44,7 @@ pub const BLOCKS: usize = SECTION + 640;
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 64;
 /// Bytes of a slot's head.
-pub const SLOT_HEAD_BYTES: usize = 32;
+pub const SLOT_HEAD_BYTES: usize = 16;
 
 /// The parts of a queue whose place depends on its size, as offsets in the file.
 #[derive(Debug, Clone, Copy)]

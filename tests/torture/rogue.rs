@@ -66,7 +66,7 @@ const HELD: u64 = 3;
 const GENERATION: u64 = ((1 << 18) - 1) << 31;
 const PINS: u64 = 3 << 59;
 const NOBODY: u64 = 1021 << 49;
-const SLOT_HEAD_BYTES: usize = 32;
+const SLOT_HEAD_BYTES: usize = 16;
 
 fn phase(word: u64) -> u64 {
     word >> 62
