@@ -288,7 +288,7 @@ impl<'a> Bits<'a> {
             if self.ready {
                 self.store.put_ready(self.block, self.set);
                 if self.aged_at_ms != 0 {
-                    self.store.lower_due(self.block, self.aged_at_ms);
+                    self.store.lower_aged(self.block, self.aged_at_ms);
                 }
             } else {
                 self.store.put_free_bits(self.block, self.set);

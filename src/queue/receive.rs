@@ -194,12 +194,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let fresh = hold.sent_ms() >= how.oldest_ms;
         match store.inspect(&hold, self.place.checksum) {
             Some(stored) if fresh => {
-                let first_received_ms = store.first_received_ms(&hold, how.now_ms);
+                store.note_first(&hold, how.now_ms);
                 Some(Received {
                     queue: self,
                     hold,
                     received_ms: how.now_ms,
-                    first_received_ms,
                     stored,
                 })
             }

@@ -26,7 +26,6 @@ pub struct Received<'q, R: Region, C: Clock> {
     pub(super) queue: &'q Queue<R, C>,
     pub(super) hold: Hold,
     pub(super) received_ms: u64,
-    pub(super) first_received_ms: u64,
     pub(super) stored: Stored,
 }
 
@@ -79,7 +78,8 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// When it was received for the first time, ms; this receive's time if nobody knows, which can
     /// be if who received it first died at once.
     pub fn first_received_ms(&self) -> u64 {
-        self.first_received_ms
+        let first = self.queue.store().first_received_ms(&self.hold);
+        first.map_or(self.received_ms, |ms| ms.min(self.received_ms))
     }
 
     /// What deletes, extends or releases this receive from elsewhere.

@@ -133,7 +133,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             }
             if ready != 0 {
                 store.put_ready(block, ready);
-                store.lower_due(block, self.aged_at_ms(store, now_ms));
+                store.lower_aged(block, self.aged_at_ms(store, now_ms));
                 sent += 1;
             }
         }
@@ -313,12 +313,25 @@ impl<R: Region, C: Clock> Queue<R, C> {
         delay_ms: u64,
     ) -> u64 {
         store.fill(&mut claimed, body);
-        let checksum = self.place.checksum;
         if delay_ms == 0 {
-            store.publish_body(claimed, body, now_ms, checksum)
+            store.publish_body(claimed, body, now_ms, self.place.checksum)
         } else {
-            store.publish_claimed(claimed, body.len(), 0, now_ms, delay_ms, checksum)
+            self.publish_claimed(store, claimed, body.len(), now_ms, delay_ms)
         }
+    }
+
+    /// Publishes a claim that was filled in place.
+    #[inline(never)]
+    fn publish_claimed(
+        &self,
+        store: &Store<'_>,
+        claimed: Claimed,
+        len: usize,
+        now_ms: u64,
+        delay_ms: u64,
+    ) -> u64 {
+        let checksum = self.place.checksum;
+        store.publish_claimed(claimed, len, 0, now_ms, delay_ms, checksum)
     }
 
     /// Puts the bits and bounds of a published message, and wakes who waits for it: of a delayed one
@@ -328,7 +341,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let block = index / BLOCK_SLOTS;
         if delay_ms == 0 {
             store.put_ready(block, 1 << (index % BLOCK_SLOTS));
-            store.lower_due(block, self.aged_at_ms(store, now_ms));
+            store.lower_aged(block, self.aged_at_ms(store, now_ms));
             self.notify(store, 1);
         } else if store.lower_due(block, now_ms + delay_ms) {
             self.notify(store, 1);
@@ -409,11 +422,10 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
             return MessageId::new(queue.name(&store), this.claimed.index, 0);
         }
         let now_ms = queue.now_ms(&store);
-        let checksum = queue.place.checksum;
         let claimed = core::mem::replace(&mut this.claimed, Claimed::EMPTY);
         let index = claimed.index;
         let delay_ms = store.head.policy.get(DELAY_MS);
-        let stamp = store.publish_claimed(claimed, len, 0, now_ms, delay_ms, checksum);
+        let stamp = queue.publish_claimed(&store, claimed, len, now_ms, delay_ms);
         queue.announce(&store, index as usize, now_ms, delay_ms);
         queue.rouse(&store);
         MessageId::new(queue.name(&store), index, stamp)

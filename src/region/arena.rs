@@ -42,6 +42,7 @@
 //! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
 //! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
 
+use super::layout::LEN_MASK;
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::error::Error;
@@ -239,7 +240,9 @@ impl Store<'_> {
         self.count_send(note, claimed.generation);
         note.stamp.store(stamp, Ordering::Relaxed);
         head.size.store(size, Ordering::Relaxed);
-        head.attributes.store(attributes, Ordering::Relaxed);
+        if attributes != 0 {
+            head.attributes.store(attributes, Ordering::Relaxed);
+        }
         (index, stamp)
     }
 
@@ -317,7 +320,7 @@ impl Store<'_> {
     /// How many slots the message at `index` takes, by its head.
     pub fn run_at(&self, index: usize) -> usize {
         self.shape
-            .run(self.slot(index).size.load(Ordering::Relaxed) as u32 as usize)
+            .run((self.slot(index).size.load(Ordering::Relaxed) & LEN_MASK) as usize)
     }
 
     /// Whether the slot still has the message of `hold`, and its word.

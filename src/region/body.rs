@@ -1,9 +1,11 @@
 //! Bodies: the bytes of claimed and of held runs.
 
 use super::arena::{Claimed, Hold, stamp, stamp_generation, stamp_sent_ms};
+use super::layout::{HAS_ATTRIBUTES, LEN_MASK};
 #[cfg(feature = "mapped")]
 use super::marks::Look;
 use super::store::Store;
+use super::word::GENERATIONS;
 #[cfg(feature = "mapped")]
 use super::word::Word;
 use crate::hash::checksum;
@@ -16,8 +18,6 @@ pub struct Stored {
     pub len: u32,
     /// Bytes of the attributes; less than `len`.
     pub attributes_len: u32,
-    /// How many attributes there are, as the sender said.
-    pub attributes_count: u32,
 }
 
 impl Stored {
@@ -28,10 +28,11 @@ impl Stored {
     }
 }
 
-/// `{ checksum:32, len:32 }`
+/// `{ checksum:32, has_attributes:1, len:31 }`
 #[inline(always)]
-const fn size(checksum: u32, len: usize) -> u64 {
-    (checksum as u64) << 32 | len as u64
+pub const fn size_of_stored(checksum: u32, len: usize, attributes: u64) -> u64 {
+    let flag = if attributes != 0 { HAS_ATTRIBUTES } else { 0 };
+    (checksum as u64) << 32 | flag | len as u64
 }
 
 /// What seeds the checksum of a message's bytes: its stamp, and where its attributes begin.
@@ -69,7 +70,7 @@ impl Store<'_> {
     pub fn publish_body(&self, claimed: Claimed, body: &[u8], sent_ms: u64, check: bool) -> u64 {
         let stamp = stamp(sent_ms, claimed.next_generation());
         let sum = if check { checksum(body, stamp) } else { 0 };
-        self.publish(claimed, size(sum, body.len()), 0, sent_ms)
+        self.publish(claimed, size_of_stored(sum, body.len(), 0), 0, sent_ms)
     }
 
     /// Publishes a claimed run that was filled in place with `len` bytes, the attributes' included;
@@ -89,7 +90,7 @@ impl Store<'_> {
         } else {
             0
         };
-        let size = size(sum, len);
+        let size = size_of_stored(sum, len, attributes);
         if delay_ms == 0 {
             self.publish(claimed, size, attributes, sent_ms)
         } else {
@@ -103,14 +104,14 @@ impl Store<'_> {
     pub fn inspect(&self, hold: &Hold, check: bool) -> Option<Stored> {
         let index = hold.index as usize;
         let size = self.slot(index).size.load(Ordering::Relaxed);
-        let len = size as u32 as usize;
+        let len = (size & LEN_MASK) as usize;
         if len == 0 || len > self.shape.stored_bytes_max() {
             return None;
         }
         if len > self.shape.single_bytes() && !self.is_whole(index, self.shape.run(len)) {
             return None;
         }
-        let attributes = self.slot(index).attributes.load(Ordering::Relaxed);
+        let attributes = self.attributes_of(index, size);
         let seed = seed(hold.stamp, attributes);
         if check && checksum(self.held_body(hold, len), seed) != (size >> 32) as u32 {
             return None;
@@ -118,28 +119,39 @@ impl Store<'_> {
         let stored = Stored {
             len: len as u32,
             attributes_len: attributes as u32,
-            attributes_count: (attributes >> 32) as u32,
         };
         (stored.attributes_len < stored.len).then_some(stored)
     }
 
-    /// Notes when a held message was received first, if this is the first time, and tells it.
+    /// `{ count:32, len:32 }` of the attributes of a message whose size was read.
     #[inline(always)]
-    pub fn first_received_ms(&self, hold: &Hold, now_ms: u64) -> u64 {
-        let first = &self.notes[hold.index as usize].first;
+    pub fn attributes_of(&self, index: usize, size: u64) -> u64 {
+        if size & HAS_ATTRIBUTES == 0 {
+            return 0;
+        }
+        self.slot(index).attributes.load(Ordering::Relaxed)
+    }
+
+    /// Notes when a held message was received first, if this is the first time.
+    #[inline(always)]
+    pub fn note_first(&self, hold: &Hold, now_ms: u64) {
         let generation = stamp_generation(hold.stamp);
-        if hold.receive_count() == 1 {
+        if hold.word.generation() == (generation + 1) & (GENERATIONS - 1) {
             // One who stopped just before may write an older message's time over this one's later.
             // The generation tells; then the time of this message is not known any more.
-            first.store(stamp(now_ms, generation), Ordering::Relaxed);
-            return now_ms;
+            let first = stamp(now_ms, generation);
+            let note = &self.notes[hold.index as usize];
+            note.first.store(first, Ordering::Relaxed);
         }
-        let noted = first.load(Ordering::Relaxed);
-        if stamp_generation(noted) == generation {
-            stamp_sent_ms(noted).clamp(hold.sent_ms(), now_ms.max(hold.sent_ms()))
-        } else {
-            now_ms // who received it first died, or stopped, before it came to note the time
-        }
+    }
+
+    /// When a held message was received first, if that is known, ms.
+    pub fn first_received_ms(&self, hold: &Hold) -> Option<u64> {
+        let noted = self.notes[hold.index as usize]
+            .first
+            .load(Ordering::Relaxed);
+        let same = stamp_generation(noted) == stamp_generation(hold.stamp);
+        (same && stamp_sent_ms(noted) >= hold.sent_ms()).then_some(stamp_sent_ms(noted))
     }
 
     /// The bytes of a message that the committer of the journal looks at (`region::marks`).

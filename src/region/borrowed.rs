@@ -112,6 +112,8 @@ impl<'a> Borrowed<'a> {
         let place = Place {
             offset: 0,
             offsets,
+            blocks: shape.blocks(),
+            groups: shape.groups(),
             shape,
             checksum: settings.flags != 0,
             durability: DURABILITY_PROCESS,

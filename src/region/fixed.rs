@@ -103,6 +103,8 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
         Place {
             offset: 0,
             offsets: Offsets::NONE,
+            blocks: BLOCKS,
+            groups: 0,
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
             durability: DURABILITY_PROCESS,

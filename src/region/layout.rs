@@ -10,6 +10,11 @@ use crate::sync::{AtomicU32, AtomicU64, Padded, const_fn};
 /// Bytes of a slot that are its head; the body follows.
 pub const SLOT_HEAD_BYTES: usize = 16;
 
+/// In the size of a message: it has attributes.
+pub const HAS_ATTRIBUTES: u64 = 1 << 31;
+/// In the size of a message: how many bytes are stored.
+pub const LEN_MASK: u64 = HAS_ATTRIBUTES - 1;
+
 /// The most attributes of a message.
 pub const ATTRIBUTES_MAX: usize = 10;
 
@@ -19,9 +24,10 @@ pub const ATTRIBUTES_MAX: usize = 10;
 #[derive(Debug)]
 #[repr(C)]
 pub struct SlotHead {
-    /// `{ checksum:32, len:32 }` of what is stored: the body and the attributes after it.
+    /// `{ checksum:32, has_attributes:1, len:31 }` of what is stored: the body, and the attributes
+    /// after it.
     pub size: AtomicU64,
-    /// `{ count:32, len:32 }` of the attributes: they are the last `len` bytes.
+    /// `{ count:32, len:32 }` of the attributes, if there are any: they are the last `len` bytes.
     pub attributes: AtomicU64,
 }
 
@@ -369,7 +375,7 @@ impl QueueHead {
 }
 
 /// Blocks up to which a sweep looks at each: a queue with more has maps (`ring::maps`).
-pub const BLOCKS_LINEAR: usize = 8;
+pub const BLOCKS_LINEAR: usize = 64;
 
 impl Shape {
     /// Words of a map of the blocks, and bounds of groups of 64 blocks; 0 where each is looked at.

@@ -41,6 +41,7 @@
 //! has marked reads `begun` by a read-modify-write: what it marked is in commit `begun + 1` at the
 //! latest, `[marked-before-begun]`.
 
+use super::layout::{HAS_ATTRIBUTES, LEN_MASK};
 use super::repair::extent;
 use super::store::Store;
 use super::word::{Phase, Word};
@@ -54,7 +55,7 @@ pub struct Look {
     pub word: Word,
     /// The message's stamp.
     pub stamp: u64,
-    /// `{ checksum:32, len:32 }`
+    /// `{ checksum:32, has_attributes:1, len:31 }`
     pub size: u64,
     /// `{ count:32, len:32 }` of the attributes.
     pub attributes: u64,
@@ -63,7 +64,7 @@ pub struct Look {
 impl Look {
     /// Bytes that are stored: the body and the attributes.
     pub const fn len(&self) -> usize {
-        self.size as u32 as usize
+        (self.size & LEN_MASK) as usize
     }
 }
 
@@ -304,11 +305,17 @@ impl Store<'_> {
             return None;
         }
         let head = self.slot(index);
+        let size = head.size.load(Ordering::Relaxed);
+        let attributes = if size & HAS_ATTRIBUTES == 0 {
+            0
+        } else {
+            head.attributes.load(Ordering::Relaxed)
+        };
         let look = Look {
             word,
             stamp: self.notes[index].stamp.load(Ordering::Relaxed),
-            size: head.size.load(Ordering::Relaxed),
-            attributes: head.attributes.load(Ordering::Relaxed),
+            size,
+            attributes,
         };
         let len = look.len();
         (len != 0 && len <= self.shape.stored_bytes_max()).then_some(look)

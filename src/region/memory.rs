@@ -17,6 +17,9 @@ use crate::sync::AtomicU64;
 pub struct Place {
     pub(super) offset: usize,
     pub(super) offsets: Offsets,
+    /// Blocks, and words of a map of them: reckoned once.
+    pub(super) blocks: usize,
+    pub(super) groups: usize,
     pub(crate) shape: Shape,
     pub(crate) checksum: bool,
     /// See `Config::durability`.
@@ -150,13 +153,13 @@ pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
         let words_at = |offset: usize, len| {
             core::slice::from_raw_parts(base.add(offset) as *const AtomicU64, len)
         };
-        let groups = shape.groups();
+        let groups = place.groups;
         let dues = base.add(offsets.maps[2]) as *const Due;
         let blocks = base.add(offsets.blocks) as *const Block;
         let notes = base.add(offsets.notes) as *const Note;
         let parts = Parts {
             head: &*(base as *const QueueHead),
-            blocks: core::slice::from_raw_parts(blocks, shape.blocks()),
+            blocks: core::slice::from_raw_parts(blocks, place.blocks),
             maps: Maps {
                 free: Map(words_at(offsets.maps[0], groups)),
                 ready: Map(words_at(offsets.maps[1], groups)),

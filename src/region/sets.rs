@@ -60,6 +60,23 @@ impl Store<'_> {
         self.head.seldom.due.lower(due_ms)
     }
 
+    /// Lowers the bounds over a block to the time at which a message that was just published is too
+    /// old. Nearly always there is an older one in the block; then whoever sent that has gone up to
+    /// the other bounds. Should he have stopped on the way, the age of these messages is found
+    /// later: by mending, or when one is received.
+    #[inline(always)]
+    pub fn lower_aged(&self, block: usize, aged_at_ms: u64) {
+        if !self.blocks[block].due.covers(aged_at_ms) {
+            self.lower_due_cold(block, aged_at_ms);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lower_due_cold(&self, block: usize, due_ms: u64) {
+        self.lower_due(block, due_ms);
+    }
+
     /// Whether something may be due at `now_ms`.
     #[inline(always)]
     pub fn is_due(&self, now_ms: u64) -> bool {

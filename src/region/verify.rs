@@ -98,6 +98,8 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
     Ok(Place {
         offset,
         offsets,
+        blocks: shape.blocks(),
+        groups: shape.groups(),
         shape,
         checksum: flags & FLAG_CHECKSUM != 0,
         durability,

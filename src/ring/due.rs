@@ -19,7 +19,8 @@
 
 use crate::sync::{AtomicU64, Ordering, const_fn, store_load_after_rmw};
 
-/// `{ closing:1, version:19, due_ms:44 }`: a lower bound of due times.
+/// `{ closing:1, due_ms:44, version:19 }`: a lower bound of due times. So one comparison tells
+/// whether it is neither closing nor later than some time.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Due(pub AtomicU64);
@@ -27,23 +28,23 @@ pub struct Due(pub AtomicU64);
 /// No due time: later than any.
 pub const DUE_NONE_MS: u64 = (1 << 44) - 1;
 const CLOSING: u64 = 1 << 63;
-const VERSION: u64 = 1 << 44;
-const VERSION_MASK: u64 = ((1 << 19) - 1) << 44;
+const VERSION_BITS: u32 = 19;
+const VERSION_MASK: u64 = (1 << VERSION_BITS) - 1;
 
 const fn next(old: u64, due_ms: u64, closing: u64) -> u64 {
-    let version = old.wrapping_add(VERSION) & VERSION_MASK;
-    closing | version | due_ms
+    let version = old.wrapping_add(1) & VERSION_MASK;
+    closing | due_ms << VERSION_BITS | version
 }
 
 const fn due_of(word: u64) -> u64 {
-    word & DUE_NONE_MS
+    (word & !CLOSING) >> VERSION_BITS
 }
 
 impl Due {
     const_fn! {
         /// A bound over nothing.
         pub fn none() -> Self {
-            Self(AtomicU64::new(DUE_NONE_MS))
+            Self(AtomicU64::new(next(VERSION_MASK, DUE_NONE_MS, 0)))
         }
     }
 
@@ -53,7 +54,7 @@ impl Due {
         due_of(self.0.load(Ordering::Relaxed))
     }
 
-    /// Lowers the bound to `due_ms`; whether it had to. Call it after the slot's word carries that
+    /// Lowers the bound to `due_ms`, if that is less than [`DUE_NONE_MS`]; whether it had to. Call it after the slot's word carries that
     /// due time, or the bound one level below does.
     ///
     /// # Progress
@@ -65,10 +66,18 @@ impl Due {
         // this load must not be ordered before it.
         store_load_after_rmw();
         let seen = self.0.load(Ordering::SeqCst);
-        if seen & CLOSING == 0 && due_of(seen) <= due_ms {
+        if seen <= due_ms << VERSION_BITS | VERSION_MASK {
             return false;
         }
-        self.lower_slow(seen, due_ms)
+        self.lower_slow(seen, due_ms.min(DUE_NONE_MS))
+    }
+
+    /// Whether the bound is at or before `due_ms`, and nobody is about to raise it.
+    #[inline(always)]
+    pub fn covers(&self, due_ms: u64) -> bool {
+        // ORDERING: as in `lower`.
+        store_load_after_rmw();
+        self.0.load(Ordering::SeqCst) <= due_ms << VERSION_BITS | VERSION_MASK
     }
 
     #[cold]

@@ -5,7 +5,7 @@ use super::file::RING_OFFSET;
 use super::frame::{ALIGN, FrameHead, HEAD_BYTES, Message, Record, Records, is_whole};
 use crate::error::Error;
 use crate::hash::checksum;
-use crate::region::body::seed;
+use crate::region::body::{seed, size_of_stored};
 use crate::region::mapped::os;
 use crate::region::marks::Look;
 use crate::region::store::Store;
@@ -186,7 +186,7 @@ impl<'r, 's> Restoring<'r, 's> {
                 delay_ms => Word::held(0, generation, 0, false, delay_ms),
             },
             stamp: message.stamp,
-            size: u64::from(message.checksum) << 32 | len as u64,
+            size: size_of_stored(message.checksum, len, message.attributes),
             attributes: message.attributes,
         };
         self.store.restore(index, &look, message.body);
