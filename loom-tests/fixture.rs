@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::{self, Block};
 use ringmain::internals::layout::{Note, QueueHead, Settings, Shape, SlotHead};
-use ringmain::internals::store::{Maps, ModelSlot, Store};
+use ringmain::internals::store::{Maps, ModelSlot, Modelled, Store};
 use ringmain::internals::sweep::Receive;
 use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
 
@@ -53,15 +53,15 @@ impl Memory {
     }
 
     pub fn store(&self) -> Store<'_> {
-        Store::modelled(
-            &self.head,
-            &self.blocks,
-            Maps::NONE,
-            &self.words,
-            &self.notes,
-            &self.slots,
-            self.shape,
-        )
+        Store::modelled(Modelled {
+            head: &self.head,
+            blocks: &self.blocks,
+            maps: Maps::NONE,
+            words: &self.words,
+            notes: &self.notes,
+            slots: &self.slots,
+            shape: &self.shape,
+        })
     }
 
     /// The free bits of the only block.
@@ -77,7 +77,7 @@ impl Memory {
     /// Sends `value`; without `marked`, past the journal's marks.
     pub fn send_marked(&self, value: u64, owner: u32, marked: bool) -> bool {
         let mut store = self.store();
-        store.journaled = marked;
+        store.is_journaled = marked;
         self.send_through(&store, value, owner, usize::MAX)
     }
 
@@ -109,7 +109,7 @@ impl Memory {
         if steps == 3 {
             return false;
         }
-        blocks::put(&store.blocks[block].ready, bit);
+        blocks::put(&store.blocks()[block].ready, bit);
         true
     }
 

@@ -104,13 +104,13 @@ fn twin_positions() {
 /// One marks and tells the timed committer, which clears the word and takes the marks.
 fn pending(clears_first: bool) {
     let memory = Memory::new(1);
-    let word = &memory.store().head.seldom.pending;
+    let word = &memory.store().head().seldom.pending;
     word.swap(1, Ordering::SeqCst); // something came before
     let committer = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || {
             let store = memory.store();
-            let pending = &store.head.seldom.pending;
+            let pending = &store.head().seldom.pending;
             let taken = (!clears_first).then(|| store.take_marks(0));
             let was = pending.swap(0, Ordering::SeqCst);
             taken.unwrap_or_else(|| if was == 1 { store.take_marks(0) } else { 0 })
@@ -119,10 +119,10 @@ fn pending(clears_first: bool) {
     let store = memory.store();
     assert!(memory.send(7, 1));
     if !store.is_pending() {
-        store.head.seldom.pending.swap(1, Ordering::SeqCst);
+        store.head().seldom.pending.swap(1, Ordering::SeqCst);
     }
     let taken = committer.join().unwrap();
-    let told = store.head.seldom.pending.load(Ordering::SeqCst) == 1;
+    let told = store.head().seldom.pending.load(Ordering::SeqCst) == 1;
     assert!(taken != 0 || told, "a mark that nobody will take");
 }
 

@@ -30,17 +30,17 @@ impl Store<'_> {
     /// Lock-free; looks at each block at most twice.
     #[inline(always)]
     pub fn take_free(&self, n: u32) -> Option<(usize, u64)> {
-        let cursor = self.head.send.cursor.load(Ordering::Relaxed);
+        let cursor = self.head().send.cursor.load(Ordering::Relaxed);
         let block = cursor as usize / BLOCK_SLOTS;
         if block < extent(self) {
-            let set = blocks::take(&self.blocks[block].free, bits_from(cursor as u32), n);
+            let set = blocks::take(&self.blocks()[block].free, bits_from(cursor as u32), n);
             if set != 0 {
                 self.move_on(block, set);
                 return Some((block, set));
             }
         }
         self.sweep_free(|block, mask| {
-            let set = blocks::take(&self.blocks[block].free, mask, n);
+            let set = blocks::take(&self.blocks()[block].free, mask, n);
             (set != 0).then_some((set, (block, set)))
         })
     }
@@ -59,20 +59,20 @@ impl Store<'_> {
     #[inline(always)]
     fn move_on(&self, block: usize, set: u64) {
         let next = (block * BLOCK_SLOTS) as u64 + 64 - set.leading_zeros() as u64;
-        self.head.send.cursor.store(next, Ordering::Relaxed);
+        self.head().send.cursor.store(next, Ordering::Relaxed);
     }
 
     /// One lap of the send cursor; `take` returns the bits that it took of a block.
     #[inline(never)]
     fn sweep_free<T>(&self, take: impl Fn(usize, u64) -> Option<(u64, T)>) -> Option<T> {
-        let cursor = self.head.send.cursor.load(Ordering::Relaxed);
+        let cursor = self.head().send.cursor.load(Ordering::Relaxed);
         let mut used = extent(self);
         let start = cursor as usize / BLOCK_SLOTS;
         let mut from = start;
         let mut round = false; // from the cursor to the end; then from the first block to the cursor
         loop {
             let to = if round { used.min(start + 1) } else { used };
-            while let Some(block) = self.maps.free.next(from, to) {
+            while let Some(block) = self.maps().free.next(from, to) {
                 let first = block == start && !round;
                 let mask = if first {
                     bits_from(cursor as u32)
@@ -86,10 +86,10 @@ impl Store<'_> {
                 self.strike_full(block);
                 from = block + 1;
             }
-            if used < self.blocks.len() && (round || !self.is_roomy(used)) {
+            if used < self.blocks().len() && (round || !self.is_roomy(used)) {
                 let block = used;
                 used += 1;
-                let extent = &self.head.seldom.extent;
+                let extent = &self.head().seldom.extent;
                 extent.fetch_max(used as u64, Ordering::Relaxed);
                 if let Some((set, taken)) = take(block, u64::MAX) {
                     self.move_on(block, set);
@@ -108,16 +108,16 @@ impl Store<'_> {
     /// deleted now: it would be noted again at once.
     #[inline(always)]
     fn strike_full(&self, block: usize) {
-        let free = &self.blocks[block].free;
-        let receiver = self.head.receive.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
+        let free = &self.blocks()[block].free;
+        let receiver = self.head().receive.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
         if free.load(Ordering::Relaxed) == 0 && block != receiver {
-            self.maps.free.strike(block, free);
+            self.maps().free.strike(block, free);
         }
     }
 
     /// Whether one of the first few blocks is at least half free.
     fn is_roomy(&self, used: usize) -> bool {
-        let first = &self.blocks[..used.min(4)];
+        let first = &self.blocks()[..used.min(4)];
         let half = BLOCK_SLOTS as u32 / 2;
         first
             .iter()
@@ -125,7 +125,7 @@ impl Store<'_> {
     }
 
     fn take_runs_in(&self, block: usize, mask: u64, runs: &[u32]) -> Option<(u64, Taken)> {
-        let word = &self.blocks[block].free;
+        let word = &self.blocks()[block].free;
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let mut left = seen & mask;
@@ -177,8 +177,8 @@ impl Store<'_> {
 
     fn claim_blocks(&self, run: usize, owner: u32) -> Option<Claimed> {
         let span = run.div_ceil(BLOCK_SLOTS);
-        let starts = (self.blocks.len() + 1).checked_sub(span)?;
-        let from = self.head.send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
+        let starts = (self.blocks().len() + 1).checked_sub(span)?;
+        let from = self.head().send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
         for step in 0..starts {
             let first = (from + step) % starts;
             if !self.take_blocks(first, run) {
@@ -186,7 +186,7 @@ impl Store<'_> {
             }
             if let Some(claimed) = self.claim(first * BLOCK_SLOTS, run, owner) {
                 let next = (first * BLOCK_SLOTS + run) as u64;
-                self.head.send.cursor.store(next, Ordering::Relaxed);
+                self.head().send.cursor.store(next, Ordering::Relaxed);
                 return Some(claimed);
             }
         }
@@ -198,11 +198,11 @@ impl Store<'_> {
     pub(super) fn take_blocks(&self, first: usize, run: usize) -> bool {
         let span = run.div_ceil(BLOCK_SLOTS);
         let wanted = |block: usize| u64::MAX >> (64 - (run - block * BLOCK_SLOTS).min(BLOCK_SLOTS));
-        let mut blocks = self.blocks[first..first + span].iter().enumerate();
+        let mut blocks = self.blocks()[first..first + span].iter().enumerate();
         if !blocks.all(|(at, block)| !block.free.load(Ordering::Relaxed) & wanted(at) == 0) {
             return false; // so that the extent grows for room only
         }
-        self.head
+        self.head()
             .seldom
             .extent
             .fetch_max((first + span) as u64, Ordering::Relaxed);
@@ -210,7 +210,7 @@ impl Store<'_> {
         while have < run {
             let len = (run - have).min(BLOCK_SLOTS);
             let set = u64::MAX >> (64 - len);
-            let word = &self.blocks[first + have / BLOCK_SLOTS].free;
+            let word = &self.blocks()[first + have / BLOCK_SLOTS].free;
             let seen = word.load(Ordering::Relaxed);
             // ORDERING: [bits-put] Acquire, as in `blocks::take`.
             let won = seen & set == set

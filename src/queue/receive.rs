@@ -144,7 +144,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
         let own_ms = self.own_ms();
         let now_ms = self.later_ms(store, own_ms);
-        let policy = &store.head.policy;
+        let policy = &store.head().policy;
         let visibility_ms = visibility_ms.unwrap_or_else(|| policy.get(VISIBILITY_MS));
         // By the own clock: a latest time that damage has set far ahead drops no message.
         let oldest_ms = own_ms.saturating_sub(policy.get(RETENTION_MS));
@@ -177,7 +177,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         });
         self.notify_if(store, expired);
         if none {
-            let counters = &store.head.counters;
+            let counters = &store.head().counters;
             counters.empty_receives.fetch_add(1, Ordering::Relaxed);
         }
         self.tend_sometimes(store, how.now_ms);
@@ -212,7 +212,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Drops a message whose bytes are damaged, or that is older than the retention.
     #[cold]
     fn set_aside(&self, store: &Store<'_>, hold: &Hold, damaged: bool) {
-        let counters = &store.head.counters;
+        let counters = &store.head().counters;
         let counter = if damaged {
             &counters.damaged
         } else {
@@ -230,7 +230,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// Messages sent before this are too old, by the own clock, ms.
     pub(super) fn oldest_ms(&self, store: &Store<'_>) -> u64 {
-        let retention_ms = store.head.policy.get(RETENTION_MS);
+        let retention_ms = store.head().policy.get(RETENTION_MS);
         self.own_ms().saturating_sub(retention_ms)
     }
 

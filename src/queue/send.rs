@@ -35,7 +35,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let run = self.admit(body.len())?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
-        let delay_ms = store.head.policy.get(DELAY_MS);
+        let delay_ms = store.head().policy.get(DELAY_MS);
         let claimed = self.claim_slots(&store, run, now_ms)?;
         let index = claimed.index;
         let stamp = self.fill(&store, claimed, body, now_ms, delay_ms);
@@ -73,7 +73,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let mut outcomes = Outcomes::new();
-        let plain = store.head.policy.get(DELAY_MS) == 0;
+        let plain = store.head().policy.get(DELAY_MS) == 0;
         if plain
             && bodies
                 .iter()
@@ -153,7 +153,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ) {
         let mut sending = Sending {
             now_ms,
-            delay_ms: store.head.policy.get(DELAY_MS),
+            delay_ms: store.head().policy.get(DELAY_MS),
             ready: Bits::ready(*store, self.aged_at_ms(store, now_ms)),
         };
         let mut runs = [0u32; RUNS_MAX];
@@ -259,7 +259,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// When a message sent now is too old, ms.
     #[inline(always)]
     fn aged_at_ms(&self, store: &Store<'_>, now_ms: u64) -> u64 {
-        now_ms + store.head.policy.get(RETENTION_MS) + 1
+        now_ms + store.head().policy.get(RETENTION_MS) + 1
     }
 
     #[inline(always)]
@@ -296,7 +296,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if !store.is_due(now_ms) {
             return false;
         }
-        let expired = &store.head.counters.expired;
+        let expired = &store.head().counters.expired;
         let before = expired.load(Ordering::Relaxed);
         let visible = store.expire_some(now_ms, self.oldest_ms(store), self.region.owner());
         self.notify_if(store, visible);
@@ -424,7 +424,7 @@ impl<R: Region, C: Clock> Claim<'_, R, C> {
         let now_ms = queue.now_ms(&store);
         let claimed = core::mem::replace(&mut this.claimed, Claimed::EMPTY);
         let index = claimed.index;
-        let delay_ms = store.head.policy.get(DELAY_MS);
+        let delay_ms = store.head().policy.get(DELAY_MS);
         let stamp = queue.publish_claimed(&store, claimed, len, now_ms, delay_ms);
         queue.announce(&store, index as usize, now_ms, delay_ms);
         queue.rouse(&store);

@@ -114,7 +114,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn hold_of(&self, receipt: &Receipt) -> Result<Hold, Error> {
         let store = self.store();
         let hold = receipt.hold(self.name(&store), self.place.shape.slots)?;
-        let recovered_ms = store.head.seldom.recovered_ms.load(Ordering::Relaxed);
+        let recovered_ms = store.head().seldom.recovered_ms.load(Ordering::Relaxed);
         if self.place.is_journaled() && receipt.received_ms() < recovered_ms {
             return Err(Error::StaleReceipt);
         }

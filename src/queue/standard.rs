@@ -155,7 +155,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let place = region.place(intent, &options.wish()?)?;
         let nonce = region
             .store(&place)
-            .head
+            .head()
             .config
             .nonce
             .load(Ordering::Relaxed);
@@ -196,7 +196,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// The own time, or the latest one that anybody has seen.
     #[inline(always)]
     pub(super) fn later_ms(&self, store: &Store<'_>, now: u64) -> u64 {
-        let high = &store.head.seldom.time_high_ms;
+        let high = &store.head().seldom.time_high_ms;
         let seen = high.load(Ordering::Relaxed);
         if now < seen {
             return seen.min(TIME_MS_MAX);
@@ -213,7 +213,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if self.nonce != 0 {
             return self.nonce;
         }
-        let address = core::ptr::from_ref(store.head).addr() as u64;
+        let address = core::ptr::from_ref(store.head()).addr() as u64;
         (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30) | 1
     }
 
@@ -243,7 +243,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
     pub(super) fn notify(&self, store: &Store<'_>, count: u32) {
         #[cfg(feature = "std")]
-        if store.head.event.has_sleepers() {
+        if store.head().event.has_sleepers() {
             self.wake_sleepers(store, count);
         }
         #[cfg(feature = "async")]
@@ -264,7 +264,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn wake_sleepers(&self, store: &Store<'_>, count: u32) {
         let shared = self.region.is_shared();
         store
-            .head
+            .head()
             .event
             .wake(|word| crate::region::futex_wake(word, count, shared));
     }
@@ -290,7 +290,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let now_ms = self.now_ms(&store);
         store
-            .head
+            .head()
             .receive
             .tended_ms
             .store(now_ms, Ordering::Relaxed);
@@ -311,7 +311,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if !self.region.is_shared() || !self.tends {
             return;
         }
-        let tended = &store.head.receive.tended_ms;
+        let tended = &store.head().receive.tended_ms;
         let last = tended.load(Ordering::Relaxed);
         if now_ms >= last.saturating_add(TEND_EVERY_MS) || last > now_ms.saturating_add(1000) {
             self.tend_now(store, last, now_ms);
@@ -320,7 +320,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     #[cold]
     fn tend_now(&self, store: &Store<'_>, last: u64, now_ms: u64) {
-        let tended = &store.head.receive.tended_ms;
+        let tended = &store.head().receive.tended_ms;
         let mine = tended.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         if mine.is_ok() {
             self.region.tend(&self.place);
@@ -330,7 +330,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// What the queue was created with, as changed since.
     pub fn options(&self) -> QueueOptions {
         let store = self.store();
-        QueueOptions::of(&self.place, store.head.policy.numbers())
+        QueueOptions::of(&self.place, store.head().policy.numbers())
     }
 
     /// Changes what may be changed while the queue lives: visibility timeout, retention and delay.
@@ -360,7 +360,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let wanted = options.policy()?;
         options.agree(&self.options())?;
         let store = self.store();
-        let policy = &store.head.policy;
+        let policy = &store.head().policy;
         let retention_ms = policy.get(RETENTION_MS);
         for (setting, value) in wanted.into_iter().enumerate() {
             policy.set(setting, value);

@@ -74,9 +74,9 @@ struct Scan {
 
 impl Scan {
     fn of(store: &Store<'_>, now_ms: u64) -> Self {
-        let used = (extent(store) * BLOCK_SLOTS).min(store.words.len());
+        let used = (extent(store) * BLOCK_SLOTS).min(store.words().len());
         let mut scan = Self {
-            free: (store.words.len() - used) as u64,
+            free: (store.words().len() - used) as u64,
             ..Self::default()
         };
         for index in 0..used {
@@ -87,7 +87,7 @@ impl Scan {
 
     fn look(&mut self, store: &Store<'_>, index: usize, now_ms: u64) {
         // ORDERING: Acquire: the note belongs to this word, unless the word has changed since.
-        let word = Word(store.words[index].load(Ordering::Acquire));
+        let word = Word(store.words()[index].load(Ordering::Acquire));
         let (sent, received) = store.tally(index, word);
         self.sent += sent;
         self.received += received;
@@ -95,10 +95,10 @@ impl Scan {
             Phase::Free => self.free += 1,
             Phase::Claimed => {}
             Phase::Ready | Phase::Held => {
-                let stamp = store.notes[index].stamp.load(Ordering::Relaxed);
+                let stamp = store.notes()[index].stamp.load(Ordering::Relaxed);
                 let sent_ms = stamp_sent_ms(stamp);
                 // Another word by now: the stamp may be another message's.
-                let same = store.words[index].load(Ordering::Acquire) == word.0;
+                let same = store.words()[index].load(Ordering::Acquire) == word.0;
                 let over = same && sent_ms + word.due_ms() <= now_ms;
                 if word.phase() == Phase::Ready || over {
                     self.visible += 1;
@@ -131,7 +131,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let scan = Scan::of(&store, now_ms);
-        let (policy, counters) = (&store.head.policy, &store.head.counters);
+        let (policy, counters) = (&store.head().policy, &store.head().counters);
         let ever = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let setting = |setting| Duration::from_millis(policy.get(setting));
         let sent = scan.sent.saturating_add(ever(&counters.sent));
@@ -150,10 +150,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
             oldest_age: scan
                 .oldest_ms
                 .map(|ms| Duration::from_millis(now_ms.saturating_sub(ms))),
-            slots: store.words.len() as u64,
+            slots: store.words().len() as u64,
             slots_free: scan.free,
-            slot_bytes: store.shape.slot_bytes as u64,
-            body_bytes_max: store.shape.body_bytes_max as u64,
+            slot_bytes: store.shape().slot_bytes as u64,
+            body_bytes_max: store.shape().body_bytes_max as u64,
             visibility: setting(VISIBILITY_MS),
             retention: setting(RETENTION_MS),
             delay: setting(DELAY_MS),
@@ -188,10 +188,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub fn purge(&self) -> Result<u64, Error> {
         self.region.check()?;
         let store = self.store();
-        let used = (extent(&store) * BLOCK_SLOTS).min(store.words.len());
+        let used = (extent(&store) * BLOCK_SLOTS).min(store.words().len());
         let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();
         store
-            .head
+            .head()
             .counters
             .purged
             .fetch_add(purged, Ordering::Relaxed);
@@ -204,7 +204,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn purge_slot(&self, index: usize) -> bool {
         let store = self.store();
         loop {
-            let seen = Word(store.words[index].load(Ordering::Acquire));
+            let seen = Word(store.words()[index].load(Ordering::Acquire));
             if !matches!(seen.phase(), Phase::Ready | Phase::Held) {
                 return false;
             }

@@ -29,7 +29,7 @@ fn a_stale_expirer_writes_into_no_body() {
     clock.advance(2 * VISIBILITY);
     let index = second.hold.index as usize;
     // An expirer looks at the word, and stops.
-    let seen = Word(queue.store().words[index].load(Ordering::SeqCst));
+    let seen = Word(queue.store().words()[index].load(Ordering::SeqCst));
     first.delete().expect("deleted");
     second.delete().expect("deleted");
     queue.send(&[0; 112 + 128]).expect("a run over both slots");
@@ -48,7 +48,7 @@ fn a_stray_free_bit_hides_no_due_time() {
     let queue = queue(&clock, 1 << 16);
     queue.send(b"held").expect("sent");
     let held = queue.receive().expect("received").expect("there");
-    blocks::put(&queue.store().blocks[0].free, 1 << held.hold.index);
+    blocks::put(&queue.store().blocks()[0].free, 1 << held.hold.index);
     drop(held);
     clock.advance(2 * VISIBILITY);
     let again = queue.receive().expect("received").expect("visible again");
@@ -66,7 +66,7 @@ fn a_stopped_receiver_hides_no_due_time() {
     queue.send(b"held").expect("sent");
     let store = queue.store();
     // A receiver takes the bit, wins the word, and stops before it lowers the block's bound.
-    assert_eq!(blocks::take(&store.blocks[0].ready, u64::MAX, 1), 1);
+    assert_eq!(blocks::take(&store.blocks()[0].ready, u64::MAX, 1), 1);
     let held = store.hold(0, 1, true, 5000 + 1000).expect("held");
     clock.advance(2 * VISIBILITY);
     store.mend(2, 0);
@@ -85,10 +85,10 @@ fn stray_bits_keep_no_repair_away() {
     let queue = queue(&clock, 1 << 16);
     queue.send(b"held").expect("sent");
     let held = queue.receive().expect("received").expect("there");
-    blocks::put(&queue.store().blocks[0].ready, 1 << held.hold.index);
+    blocks::put(&queue.store().blocks()[0].ready, 1 << held.hold.index);
     core::mem::forget(held); // its owner dies
     core::mem::forget(queue.claim(3).expect("room")); // and in the midst of a claim
-    blocks::put(&queue.store().blocks[0].free, 0b11);
+    blocks::put(&queue.store().blocks()[0].free, 0b11);
     assert_eq!(queue.store().repair(&|owner| owner == 1, 2), 1, "returned");
     let back = queue.receive().expect("received").expect("there");
     assert_eq!(back.body(), b"held");
@@ -107,13 +107,13 @@ fn a_pin_that_comes_during_a_repair_goes_with_it() {
     clock.advance(2 * VISIBILITY);
     core::mem::forget(held); // its owner dies, reading in place
     let store = queue.store();
-    let seen = Word(store.words[index].load(Ordering::SeqCst));
+    let seen = Word(store.words()[index].load(Ordering::SeqCst));
     // Just as the repair has found the dead one's hold, somebody expires it, which pins the reader.
     let asked = core::cell::Cell::new(false);
     let dead = |owner| {
         if !asked.replace(true) {
             assert!(store.expire(index, seen), "its time is over");
-            blocks::put(&store.blocks[0].ready, 1 << index);
+            blocks::put(&store.blocks()[0].ready, 1 << index);
         }
         owner == 1
     };

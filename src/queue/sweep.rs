@@ -46,9 +46,9 @@ impl Store<'_> {
         } else {
             0
         };
-        let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
+        let cursor = self.head().receive.cursor.load(Ordering::Relaxed);
         let used = extent(self);
-        let mut lap = Sweep::new(cursor, used, self.maps.ready);
+        let mut lap = Sweep::new(cursor, used, self.maps().ready);
         // The common case: the block at the cursor has them all.
         let index = cursor as usize / BLOCK_SLOTS;
         let mut have = 0;
@@ -71,18 +71,18 @@ impl Store<'_> {
         if self.is_due(how.now_ms) {
             return None;
         }
-        let cursor = self.head.receive.cursor.load(Ordering::Relaxed);
+        let cursor = self.head().receive.cursor.load(Ordering::Relaxed);
         let index = cursor as usize / BLOCK_SLOTS;
         if index >= extent(self) {
             return None;
         }
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         let bit = blocks::take(&block.ready, blocks::bits_from(cursor as u32), 1);
         if bit == 0 {
             return None;
         }
         let slot = index * BLOCK_SLOTS + bit.trailing_zeros() as usize;
-        self.head
+        self.head()
             .receive
             .cursor
             .store(slot as u64 + 1, Ordering::Relaxed);
@@ -101,9 +101,9 @@ impl Store<'_> {
         found: &mut impl FnMut(Hold) -> bool,
     ) {
         let mut more = MORE_BLOCKS;
-        let sender = self.head.send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
+        let sender = self.head().send.cursor.load(Ordering::Relaxed) as usize / BLOCK_SLOTS;
         for (index, mask) in lap {
-            let ready = self.blocks[index].ready.load(Ordering::Relaxed);
+            let ready = self.blocks()[index].ready.load(Ordering::Relaxed);
             if ready & mask != 0 {
                 have += self.receive_in(index, mask, how.max - have, how, found);
                 if have == how.max {
@@ -111,7 +111,7 @@ impl Store<'_> {
                 }
             } else if ready == 0 && index != sender {
                 // Not the block into which messages come now: it would be noted again at once.
-                self.maps.ready.strike(index, &self.blocks[index].ready);
+                self.maps().ready.strike(index, &self.blocks()[index].ready);
             }
             if have != 0 {
                 more -= 1;
@@ -132,7 +132,7 @@ impl Store<'_> {
         how: &Receive,
         found: &mut impl FnMut(Hold) -> bool,
     ) -> usize {
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         let first = index * BLOCK_SLOTS;
         let mut have = 0;
         loop {
@@ -161,7 +161,7 @@ impl Store<'_> {
                 self.lower_due(index, how.due_at_ms);
             }
             let next = first as u64 + 64 - taken.leading_zeros() as u64;
-            self.head.receive.cursor.store(next, Ordering::Relaxed);
+            self.head().receive.cursor.store(next, Ordering::Relaxed);
             if have == max || !refused {
                 return have;
             }
@@ -182,7 +182,7 @@ impl Store<'_> {
     /// [`expire_some`](Self::expire_some) for one block; raises its bound.
     #[cold]
     pub fn expire_block(&self, index: usize, now_ms: u64, oldest_ms: u64, owner: u32) -> u32 {
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         let Some(mark) = block.due.begin_raise() else {
             return 0;
         };
@@ -193,17 +193,17 @@ impl Store<'_> {
         // or this acquires the word.
         block.ready.load(Ordering::SeqCst);
         // Every slot, whatever its bits say: a bit may stand although its slot is held.
-        let mut slots = self.shape.valid(index);
+        let mut slots = self.shape().valid(index);
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
             slots &= slots - 1;
             let slot = index * BLOCK_SLOTS + bit;
             // ORDERING: SeqCst; [due-closing] looked at after the mark.
-            let seen = Word(self.words[slot].load(Ordering::SeqCst));
+            let seen = Word(self.words()[slot].load(Ordering::SeqCst));
             if !matches!(seen.phase(), Phase::Ready | Phase::Held) {
                 continue;
             }
-            let sent_ms = stamp_sent_ms(self.notes[slot].stamp.load(Ordering::Relaxed));
+            let sent_ms = stamp_sent_ms(self.notes()[slot].stamp.load(Ordering::Relaxed));
             let held = seen.phase() == Phase::Held;
             let due_at_ms = sent_ms + seen.due_ms();
             let aged = sent_ms < oldest_ms;
@@ -240,12 +240,12 @@ impl Store<'_> {
         if freed {
             self.put_free(slot, run);
         }
-        self.head.counters.expired.fetch_add(1, Ordering::Relaxed);
+        self.head().counters.expired.fetch_add(1, Ordering::Relaxed);
         true
     }
 
     /// The least due time of all, as far as is known; [`DUE_NONE_MS`] if there is none.
     pub fn least_due_ms(&self) -> u64 {
-        self.head.seldom.due.ms()
+        self.head().seldom.due.ms()
     }
 }

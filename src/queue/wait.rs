@@ -65,7 +65,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             if !batch.is_empty() || deadline.left().is_zero() {
                 return Ok(batch);
             }
-            let sequence = self.store().head.event.prepare();
+            let sequence = self.store().head().event.prepare();
             let batch = self.receive_some(max, None)?;
             if !batch.is_empty() {
                 return Ok(batch);
@@ -84,6 +84,6 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .saturating_sub(self.now_ms(&store))
             .max(1);
         let nap = Duration::from_millis(longest.min(due)).min(left);
-        futex_wait(&store.head.event.sequence, sequence, nap, shared);
+        futex_wait(&store.head().event.sequence, sequence, nap, shared);
     }
 }

@@ -138,7 +138,7 @@ impl Store<'_> {
     /// Wait-free: one compare-exchange a slot.
     #[inline(always)]
     pub fn claim(&self, index: usize, run: usize, owner: u32) -> Option<Claimed> {
-        let word = self.words.get(index)?; // a bit of no slot stands in damaged memory only
+        let word = self.words().get(index)?; // a bit of no slot stands in damaged memory only
         let first = Word(word.load(Ordering::Relaxed));
         if first.phase() != Phase::Free {
             return None;
@@ -166,7 +166,7 @@ impl Store<'_> {
 
     fn claim_interior(&self, index: usize, run: usize) -> bool {
         for back in 1..run {
-            let won = self.words.get(index + back).is_some_and(|word| {
+            let won = self.words().get(index + back).is_some_and(|word| {
                 let seen = Word(word.load(Ordering::Relaxed));
                 let interior = Word::interior(seen.generation(), back as u64).0;
                 // ORDERING: SeqCst; [slot-freed], [copy-seen] as for the first word.
@@ -196,7 +196,7 @@ impl Store<'_> {
         let generation = claimed.next_generation();
         let (index, stamp) = self.write_head(claimed, size, attributes, sent_ms);
         // ORDERING: Release; [slot-filled] publishes head and bytes. Pairs in `hold`.
-        self.words[index].store(Word::ready(generation, 0).0, Ordering::Release);
+        self.words()[index].store(Word::ready(generation, 0).0, Ordering::Release);
         #[cfg(feature = "mapped")]
         self.mark(index);
         stamp
@@ -220,7 +220,7 @@ impl Store<'_> {
         let (index, stamp) = self.write_head(claimed, size, attributes, sent_ms);
         // ORDERING: SeqCst: Release for [slot-filled], and before the caller's look at the bounds
         // ([due-closing]).
-        self.words[index].swap(held.0, Ordering::SeqCst);
+        self.words()[index].swap(held.0, Ordering::SeqCst);
         #[cfg(feature = "mapped")]
         self.mark(index);
         stamp
@@ -236,7 +236,7 @@ impl Store<'_> {
     ) -> (usize, u64) {
         let index = claimed.index as usize;
         let stamp = stamp(sent_ms, claimed.next_generation());
-        let (head, note) = (self.slot(index), &self.notes[index]);
+        let (head, note) = (self.slot(index), &self.notes()[index]);
         self.count_send(note, claimed.generation);
         note.stamp.store(stamp, Ordering::Relaxed);
         head.size.store(size, Ordering::Relaxed);
@@ -258,20 +258,20 @@ impl Store<'_> {
     /// Frees the words of a run whose first word the caller owns (Claimed) and whose message is gone:
     /// interior first, so that an interior word never lacks its first.
     pub(super) fn free_claimed(&self, index: usize, run: usize) {
-        let first = Word(self.words[index].load(Ordering::Relaxed));
+        let first = Word(self.words()[index].load(Ordering::Relaxed));
         self.free_words(index, run, first.generation() + 1);
     }
 
     /// The same for a claim that is given up. The generation stays: no message was there, and what
     /// [`tally`](super::tally) takes from generations is unchanged.
     pub(super) fn give_up(&self, index: usize, run: usize) {
-        let first = Word(self.words[index].load(Ordering::Relaxed));
+        let first = Word(self.words()[index].load(Ordering::Relaxed));
         self.free_words(index, run, first.generation());
     }
 
     fn free_words(&self, index: usize, run: usize, generation: u64) {
-        for back in 1..run.min(self.words.len() - index) {
-            let word = &self.words[index + back];
+        for back in 1..run.min(self.words().len() - index) {
+            let word = &self.words()[index + back];
             let seen = Word(word.load(Ordering::Relaxed));
             if !seen.is_interior() || seen.back() != back as u64 {
                 break; // the claimant died before it got here
@@ -280,7 +280,7 @@ impl Store<'_> {
             word.store(Word::free(seen.generation()).0, Ordering::Release);
         }
         // ORDERING: Release; [slot-freed].
-        self.words[index].store(Word::free(generation).0, Ordering::Release);
+        self.words()[index].store(Word::free(generation).0, Ordering::Release);
     }
 
     /// Receives the message at `index`, if there is one that waits.
@@ -290,11 +290,11 @@ impl Store<'_> {
     /// Lock-free: a failed compare-exchange means that another one received or deleted it.
     #[inline(always)]
     pub fn hold(&self, index: usize, owner: u32, borrowed: bool, due_at_ms: u64) -> Option<Hold> {
-        let word = self.words.get(index)?;
+        let word = self.words().get(index)?;
         // ORDERING: Acquire; [slot-filled], [slot-returned]: the head belongs to this word.
         let mut seen = Word(word.load(Ordering::Acquire));
         while seen.phase() == Phase::Ready {
-            let stamp = self.notes[index].stamp.load(Ordering::Relaxed);
+            let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
             let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
             let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
             // The receive count stops at its greatest value instead of starting anew.
@@ -319,7 +319,7 @@ impl Store<'_> {
 
     /// How many slots the message at `index` takes, by its head.
     pub fn run_at(&self, index: usize) -> usize {
-        self.shape
+        self.shape()
             .run((self.slot(index).size.load(Ordering::Relaxed) & LEN_MASK) as usize)
     }
 
@@ -327,8 +327,8 @@ impl Store<'_> {
     #[inline(always)]
     fn current(&self, hold: &Hold) -> Option<Word> {
         // ORDERING: Acquire, so that the stamp read next is not older than the word.
-        let word = Word(self.words[hold.index as usize].load(Ordering::Acquire));
-        let stamp = self.notes[hold.index as usize]
+        let word = Word(self.words()[hold.index as usize].load(Ordering::Acquire));
+        let stamp = self.notes()[hold.index as usize]
             .stamp
             .load(Ordering::Relaxed);
         let lives = match word.phase() {
@@ -352,10 +352,10 @@ impl Store<'_> {
     pub fn delete(&self, hold: &Hold, run: usize, owner: u32) -> Result<Option<usize>, Error> {
         let index = hold.index as usize;
         let plain = run == 1 && hold.word.pins() == 0;
-        if plain && self.notes[index].stamp.load(Ordering::Relaxed) == hold.stamp {
+        if plain && self.notes()[index].stamp.load(Ordering::Relaxed) == hold.stamp {
             let free = Word::free(hold.word.generation() + 1);
             // ORDERING: Release; [slot-freed].
-            let freed = self.words[index].compare_exchange(
+            let freed = self.words()[index].compare_exchange(
                 hold.word.0,
                 free.0,
                 Ordering::Release,
@@ -417,7 +417,7 @@ impl Store<'_> {
         let mut pins = seen.pins() & !own;
         if reader {
             let Some(pin) = self.pin_former(index, seen) else {
-                let changed = self.words[index].load(Ordering::Relaxed) != seen.0;
+                let changed = self.words()[index].load(Ordering::Relaxed) != seen.0;
                 let full = Error::Pinned { max: PIN_CELLS };
                 return if changed || seen.pins().count_ones() < 2 {
                     Ok(None)
@@ -435,7 +435,7 @@ impl Store<'_> {
         // ORDERING: AcqRel: Release for [slot-freed] (through the free that follows) and for the
         // former holder's cell; Acquire since another holder's reads may have ended by
         // [slot-returned].
-        let word = &self.words[index];
+        let word = &self.words()[index];
         if word
             .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_err()
@@ -458,7 +458,7 @@ impl Store<'_> {
     /// Takes away the ready bit of a slot that the caller has just made its own.
     pub(super) fn unset_ready(&self, index: usize) {
         let bit = 1u64 << (index % BLOCK_SLOTS);
-        self.blocks[index / BLOCK_SLOTS]
+        self.blocks()[index / BLOCK_SLOTS]
             .ready
             .fetch_and(!bit, Ordering::Relaxed);
     }
@@ -498,7 +498,7 @@ impl Store<'_> {
             }
             let ready = Word::ready(seen.generation(), pins);
             // ORDERING: AcqRel: Release; [slot-returned], and the former holder's cell.
-            let word = &self.words[index];
+            let word = &self.words()[index];
             let won = word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
             if won.is_ok() {
                 return Ok(());
@@ -512,7 +512,7 @@ impl Store<'_> {
             let seen = self.in_flight(hold, now_ms)?;
             let next = seen.with_due_ms(due_at_ms.saturating_sub(hold.sent_ms()));
             // ORDERING: SeqCst: comes before the caller's look at the block's due time.
-            let word = &self.words[hold.index as usize];
+            let word = &self.words()[hold.index as usize];
             let won = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
             if won.is_ok() {
                 return Ok(next);
@@ -523,7 +523,7 @@ impl Store<'_> {
     /// Whether the later slots of a run belong to it: others could be reused while it is read.
     #[cold]
     pub(super) fn is_whole(&self, index: usize, run: usize) -> bool {
-        let Some(words) = self.words.get(index..index + run) else {
+        let Some(words) = self.words().get(index..index + run) else {
             return false;
         };
         words.iter().enumerate().skip(1).all(|(back, word)| {
@@ -535,8 +535,8 @@ impl Store<'_> {
     /// Length of the run at `index` by its interior words: what a damaged head cannot lie about.
     pub fn measured_run(&self, index: usize) -> usize {
         let mut run = 1;
-        while index + run < self.words.len() {
-            let word = Word(self.words[index + run].load(Ordering::Relaxed));
+        while index + run < self.words().len() {
+            let word = Word(self.words()[index + run].load(Ordering::Relaxed));
             if !word.is_interior() || word.back() != run as u64 {
                 break;
             }

@@ -44,7 +44,7 @@ pub const fn seed(stamp: u64, attributes: u64) -> u64 {
 impl Claimed {
     /// The bytes of this run, which `store` claimed.
     pub fn bytes<'s>(&'s self, store: Store<'s>, len: usize) -> &'s [u8] {
-        debug_assert!(store.shape.run(len) <= self.run as usize);
+        debug_assert!(store.shape().run(len) <= self.run as usize);
         // SAFETY: this value exists only between a won claim and its publication or abort, which
         // consume it, so nobody else writes these bytes while it is borrowed.
         unsafe { store.body(self.index as usize, len) }
@@ -52,7 +52,7 @@ impl Claimed {
 
     /// The bytes of this run, which `store` claimed, for writing.
     pub fn bytes_mut<'s>(&'s mut self, store: Store<'s>, len: usize) -> &'s mut [u8] {
-        debug_assert!(store.shape.run(len) <= self.run as usize);
+        debug_assert!(store.shape().run(len) <= self.run as usize);
         // SAFETY: as in `bytes`; exclusive through `&mut self`.
         unsafe { store.body_mut(self.index as usize, len) }
     }
@@ -105,10 +105,10 @@ impl Store<'_> {
         let index = hold.index as usize;
         let size = self.slot(index).size.load(Ordering::Relaxed);
         let len = (size & LEN_MASK) as usize;
-        if len == 0 || len > self.shape.stored_bytes_max() {
+        if len == 0 || len > self.shape().stored_bytes_max() {
             return None;
         }
-        if len > self.shape.single_bytes() && !self.is_whole(index, self.shape.run(len)) {
+        if len > self.shape().single_bytes() && !self.is_whole(index, self.shape().run(len)) {
             return None;
         }
         let attributes = self.attributes_of(index, size);
@@ -140,14 +140,14 @@ impl Store<'_> {
             // One who stopped just before may write an older message's time over this one's later.
             // The generation tells; then the time of this message is not known any more.
             let first = stamp(now_ms, generation);
-            let note = &self.notes[hold.index as usize];
+            let note = &self.notes()[hold.index as usize];
             note.first.store(first, Ordering::Relaxed);
         }
     }
 
     /// When a held message was received first, if that is known, ms.
     pub fn first_received_ms(&self, hold: &Hold) -> Option<u64> {
-        let noted = self.notes[hold.index as usize]
+        let noted = self.notes()[hold.index as usize]
             .first
             .load(Ordering::Relaxed);
         let same = stamp_generation(noted) == stamp_generation(hold.stamp);
@@ -169,18 +169,20 @@ impl Store<'_> {
     /// The caller has the region for itself and has checked that the run lies inside it.
     #[cfg(feature = "mapped")]
     pub(super) fn restore(&self, index: usize, look: &Look, body: &[u8]) {
-        let run = self.shape.run(body.len());
+        let run = self.shape().run(body.len());
         for back in 1..run {
             let interior = Word::interior(0, back as u64);
-            self.words[index + back].store(interior.0, Ordering::Relaxed);
+            self.words()[index + back].store(interior.0, Ordering::Relaxed);
         }
         // SAFETY: nobody else uses the region, and this reference ends here.
         unsafe { self.body_mut(index, body.len()) }.copy_from_slice(body);
         let head = self.slot(index);
-        self.notes[index].stamp.store(look.stamp, Ordering::Relaxed);
+        self.notes()[index]
+            .stamp
+            .store(look.stamp, Ordering::Relaxed);
         head.size.store(look.size, Ordering::Relaxed);
         head.attributes.store(look.attributes, Ordering::Relaxed);
-        self.words[index].store(look.word.0, Ordering::Release);
+        self.words()[index].store(look.word.0, Ordering::Release);
     }
 
     #[inline(always)]

@@ -153,7 +153,7 @@ unsafe impl Region for Borrowed<'_> {
     }
 
     #[inline(always)]
-    fn store(&self, place: &Place) -> Store<'_> {
+    fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
         // SAFETY: the place is this region's, made in `lay_out`.
         unsafe { memory::store(self.base, place) }
     }

@@ -6,10 +6,11 @@ use super::layout::{
     SlotHead, valid_bits,
 };
 use super::memory::Place;
-use super::store::{Maps, Parts, Store};
+use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
 use crate::sync::{AtomicU64, UnsafeCell};
+use core::mem::offset_of;
 
 /// One slot of a fixed home.
 #[derive(Debug)]
@@ -68,6 +69,15 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
         }
     };
 
+    const OFFSETS: Offsets = Offsets {
+        blocks: offset_of!(Self, blocks),
+        maps: [0; 3], // of no elements
+        words: offset_of!(Self, words),
+        notes: offset_of!(Self, notes),
+        slots: offset_of!(Self, slots),
+        end: size_of::<Self>(),
+    };
+
     pub(crate) const fn with(settings: Settings) -> Self {
         let mut valid = [0; BLOCKS];
         let mut index = 0;
@@ -102,7 +112,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
     pub(crate) const fn place_of(settings: Settings) -> Place {
         Place {
             offset: 0,
-            offsets: Offsets::NONE,
+            offsets: Self::OFFSETS,
             blocks: BLOCKS,
             groups: 0,
             shape: Self::SHAPE,
@@ -119,21 +129,11 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixe
     }
 
     #[inline(always)]
-    fn store(&self, _place: &Place) -> Store<'_> {
-        let slots = self.slots.with_mut(|slots| slots as *mut u8);
-        // SAFETY: the array has N slots of slot_bytes, aligned to 8, initialised; blocks and words
-        // have the shape's lengths, as asserted at compile time.
-        unsafe {
-            let parts = Parts {
-                head: &self.head,
-                blocks: &self.blocks,
-                maps: Maps::NONE,
-                words: &self.words,
-                notes: &self.notes,
-                slots,
-            };
-            Store::new(parts, Self::SHAPE)
-        }
+    fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
+        let head = core::ptr::from_ref(self) as *mut u8;
+        // SAFETY: the head is this value's first field and the others lie where the place of `with`
+        // says, as long as the compiler says; all that is written through it is atomic or in a cell.
+        unsafe { Store::new(head, place) }
     }
 
     #[cfg(feature = "async")]

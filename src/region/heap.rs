@@ -81,7 +81,7 @@ unsafe impl Region for Heap {
     }
 
     #[inline(always)]
-    fn store(&self, place: &Place) -> Store<'_> {
+    fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
         self.memory.store(place)
     }
 

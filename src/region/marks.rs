@@ -88,14 +88,14 @@ impl Store<'_> {
     /// Notes that the message of slot `index` came or went. Call it after its word has changed.
     #[inline(always)]
     pub(super) fn mark(&self, index: usize) {
-        if self.journaled {
+        if self.journaled() {
             self.mark_dirty(index);
         }
     }
 
     #[inline(never)]
     fn mark_dirty(&self, index: usize) {
-        let dirty = &self.blocks[index / BLOCK_SLOTS].dirty;
+        let dirty = &self.blocks()[index / BLOCK_SLOTS].dirty;
         // ORDERING: SeqCst: Release, so that who takes the mark sees the word that it is about; and
         // before the look at [pending].
         dirty.fetch_or(1 << (index % BLOCK_SLOTS), Ordering::SeqCst);
@@ -104,12 +104,12 @@ impl Store<'_> {
     /// Marks every slot that has been in use: the next commit writes whatever is in them. One who
     /// took a message out may have stopped before it marked the slot.
     pub fn mark_all(&self) {
-        if self.journaled {
-            for (index, block) in self.blocks[..extent(self)].iter().enumerate() {
+        if self.journaled() {
+            for (index, block) in self.blocks()[..extent(self)].iter().enumerate() {
                 // ORDERING: as in `mark`.
                 block
                     .dirty
-                    .fetch_or(self.shape.valid(index), Ordering::SeqCst);
+                    .fetch_or(self.shape().valid(index), Ordering::SeqCst);
             }
         }
     }
@@ -118,7 +118,7 @@ impl Store<'_> {
     pub fn position(&self) -> u64 {
         // ORDERING: AcqRel; [marked-before-begun] a read-modify-write, so that the committer that
         // moves `begun` on next acquires what was marked before.
-        self.head
+        self.head()
             .seldom
             .begun
             .fetch_add(0, Ordering::AcqRel)
@@ -127,7 +127,7 @@ impl Store<'_> {
 
     /// The greatest commit that is on the disk.
     pub fn durable_position(&self) -> u64 {
-        self.head.seldom.durable.load(Ordering::Acquire)
+        self.head().seldom.durable.load(Ordering::Acquire)
     }
 
     /// Whether the timed committer has been told that something is marked.
@@ -136,13 +136,13 @@ impl Store<'_> {
         store_load_after_rmw();
         // ORDERING: SeqCst; [pending] read after the mark, by a read-modify-write; the committer
         // clears it before it takes the marks.
-        self.head.seldom.pending.load(Ordering::SeqCst) != 0
+        self.head().seldom.pending.load(Ordering::SeqCst) != 0
     }
 
     /// Whether the committer reads one of the slots that the caller has just won.
     #[inline(always)]
     pub(super) fn is_copied(&self, index: usize, run: usize) -> bool {
-        self.journaled && self.has_copied(index, run)
+        self.journaled() && self.has_copied(index, run)
     }
 
     #[inline(never)]
@@ -152,7 +152,7 @@ impl Store<'_> {
         (first..=last).any(|block| {
             // ORDERING: SeqCst; [copy-seen] read after the word was won by a SeqCst
             // compare-exchange. It acquires the end of a copy.
-            let copying = self.blocks[block].copying.load(Ordering::SeqCst);
+            let copying = self.blocks()[block].copying.load(Ordering::SeqCst);
             copying & bits_between(index, index + run, block) != 0
         })
     }
@@ -162,8 +162,8 @@ impl Store<'_> {
     pub(super) fn give_way(&self, index: usize, run: usize) {
         self.give_up(index, run);
         for at in index / BLOCK_SLOTS..=(index + run - 1) / BLOCK_SLOTS {
-            let slots = bits_between(index, index + run, at) & self.shape.valid(at);
-            let block = &self.blocks[at];
+            let slots = bits_between(index, index + run, at) & self.shape().valid(at);
+            let block = &self.blocks()[at];
             // ORDERING: AcqRel; [copy-ended] a read-modify-write: if it still finds the bit, the
             // committer that clears it sees the word that was freed.
             let copying = block.copying.fetch_or(0, Ordering::AcqRel);
@@ -177,7 +177,7 @@ impl Store<'_> {
     /// Begins a commit; its number. The caller is the committer, here and below.
     pub fn begin_commit(&self) -> u64 {
         // ORDERING: AcqRel; [marked-before-begun].
-        self.head
+        self.head()
             .seldom
             .begun
             .fetch_add(1, Ordering::AcqRel)
@@ -186,13 +186,13 @@ impl Store<'_> {
 
     /// Ends a commit: everything up to it is on the disk.
     pub fn end_commit(&self, number: u64) {
-        self.head.seldom.durable.store(number, Ordering::Release);
+        self.head().seldom.durable.store(number, Ordering::Release);
     }
 
     /// Makes what a committer left, that died or could not write, dirty again.
     pub fn restore_marks(&self, blocks: usize) {
-        for index in 0..blocks.min(self.blocks.len()) {
-            let block = &self.blocks[index];
+        for index in 0..blocks.min(self.blocks().len()) {
+            let block = &self.blocks()[index];
             let left = block.unsynced.load(Ordering::Acquire);
             if left != 0 {
                 block.dirty.fetch_or(left, Ordering::AcqRel);
@@ -207,7 +207,7 @@ impl Store<'_> {
 
     /// Takes the dirty marks of a block; they are unsynced from here on.
     pub fn take_marks(&self, block: usize) -> u64 {
-        let block = &self.blocks[block];
+        let block = &self.blocks()[block];
         store_load_after_rmw();
         // ORDERING: SeqCst; [pending] read after the timed committer has cleared that word by a
         // SeqCst read-modify-write.
@@ -223,7 +223,7 @@ impl Store<'_> {
 
     /// Ends the unsynced state of slots whose record is on the disk.
     pub fn settle_marks(&self, block: usize, slots: u64) {
-        self.blocks[block]
+        self.blocks()[block]
             .unsynced
             .fetch_and(!slots, Ordering::AcqRel);
     }
@@ -231,12 +231,12 @@ impl Store<'_> {
     /// Slots of a block that have a message: what a sweep of the journal writes anew.
     pub fn live_slots(&self, block: usize) -> u64 {
         let mut live = 0;
-        let mut slots = self.shape.valid(block);
+        let mut slots = self.shape().valid(block);
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
             slots &= slots - 1;
             // ORDERING: Acquire, as `look`: a slot without a message is told of by this.
-            let word = Word(self.words[block * BLOCK_SLOTS + bit].load(Ordering::Acquire));
+            let word = Word(self.words()[block * BLOCK_SLOTS + bit].load(Ordering::Acquire));
             if matches!(word.phase(), Phase::Ready | Phase::Held) {
                 live |= 1 << bit;
             }
@@ -255,7 +255,9 @@ impl Store<'_> {
         // A slot without a message has no bytes to be read, so it is not kept from senders.
         let live = slots & self.live_slots(block);
         // ORDERING: SeqCst; [copy-seen] set before the words are read.
-        self.blocks[block].copying.fetch_or(live, Ordering::SeqCst);
+        self.blocks()[block]
+            .copying
+            .fetch_or(live, Ordering::SeqCst);
         store_load_after_rmw();
         let mut left = slots;
         while left != 0 {
@@ -284,7 +286,7 @@ impl Store<'_> {
         let Some(look) = self.look(index) else {
             return found(index, None);
         };
-        let run = self.shape.run(look.len());
+        let run = self.shape().run(look.len());
         if run == 1 {
             return found(index, Some(look));
         }
@@ -300,7 +302,7 @@ impl Store<'_> {
     /// The message of a slot that is being copied.
     fn look(&self, index: usize) -> Option<Look> {
         // ORDERING: SeqCst; [copy-seen] read after the bit was set; acquires [slot-filled].
-        let word = Word(self.words[index].load(Ordering::SeqCst));
+        let word = Word(self.words()[index].load(Ordering::SeqCst));
         if !matches!(word.phase(), Phase::Ready | Phase::Held) {
             return None;
         }
@@ -313,17 +315,17 @@ impl Store<'_> {
         };
         let look = Look {
             word,
-            stamp: self.notes[index].stamp.load(Ordering::Relaxed),
+            stamp: self.notes()[index].stamp.load(Ordering::Relaxed),
             size,
             attributes,
         };
         let len = look.len();
-        (len != 0 && len <= self.shape.stored_bytes_max()).then_some(look)
+        (len != 0 && len <= self.shape().stored_bytes_max()).then_some(look)
     }
 
     /// Later slots of a run, block by block, without those that are being copied anyway.
     fn each_later(&self, index: usize, run: usize, copying: u64, act: impl Fn(usize, u64)) {
-        let end = (index + run).min(self.words.len());
+        let end = (index + run).min(self.words().len());
         for block in index / BLOCK_SLOTS..=(end - 1) / BLOCK_SLOTS {
             let mut slots = bits_between(index + 1, end, block);
             if block == index / BLOCK_SLOTS {
@@ -339,7 +341,9 @@ impl Store<'_> {
     fn cover(&self, index: usize, run: usize, copying: u64) {
         self.each_later(index, run, copying, |block, slots| {
             // ORDERING: SeqCst; [copy-seen].
-            self.blocks[block].copying.fetch_or(slots, Ordering::SeqCst);
+            self.blocks()[block]
+                .copying
+                .fetch_or(slots, Ordering::SeqCst);
         });
         store_load_after_rmw();
     }
@@ -353,7 +357,7 @@ impl Store<'_> {
 
     /// Ends the copy of slots, and puts the free bits of those that a sender gave back meanwhile.
     fn end_copying(&self, index: usize, slots: u64) {
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         // ORDERING: AcqRel; Release: the reads end before a claimant writes. Acquire:
         // [copy-ended] words that were freed before their claimant saw the bit.
         block.copying.fetch_and(!slots, Ordering::AcqRel);
@@ -362,13 +366,13 @@ impl Store<'_> {
         while hidden != 0 {
             let bit = hidden.trailing_zeros() as usize;
             hidden &= hidden - 1;
-            let word = Word(self.words[index * BLOCK_SLOTS + bit].load(Ordering::Acquire));
+            let word = Word(self.words()[index * BLOCK_SLOTS + bit].load(Ordering::Acquire));
             if word.phase() == Phase::Free {
                 put |= 1 << bit;
             }
         }
         if put != 0 {
-            self.put_free_bits(index, put & self.shape.valid(index));
+            self.put_free_bits(index, put & self.shape().valid(index));
         }
     }
 }

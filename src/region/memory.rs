@@ -5,11 +5,10 @@ use super::layout::{
     DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
 };
 use super::policy::{RANGES, SETTINGS};
-use super::store::{Maps, Parts, Store};
+use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
 use crate::ring::due::Due;
-use crate::ring::maps::Map;
 use crate::sync::AtomicU64;
 
 /// Where a verified queue lies in its region. Only this floor makes one.
@@ -144,33 +143,10 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 ///
 /// `base` is where the region of `place` begins, and stays valid during `'a`.
 #[inline(always)]
-pub unsafe fn store<'a>(base: *mut u8, place: &Place) -> Store<'a> {
-    let (shape, offsets) = (place.shape, &place.offsets);
-    // SAFETY: `verify` has checked that all parts lie inside the section, aligned; they consist of
-    // atomics, or are reached through the store's protocol only.
-    unsafe {
-        let base = base.add(place.offset);
-        let words_at = |offset: usize, len| {
-            core::slice::from_raw_parts(base.add(offset) as *const AtomicU64, len)
-        };
-        let groups = place.groups;
-        let dues = base.add(offsets.maps[2]) as *const Due;
-        let blocks = base.add(offsets.blocks) as *const Block;
-        let notes = base.add(offsets.notes) as *const Note;
-        let parts = Parts {
-            head: &*(base as *const QueueHead),
-            blocks: core::slice::from_raw_parts(blocks, place.blocks),
-            maps: Maps {
-                free: Map(words_at(offsets.maps[0], groups)),
-                ready: Map(words_at(offsets.maps[1], groups)),
-                dues: core::slice::from_raw_parts(dues, groups),
-            },
-            words: words_at(offsets.words, shape.slots),
-            notes: core::slice::from_raw_parts(notes, shape.slots),
-            slots: base.add(offsets.slots),
-        };
-        Store::new(parts, shape).journaled(place.is_journaled())
-    }
+pub unsafe fn store<'a>(base: *mut u8, place: &'a Place) -> Store<'a> {
+    // SAFETY: `verify` or `lay_out` has checked that all parts lie inside the section, aligned; they
+    // consist of atomics, or are reached through the store's protocol only.
+    unsafe { Store::new(base.add(place.offset), place) }
 }
 
 /// Refuses options that contradict an existing queue.
@@ -187,7 +163,7 @@ pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error>
         }
     };
     for setting in 0..SETTINGS {
-        let found = store.head.policy.get(setting);
+        let found = store.head().policy.get(setting);
         option(RANGES[setting].what, found, wish.policy[setting])?;
     }
     option(

@@ -97,7 +97,7 @@ mod home {
 
         /// The memory of a queue that [`place`](Region::place) verified.
         #[doc(hidden)]
-        fn store(&self, place: &Place) -> Store<'_>;
+        fn store<'s>(&'s self, place: &'s Place) -> Store<'s>;
 
         /// The index that names this participant in state words.
         #[doc(hidden)]
@@ -165,7 +165,7 @@ mod home {
                     (**self).place(intent, wish)
                 }
                 #[inline(always)]
-                fn store(&self, place: &Place) -> Store<'_> {
+                fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
                     (**self).store(place)
                 }
                 #[inline(always)]

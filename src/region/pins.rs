@@ -56,7 +56,7 @@ impl Store<'_> {
         if !hold.word.is_borrowed() {
             return;
         }
-        let word = &self.words[hold.index as usize];
+        let word = &self.words()[hold.index as usize];
         loop {
             let seen = Word(word.load(Ordering::Relaxed));
             let mine = seen.phase() == Phase::Held
@@ -79,8 +79,8 @@ impl Store<'_> {
     /// The pin, if any, under which `hold` still reads.
     pub(super) fn pin_of(&self, hold: &Hold) -> u64 {
         let index = hold.index as usize;
-        let pins = Word(self.words[index].load(Ordering::Relaxed)).pins();
-        let former = self.notes[index].former.load(Ordering::Relaxed);
+        let pins = Word(self.words()[index].load(Ordering::Relaxed)).pins();
+        let former = self.notes()[index].former.load(Ordering::Relaxed);
         let pinned =
             |cell: &usize| pins & (1 << cell) != 0 && name_in(former, *cell) == name_of(hold.word);
         (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
@@ -92,7 +92,7 @@ impl Store<'_> {
             return;
         }
         // ORDERING: Acquire: the cell was written before its pin.
-        self.words[hold.index as usize].load(Ordering::Acquire);
+        self.words()[hold.index as usize].load(Ordering::Acquire);
         let pin = self.pin_of(hold);
         if pin != 0 {
             self.drop_pins(hold.index as usize, pin, owner);
@@ -104,14 +104,14 @@ impl Store<'_> {
     /// missing.
     pub(super) fn look_again(&self, index: usize, word: Word) {
         if word.phase() == Phase::Held {
-            let sent_ms = stamp_sent_ms(self.notes[index].stamp.load(Ordering::Relaxed));
+            let sent_ms = stamp_sent_ms(self.notes()[index].stamp.load(Ordering::Relaxed));
             self.lower_due(index / BLOCK_SLOTS, sent_ms + word.due_ms());
         }
     }
 
     /// Takes pins away; frees the run if it is retired and these were the last.
     pub(super) fn drop_pins(&self, index: usize, pins: u64, owner: u32) {
-        let word = &self.words[index];
+        let word = &self.words()[index];
         loop {
             let seen = Word(word.load(Ordering::Relaxed));
             let left = seen.pins() & !pins;
@@ -150,7 +150,7 @@ impl Store<'_> {
         let ready = Word::ready(seen.generation(), pins);
         // ORDERING: AcqRel: Release publishes the former holder's cell with its pin; Acquire for
         // [slot-returned].
-        self.words[index]
+        self.words()[index]
             .compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
@@ -158,12 +158,12 @@ impl Store<'_> {
     pub(super) fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
         let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
         let shift = cell * CELL_BITS;
-        let former = &self.notes[index].former;
+        let former = &self.notes()[index].former;
         // ORDERING: Acquire; [former-named] the names are read before the word is read again. If it
         // is still what was seen, then any name that comes to count later is written after this
         // read, and makes the compare-exchange below fail.
         let was = former.load(Ordering::Acquire);
-        if self.words[index].load(Ordering::Acquire) != seen.0 {
+        if self.words()[index].load(Ordering::Acquire) != seen.0 {
             return None;
         }
         let named = (was & !(NAME_MASK << shift)) | (name_of(seen) << shift);
@@ -177,8 +177,8 @@ impl Store<'_> {
 
     /// Takes pins of dead owners away, as `dead` tells them by index.
     pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
-        let pins = Word(self.words[index].load(Ordering::Acquire)).pins();
-        let former = self.notes[index].former.load(Ordering::Relaxed);
+        let pins = Word(self.words()[index].load(Ordering::Acquire)).pins();
+        let former = self.notes()[index].former.load(Ordering::Relaxed);
         let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
         let gone = gone.filter(|&cell| dead((name_in(former, cell) >> 18) as u32));
         let gone = gone.fold(0, |set, cell| set | (1u64 << cell));

@@ -37,8 +37,8 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// Blocks that have been used so far, at least 1, whatever the memory says.
 pub fn extent(store: &Store<'_>) -> usize {
-    let extent = store.head.seldom.extent.load(Ordering::Relaxed) as usize;
-    extent.clamp(1, store.blocks.len().max(1))
+    let extent = store.head().seldom.extent.load(Ordering::Relaxed) as usize;
+    extent.clamp(1, store.blocks().len().max(1))
 }
 
 /// How many blocks a mending looks at whatever the hints say.
@@ -67,7 +67,7 @@ impl Store<'_> {
     /// The caller has proof that these owners are dead, and keeps their indices from being given
     /// out meanwhile.
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool, owner: u32) -> u64 {
-        let whole = |index| self.repair_block(index, self.shape.valid(index), dead, owner);
+        let whole = |index| self.repair_block(index, self.shape().valid(index), dead, owner);
         (0..extent(self)).map(whole).sum()
     }
 
@@ -76,35 +76,40 @@ impl Store<'_> {
     #[cfg(feature = "mapped")]
     pub fn mend(&self, owner: u32, turn: u64) {
         self.look_in_turn(turn);
-        for (index, block) in self.blocks[..extent(self)].iter().enumerate() {
+        for (index, block) in self.blocks()[..extent(self)].iter().enumerate() {
             let free = block.free.load(Ordering::Acquire);
             let stands = free | block.ready.load(Ordering::Acquire);
-            self.repair_block(index, !stands & self.shape.valid(index), &|_| false, owner);
+            self.repair_block(
+                index,
+                !stands & self.shape().valid(index),
+                &|_| false,
+                owner,
+            );
         }
     }
 
     /// Looks at the blocks whose turn it is: see the module's text.
     #[cfg(feature = "mapped")]
     fn look_in_turn(&self, turn: u64) {
-        let turns = self.blocks.len().div_ceil(BLOCKS_IN_TURN) as u64;
+        let turns = self.blocks().len().div_ceil(BLOCKS_IN_TURN) as u64;
         let first = (turn % turns) as usize * BLOCKS_IN_TURN;
         let used = extent(self);
-        for index in first..self.blocks.len().min(first + BLOCKS_IN_TURN) {
-            let (block, valid) = (&self.blocks[index], self.shape.valid(index));
+        for index in first..self.blocks().len().min(first + BLOCKS_IN_TURN) {
+            let (block, valid) = (&self.blocks()[index], self.shape().valid(index));
             if index >= used {
                 let free = block.free.load(Ordering::Relaxed);
                 if free & valid != valid || block.ready.load(Ordering::Relaxed) != 0 {
-                    let extent = &self.head.seldom.extent;
+                    let extent = &self.head().seldom.extent;
                     extent.fetch_max(index as u64 + 1, Ordering::Relaxed);
                 }
                 continue;
             }
-            let slots = index * BLOCK_SLOTS..self.words.len().min((index + 1) * BLOCK_SLOTS);
+            let slots = index * BLOCK_SLOTS..self.words().len().min((index + 1) * BLOCK_SLOTS);
             let live = |word: &AtomicU64| {
                 let phase = Word(word.load(Ordering::SeqCst)).phase();
                 matches!(phase, Phase::Ready | Phase::Held)
             };
-            if self.words[slots].iter().any(live) {
+            if self.words()[slots].iter().any(live) {
                 self.lower_due(index, 0);
             }
         }
@@ -117,7 +122,7 @@ impl Store<'_> {
         dead: &dyn Fn(u32) -> bool,
         owner: u32,
     ) -> u64 {
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         let mut found = Found::default();
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
@@ -136,7 +141,7 @@ impl Store<'_> {
     #[inline(always)]
     fn repair_slot(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32, found: &mut Found) {
         let bit = 1u64 << (index % BLOCK_SLOTS);
-        let word = &self.words[index];
+        let word = &self.words()[index];
         // First the hold, then the pins: while the hold stands, whoever takes the message on from
         // the dead gives its name a pin.
         found.returned += self.return_held(index, dead) as u32;
@@ -164,7 +169,7 @@ impl Store<'_> {
     /// put.
     #[inline(always)]
     fn return_held(&self, index: usize, dead: &dyn Fn(u32) -> bool) -> bool {
-        let word = &self.words[index];
+        let word = &self.words()[index];
         let mut seen = Word(word.load(Ordering::Acquire));
         while !cfg!(ringmain_twin = "held") && seen.phase() == Phase::Held && dead(seen.owner()) {
             let ready = Word::ready(seen.generation(), seen.pins());
@@ -180,7 +185,7 @@ impl Store<'_> {
     /// Frees a claimed run after making it the caller's own. `true`: it had one slot, whose free
     /// bit is the caller's to put.
     fn reclaim(&self, index: usize, seen: Word, owner: u32) -> bool {
-        let word = &self.words[index];
+        let word = &self.words()[index];
         // Who owns the first word frees the interior; so if the word is still what was seen, this
         // is the run's length.
         let run = self.measured_run(index);
@@ -204,12 +209,12 @@ impl Store<'_> {
         let back = seen.back() as usize;
         let first = index.checked_sub(back).filter(|_| back != 0);
         let covered = first.is_some_and(|first| {
-            let first = Word(self.words[first].load(Ordering::Acquire));
+            let first = Word(self.words()[first].load(Ordering::Acquire));
             first.phase() != Phase::Free && first.owner() != INTERIOR
         });
         if !covered {
             let mine = Word::claimed(owner, seen.generation(), 1);
-            let word = &self.words[index];
+            let word = &self.words()[index];
             if word
                 .compare_exchange(seen.0, mine.0, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()

@@ -17,8 +17,8 @@ impl Store<'_> {
     /// Wait-free where the target has a fetch-or.
     #[inline(always)]
     pub fn put_ready(&self, block: usize, set: u64) {
-        blocks::put(&self.blocks[block].ready, set);
-        self.maps.ready.note(block);
+        blocks::put(&self.blocks()[block].ready, set);
+        self.maps().ready.note(block);
     }
 
     /// Puts free bits of a block.
@@ -28,13 +28,13 @@ impl Store<'_> {
     /// As [`put_ready`](Store::put_ready).
     #[inline(always)]
     pub fn put_free_bits(&self, block: usize, set: u64) {
-        blocks::put(&self.blocks[block].free, set);
-        self.maps.free.note(block);
+        blocks::put(&self.blocks()[block].free, set);
+        self.maps().free.note(block);
     }
 
     /// Puts the free bits of a run.
     pub fn put_free(&self, index: usize, run: usize) {
-        let end = (index + run).min(self.words.len());
+        let end = (index + run).min(self.words().len());
         let mut at = index;
         while at < end {
             let (block, bit) = (at / BLOCK_SLOTS, at % BLOCK_SLOTS);
@@ -53,11 +53,11 @@ impl Store<'_> {
     /// Lock-free, see [`Due::lower`].
     #[inline(always)]
     pub fn lower_due(&self, block: usize, due_ms: u64) -> bool {
-        self.blocks[block].due.lower(due_ms);
-        if let Some(group) = self.maps.dues.get(block / 64) {
+        self.blocks()[block].due.lower(due_ms);
+        if let Some(group) = self.maps().dues.get(block / 64) {
             group.lower(due_ms);
         }
-        self.head.seldom.due.lower(due_ms)
+        self.head().seldom.due.lower(due_ms)
     }
 
     /// Lowers the bounds over a block to the time at which a message that was just published is too
@@ -66,7 +66,7 @@ impl Store<'_> {
     /// later: by mending, or when one is received.
     #[inline(always)]
     pub fn lower_aged(&self, block: usize, aged_at_ms: u64) {
-        if !self.blocks[block].due.covers(aged_at_ms) {
+        if !self.blocks()[block].due.covers(aged_at_ms) {
             self.lower_due_cold(block, aged_at_ms);
         }
     }
@@ -80,7 +80,7 @@ impl Store<'_> {
     /// Whether something may be due at `now_ms`.
     #[inline(always)]
     pub fn is_due(&self, now_ms: u64) -> bool {
-        self.head.seldom.due.ms() <= now_ms
+        self.head().seldom.due.ms() <= now_ms
     }
 
     /// Shows `look` the blocks in which something may be due at `now_ms`, and then raises the
@@ -97,7 +97,7 @@ impl Store<'_> {
         let mut whole = true;
         let mut group_by = |from: usize, to: usize| {
             for block in from..to {
-                if self.blocks[block].due.ms() > now_ms {
+                if self.blocks()[block].due.ms() > now_ms {
                     continue;
                 }
                 if left == 0 {
@@ -108,10 +108,10 @@ impl Store<'_> {
             }
             true
         };
-        if self.maps.dues.is_empty() {
+        if self.maps().dues.is_empty() {
             whole = group_by(0, used);
         } else {
-            for (group, due) in self.maps.dues.iter().enumerate().take(used.div_ceil(64)) {
+            for (group, due) in self.maps().dues.iter().enumerate().take(used.div_ceil(64)) {
                 if due.ms() > now_ms {
                     continue;
                 }
@@ -121,21 +121,21 @@ impl Store<'_> {
                     break;
                 }
                 // All of its blocks: one beyond the extent may have come into use since.
-                due.raise_over(self.dues_of(from, (from + 64).min(self.blocks.len())));
+                due.raise_over(self.dues_of(from, (from + 64).min(self.blocks().len())));
             }
         }
         if whole {
-            let root = &self.head.seldom.due;
-            if self.maps.dues.is_empty() {
-                root.raise_over(self.dues_of(0, self.blocks.len()));
+            let root = &self.head().seldom.due;
+            if self.maps().dues.is_empty() {
+                root.raise_over(self.dues_of(0, self.blocks().len()));
             } else {
-                root.raise_over(self.maps.dues.iter());
+                root.raise_over(self.maps().dues.iter());
             }
         }
     }
 
     fn dues_of(&self, from: usize, to: usize) -> impl Iterator<Item = &Due> {
-        self.blocks[from..to].iter().map(|block| &block.due)
+        self.blocks()[from..to].iter().map(|block| &block.due)
     }
 
     /// Lowers all bounds to nothing, so that each block in use is looked at: what they bound was
@@ -148,12 +148,12 @@ impl Store<'_> {
 
     /// Notes a block in the maps for whatever bits it has: repair does.
     pub(super) fn note_block(&self, index: usize) {
-        let block = &self.blocks[index];
+        let block = &self.blocks()[index];
         if block.free.load(Ordering::SeqCst) != 0 {
-            self.maps.free.note(index);
+            self.maps().free.note(index);
         }
         if block.ready.load(Ordering::SeqCst) != 0 {
-            self.maps.ready.note(index);
+            self.maps().ready.note(index);
         }
     }
 }

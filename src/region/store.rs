@@ -2,29 +2,28 @@
 //! protocols see.
 
 use super::layout::{Note, QueueHead, Shape, SlotHead};
+#[cfg(not(ringmain_loom))]
+use super::memory::Place;
 use crate::ring::blocks::Block;
 use crate::ring::due::Due;
 use crate::ring::maps::Map;
 use crate::sync::AtomicU64;
 
-/// One queue's memory. Copying it copies references.
+/// One queue's memory: where it begins, and where its parts are. Copying it copies two references;
+/// each part is reckoned where it is used, so that a store costs nothing to pass on.
+#[cfg(not(ringmain_loom))]
 #[derive(Debug, Clone, Copy)]
 pub struct Store<'a> {
-    /// The queue's head.
-    pub head: &'a QueueHead,
-    /// Blocks of free and ready bits.
-    pub blocks: &'a [Block],
-    /// Which blocks may have free slots, and which ready ones.
-    pub maps: Maps<'a>,
-    /// One state word a slot.
-    pub words: &'a [AtomicU64],
-    /// One note a slot.
-    pub notes: &'a [Note],
-    slots: Slots<'a>,
-    /// The verified layout.
-    pub shape: Shape,
-    /// Whether a journal is told what changes.
-    pub journaled: bool,
+    base: Base<'a>,
+    place: &'a Place,
+}
+
+/// Where the queue's head is.
+#[cfg(not(ringmain_loom))]
+#[derive(Debug, Clone, Copy)]
+struct Base<'a> {
+    head: *mut u8,
+    memory: core::marker::PhantomData<&'a [u8]>,
 }
 
 /// What summarises the blocks of a queue that has many; empty otherwise.
@@ -40,6 +39,7 @@ pub struct Maps<'a> {
 
 impl Maps<'_> {
     /// Of a queue with few blocks.
+    #[cfg(ringmain_loom)]
     pub const NONE: Self = Self {
         free: Map(&[]),
         ready: Map(&[]),
@@ -47,67 +47,101 @@ impl Maps<'_> {
     };
 }
 
-/// The parts of a queue, as [`Store::new`] joins them.
-#[cfg(not(ringmain_loom))]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts<'a> {
-    pub(crate) head: &'a QueueHead,
-    pub(crate) blocks: &'a [Block],
-    pub(crate) maps: Maps<'a>,
-    pub(crate) words: &'a [AtomicU64],
-    pub(crate) notes: &'a [Note],
-    pub(crate) slots: *mut u8,
-}
-
-/// The slots' heads and bodies.
-#[cfg(not(ringmain_loom))]
-#[derive(Debug, Clone, Copy)]
-struct Slots<'a> {
-    base: *mut u8,
-    memory: core::marker::PhantomData<&'a [u8]>,
-}
-
 #[cfg(not(ringmain_loom))]
 impl<'a> Store<'a> {
-    /// Joins the parts.
+    /// The store of the queue whose head is at `head`.
     ///
     /// # Safety
     ///
-    /// `slots` is valid for reads and writes of `shape.slots * shape.slot_bytes` bytes during `'a`,
-    /// aligned to 8, initialised, and its bytes are accessed by nobody but through stores over the
-    /// same words; `words` and `notes` have `shape.slots` elements, `blocks` has `shape.blocks()`,
-    /// and each map `shape.groups()` or none.
+    /// `place` tells where the parts of the queue are, as offsets from `head`: each lies, aligned,
+    /// in memory that is valid for reads and writes during `'a`, initialised, and accessed by
+    /// nobody but through such stores.
     #[inline(always)]
-    pub(crate) unsafe fn new(parts: Parts<'a>, shape: Shape) -> Self {
-        let slots = Slots {
-            base: parts.slots,
+    pub(crate) unsafe fn new(head: *mut u8, place: &'a Place) -> Self {
+        let base = Base {
+            head,
             memory: core::marker::PhantomData,
         };
-        Self {
-            head: parts.head,
-            blocks: parts.blocks,
-            maps: parts.maps,
-            words: parts.words,
-            notes: parts.notes,
-            slots,
-            shape,
-            journaled: false,
+        Self { base, place }
+    }
+
+    /// Elements of a part.
+    ///
+    /// # Safety
+    ///
+    /// `offset` and `len` are those of a part whose elements are `T`, and `T` consists of atomics.
+    #[inline(always)]
+    unsafe fn part<T>(&self, offset: usize, len: usize) -> &'a [T] {
+        // SAFETY: by the promises of `new` and of the caller; atomics may be shared and have no
+        // invalid bytes.
+        unsafe { core::slice::from_raw_parts(self.base.head.add(offset) as *const T, len) }
+    }
+
+    /// The queue's head.
+    #[inline(always)]
+    pub fn head(&self) -> &'a QueueHead {
+        // SAFETY: by the promise of `new`; the head consists of atomics.
+        unsafe { &*(self.base.head as *const QueueHead) }
+    }
+
+    /// Blocks of free and ready bits.
+    #[inline(always)]
+    pub fn blocks(&self) -> &'a [Block] {
+        // SAFETY: where the blocks are.
+        unsafe { self.part(self.place.offsets.blocks, self.place.blocks) }
+    }
+
+    /// Which blocks may have free slots, and which ready ones.
+    #[inline(always)]
+    pub fn maps(&self) -> Maps<'a> {
+        let ([free, ready, dues], groups) = (self.place.offsets.maps, self.place.groups);
+        // SAFETY: where the maps are; of a queue without maps they have no elements.
+        unsafe {
+            Maps {
+                free: Map(self.part(free, groups)),
+                ready: Map(self.part(ready, groups)),
+                dues: self.part(dues, groups),
+            }
         }
     }
 
-    /// The same store, whose changes a journal is told.
+    /// One state word a slot.
     #[inline(always)]
-    pub(crate) const fn journaled(mut self, journaled: bool) -> Self {
-        self.journaled = journaled;
-        self
+    pub fn words(&self) -> &'a [AtomicU64] {
+        // SAFETY: where the words are.
+        unsafe { self.part(self.place.offsets.words, self.place.shape.slots) }
+    }
+
+    /// One note a slot.
+    #[inline(always)]
+    pub fn notes(&self) -> &'a [Note] {
+        // SAFETY: where the notes are.
+        unsafe { self.part(self.place.offsets.notes, self.place.shape.slots) }
+    }
+
+    /// The verified layout.
+    #[inline(always)]
+    pub fn shape(&self) -> &'a Shape {
+        &self.place.shape
+    }
+
+    /// Whether a journal is told what changes.
+    #[inline(always)]
+    pub fn journaled(&self) -> bool {
+        self.place.is_journaled()
+    }
+
+    #[inline(always)]
+    fn slots(&self) -> *mut u8 {
+        self.base.head.wrapping_add(self.place.offsets.slots)
     }
 
     #[inline(always)]
     fn address(&self, index: usize) -> *mut u8 {
-        assert!(index < self.words.len());
+        assert!(index < self.place.shape.slots);
         // SAFETY: index is below the number of slots, so the offset stays inside the memory that
         // `new` was given.
-        unsafe { self.slots.base.add(index * self.shape.slot_bytes) }
+        unsafe { self.slots().add(index * self.place.shape.slot_bytes) }
     }
 
     /// The head of slot `index`.
@@ -124,7 +158,9 @@ impl<'a> Store<'a> {
         #[cfg(target_arch = "x86_64")]
         {
             use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.slots.base.wrapping_add(index * self.shape.slot_bytes) as *const i8;
+            let at =
+                self.slots()
+                    .wrapping_add(index * self.place.shape.slot_bytes) as *const i8;
             // SAFETY: a prefetch has no effect on memory and faults on no address.
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(at);
@@ -138,11 +174,12 @@ impl<'a> Store<'a> {
     /// The `len` bytes after the head of slot `index`.
     #[inline(always)]
     fn body_address(&self, index: usize, len: usize) -> *mut u8 {
-        let all = self.words.len() * self.shape.slot_bytes;
-        let start = index * self.shape.slot_bytes + size_of::<SlotHead>();
+        let shape = &self.place.shape;
+        let all = shape.slots * shape.slot_bytes;
+        let start = index * shape.slot_bytes + size_of::<SlotHead>();
         assert!(start <= all && len <= all - start);
         // SAFETY: just checked to lie inside the memory that `new` was given.
-        unsafe { self.slots.base.add(start) }
+        unsafe { self.slots().add(start) }
     }
 
     /// The body of a run that the caller holds.
@@ -180,12 +217,42 @@ impl<'a> Store<'a> {
 // SAFETY: the pointer is to memory that is shared by design: heads are atomics, and body bytes are
 // reached only through the claim and hold protocol of `arena`, which orders them.
 #[cfg(not(ringmain_loom))]
-unsafe impl Send for Slots<'_> {}
+unsafe impl Send for Base<'_> {}
 // SAFETY: as above.
 #[cfg(not(ringmain_loom))]
-unsafe impl Sync for Slots<'_> {}
+unsafe impl Sync for Base<'_> {}
 
-/// Under the model checker slots are typed, and a body is one number that it watches.
+/// Under the model checker the parts are typed, and a body is one number that it watches.
+#[cfg(ringmain_loom)]
+#[derive(Debug, Clone, Copy)]
+pub struct Store<'a> {
+    /// The parts.
+    pub parts: Modelled<'a>,
+    /// Whether a journal is told what changes.
+    pub is_journaled: bool,
+}
+
+/// The parts of a modelled queue.
+#[cfg(ringmain_loom)]
+#[derive(Debug, Clone, Copy)]
+pub struct Modelled<'a> {
+    /// The queue's head.
+    pub head: &'a QueueHead,
+    /// Blocks.
+    pub blocks: &'a [Block],
+    /// Maps.
+    pub maps: Maps<'a>,
+    /// State words.
+    pub words: &'a [AtomicU64],
+    /// Notes.
+    pub notes: &'a [Note],
+    /// Slots.
+    pub slots: &'a [ModelSlot],
+    /// The layout.
+    pub shape: &'a Shape,
+}
+
+/// A slot of a modelled queue.
 #[cfg(ringmain_loom)]
 #[derive(Debug)]
 pub struct ModelSlot {
@@ -196,42 +263,50 @@ pub struct ModelSlot {
 }
 
 #[cfg(ringmain_loom)]
-type Slots<'a> = &'a [ModelSlot];
-
-#[cfg(ringmain_loom)]
+#[allow(missing_docs)] // as their namesakes above
 impl<'a> Store<'a> {
-    /// Joins the parts.
-    pub fn modelled(
-        head: &'a QueueHead,
-        blocks: &'a [Block],
-        maps: Maps<'a>,
-        words: &'a [AtomicU64],
-        notes: &'a [Note],
-        slots: &'a [ModelSlot],
-        shape: Shape,
-    ) -> Self {
+    pub fn modelled(parts: Modelled<'a>) -> Self {
         Self {
-            head,
-            blocks,
-            maps,
-            words,
-            notes,
-            slots,
-            shape,
-            journaled: true,
+            parts,
+            is_journaled: true,
         }
     }
 
-    /// The head of slot `index`.
-    pub fn slot(&self, index: usize) -> &'a SlotHead {
-        &self.slots[index].head
+    pub fn head(&self) -> &'a QueueHead {
+        self.parts.head
     }
 
-    /// Nothing to fetch.
+    pub fn blocks(&self) -> &'a [Block] {
+        self.parts.blocks
+    }
+
+    pub fn maps(&self) -> Maps<'a> {
+        self.parts.maps
+    }
+
+    pub fn words(&self) -> &'a [AtomicU64] {
+        self.parts.words
+    }
+
+    pub fn notes(&self) -> &'a [Note] {
+        self.parts.notes
+    }
+
+    pub fn shape(&self) -> &'a Shape {
+        self.parts.shape
+    }
+
+    pub fn journaled(&self) -> bool {
+        self.is_journaled
+    }
+
+    pub fn slot(&self, index: usize) -> &'a SlotHead {
+        &self.parts.slots[index].head
+    }
+
     pub fn prefetch(&self, _index: usize) {}
 
-    /// The body's cell.
     pub fn value(&self, index: usize) -> &'a crate::sync::UnsafeCell<u64> {
-        &self.slots[index].value
+        &self.parts.slots[index].value
     }
 }

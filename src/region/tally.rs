@@ -53,14 +53,14 @@ impl Store<'_> {
                 counter.fetch_add(FULL, Ordering::Relaxed);
             }
         };
-        move_on(&mut sent, &self.head.counters.sent);
-        move_on(&mut received, &self.head.counters.received);
+        move_on(&mut sent, &self.head().counters.sent);
+        move_on(&mut received, &self.head().counters.received);
         note.tally.store(received << 32 | sent, Ordering::Relaxed);
     }
 
     /// Messages ever sent into and received from a slot whose word is `word`.
     pub fn tally(&self, index: usize, word: Word) -> (u64, u64) {
-        let note = &self.notes[index];
+        let note = &self.notes()[index];
         let tally = note.tally.load(Ordering::Relaxed);
         let stamp = note.stamp.load(Ordering::Relaxed);
         let frees = match word.phase() {

@@ -193,7 +193,7 @@ impl Attachment {
         let now_ms = wall_ms().max(high).saturating_add(RESTART_MS);
         let base = now_ms.saturating_sub(SystemClock.now_ms());
         if let Some(place) = &restarted {
-            let seldom = &self.store_at(place).head.seldom;
+            let seldom = &self.store_at(place).head().seldom;
             seldom.recovered_ms.store(now_ms, Ordering::Relaxed);
             seldom.time_high_ms.store(now_ms, Ordering::Relaxed);
         }
@@ -208,7 +208,7 @@ impl Attachment {
 
     /// The latest time seen in a queue, unless it cannot be true, ms.
     fn latest_ms(&self, place: &Place) -> u64 {
-        let seldom = &self.store_at(place).head.seldom;
+        let seldom = &self.store_at(place).head().seldom;
         let high = seldom.time_high_ms.load(Ordering::Relaxed);
         if high > wall_ms() + (400 * 86_400_000) {
             0
@@ -220,7 +220,7 @@ impl Attachment {
     fn nonces(&self, place: &Place) -> [u64; 2] {
         // ORDERING: Relaxed; written before the file had a name, and before the section was ready.
         let region = self.header().birth[3].load(Ordering::Relaxed);
-        let config = &self.store_at(place).head.config;
+        let config = &self.store_at(place).head().config;
         [region, config.nonce.load(Ordering::Relaxed)]
     }
 
@@ -258,7 +258,7 @@ impl Attachment {
     /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
     fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
         let journal = self.open_journal(place)?;
-        let head = self.store_at(place).head;
+        let head = self.store_at(place).head();
         let config = &head.config;
         let settings = Settings {
             policy: head.policy.numbers(),
@@ -273,7 +273,7 @@ impl Attachment {
         let recovered = journal.recover(&store)?;
         let high = high.max(recovered.time_ms);
         store
-            .head
+            .head()
             .seldom
             .time_high_ms
             .store(high, Ordering::Relaxed);
@@ -342,7 +342,7 @@ impl Attachment {
     }
 
     #[inline(always)]
-    pub(super) fn store_at(&self, place: &Place) -> Store<'_> {
+    pub(super) fn store_at<'s>(&'s self, place: &'s Place) -> Store<'s> {
         // SAFETY: the place was verified against this mapping, which lives as long as `self`.
         unsafe { memory::store(self.map.as_mut_ptr(), place) }
     }
@@ -372,7 +372,7 @@ impl Attachment {
         // SAFETY: as in `existing`.
         let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize) };
         place.is_ok_and(|place| {
-            let words = self.store_at(&place).words;
+            let words = self.store_at(&place).words();
             words
                 .iter()
                 .any(|word| Word(word.load(Ordering::Relaxed)).phase() != Phase::Free)

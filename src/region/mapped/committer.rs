@@ -78,7 +78,7 @@ impl Drop for Committer {
 /// Says that something is marked, and wakes committers.
 pub fn rouse(attachment: &Attachment, place: &Place, count: u32) {
     let store = attachment.store_at(place);
-    let pending = &store.head.seldom.pending;
+    let pending = &store.head().seldom.pending;
     // ORDERING: SeqCst; [pending].
     if pending.swap(1, Ordering::SeqCst) == 0 || count > 1 {
         futex_wake(pending, count, true);
@@ -88,7 +88,7 @@ pub fn rouse(attachment: &Attachment, place: &Place, count: u32) {
 fn run(attachment: &Attachment, place: &Place, interval: Duration, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         let store = attachment.store_at(place);
-        let pending = &store.head.seldom.pending;
+        let pending = &store.head().seldom.pending;
         if pending.load(Ordering::SeqCst) == 0 {
             futex_wait(pending, 0, IDLE, true);
             continue;

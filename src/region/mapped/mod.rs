@@ -181,7 +181,7 @@ unsafe impl Region for Mapped {
     }
 
     #[inline(always)]
-    fn store(&self, place: &Place) -> Store<'_> {
+    fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
         self.attachment.store_at(place)
     }
 

@@ -157,10 +157,10 @@ impl Attachment {
         if dead != self.owner {
             self.restore_journal(&place);
         }
-        if returned != 0 && store.head.event.has_sleepers() {
+        if returned != 0 && store.head().event.has_sleepers() {
             let count = returned.min(u32::MAX as u64) as u32;
             store
-                .head
+                .head()
                 .event
                 .wake(|word| crate::region::futex_wake(word, count, true));
         }

@@ -116,23 +116,26 @@ impl Shared {
             return std::thread::park_timeout(NAP);
         };
         let store = attachment.store_at(&place);
-        let sequence = store.head.event.prepare();
+        let sequence = store.head().event.prepare();
         attachment.tend_owners();
         let now_ms = SystemClock.now_ms().saturating_add(attachment.time_base_ms);
         let ready = |block: &&crate::ring::blocks::Block| {
             block.ready.load(Ordering::Relaxed) != 0 || block.due.ms() <= now_ms
         };
-        let something = store.blocks[..extent(&store)].iter().filter(ready).count();
+        let something = store.blocks()[..extent(&store)]
+            .iter()
+            .filter(ready)
+            .count();
         if something != 0 {
             attachment.wakers.wake(something as u32);
         }
-        futex_wait(&store.head.event.sequence, sequence, NAP, true);
+        futex_wait(&store.head().event.sequence, sequence, NAP, true);
     }
 
     /// Wakes the thread, and whoever else sleeps there: they look and sleep again.
     fn nudge(&self) {
         if let (Ok(()), Ok(Some(place))) = (self.attachment.check(), self.attachment.existing()) {
-            let event = &self.attachment.store_at(&place).head.event;
+            let event = &self.attachment.store_at(&place).head().event;
             event.sequence.fetch_add(1, Ordering::SeqCst);
             futex_wake(&event.sequence, u32::MAX, true);
         }

@@ -135,9 +135,9 @@ impl Journal {
 
     /// Writes all that is marked. The commit lock is ours.
     fn commit_now(&self, store: &Store<'_>, frame: &mut Frame) -> Result<(), Error> {
-        let seldom = &store.head.seldom;
+        let seldom = &store.head().seldom;
         if seldom.begun.load(Ordering::Acquire) != store.durable_position() {
-            store.restore_marks(store.blocks.len());
+            store.restore_marks(store.blocks().len());
         }
         let number = store.begin_commit();
         let mut commit = Commit {
@@ -189,7 +189,7 @@ impl Commit<'_, '_> {
 
     /// Writes anew what is in the blocks whose turn it is.
     fn sweep(&mut self) -> Result<(), Error> {
-        let blocks = self.store.blocks.len() as u64;
+        let blocks = self.store.blocks().len() as u64;
         let visits = |commit: &Self| {
             let position = commit.position.saturating_add(commit.frame.len() as u64);
             commit.journal.sizes.visits_at(position, blocks)
@@ -237,7 +237,7 @@ impl Commit<'_, '_> {
             return Ok(());
         }
         let ring = self.journal.sizes.ring;
-        let seldom = &self.store.head.seldom;
+        let seldom = &self.store.head().seldom;
         let len = self.frame.padded_len() as u64;
         let left = ring - self.position % ring;
         if len > left {

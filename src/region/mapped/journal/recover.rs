@@ -58,7 +58,7 @@ impl Journal {
             }
         }
         restoring.put_bits();
-        let seldom = &store.head.seldom;
+        let seldom = &store.head().seldom;
         seldom.journal_end.store(recovered.end, Ordering::Relaxed);
         seldom.swept.store(recovered.swept, Ordering::Relaxed);
         seldom.begun.store(recovered.commit, Ordering::Relaxed);
@@ -140,7 +140,7 @@ struct Restoring<'r, 's> {
 
 impl<'r, 's> Restoring<'r, 's> {
     fn new(store: &'r Store<'s>) -> Self {
-        let slots = store.shape.slots;
+        let slots = store.shape().slots;
         Self {
             store,
             decided: Slots::new(slots),
@@ -152,7 +152,7 @@ impl<'r, 's> Restoring<'r, 's> {
     /// Heeds a record unless a newer one has spoken; whether a message is there again.
     fn decide(&mut self, record: &Record<'_>) -> bool {
         let index = record.slot as usize;
-        if index >= self.store.shape.slots || self.decided.has(index) {
+        if index >= self.store.shape().slots || self.decided.has(index) {
             return false;
         }
         self.decided.add(index);
@@ -167,7 +167,7 @@ impl<'r, 's> Restoring<'r, 's> {
     }
 
     fn put(&mut self, index: usize, message: &Message<'_>) -> bool {
-        let shape = &self.store.shape;
+        let shape = &self.store.shape();
         let len = message.body.len();
         let end = index + shape.run(len);
         // A frame is whole, so these hold but for a message that was damaged before.
@@ -197,27 +197,27 @@ impl<'r, 's> Restoring<'r, 's> {
     fn put_bits(&self) {
         let store = self.store;
         let mut extent = 1;
-        for (index, block) in store.blocks.iter().enumerate() {
+        for (index, block) in store.blocks().iter().enumerate() {
             let taken = self.taken.0[index];
             let mut ready = 0;
             for bit in (0..BLOCK_SLOTS).filter(|bit| taken & (1 << bit) != 0) {
-                let word = Word(store.words[index * BLOCK_SLOTS + bit].load(Ordering::Relaxed));
+                let word = Word(store.words()[index * BLOCK_SLOTS + bit].load(Ordering::Relaxed));
                 ready |= u64::from(word.phase() == Phase::Ready) << bit;
             }
             block
                 .free
-                .store(store.shape.valid(index) & !taken, Ordering::Relaxed);
+                .store(store.shape().valid(index) & !taken, Ordering::Relaxed);
             block.ready.store(ready, Ordering::Relaxed);
             let left_out = self.left_out.0[index];
             block.dirty.store(left_out, Ordering::Relaxed);
             if ready != 0 {
-                store.maps.ready.note(index);
+                store.maps().ready.note(index);
             }
             if taken | left_out != 0 {
                 extent = index + 1;
             }
         }
-        let seldom = &store.head.seldom;
+        let seldom = &store.head().seldom;
         seldom.extent.store(extent as u64, Ordering::Release);
         store.forget_dues(); // delays and ages: the first look finds them
     }

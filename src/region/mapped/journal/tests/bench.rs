@@ -6,7 +6,7 @@ use super::super::{Journal, RING_OFFSET};
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::arena::{Hold, stamp};
-use crate::region::layout::{DURABILITY_PROCESS, Shape};
+use crate::region::layout::{DURABILITY_BEFORE_OK, DURABILITY_PROCESS, Shape};
 use crate::region::marks::Look;
 use crate::region::memory::Place;
 use crate::region::store::Store;
@@ -41,22 +41,23 @@ impl Memory {
             policy: [60_000, 600_000, 0],
             durability: DURABILITY_PROCESS,
         };
-        let place = heap.place(Intent::Create, &wish).expect("a queue");
+        let mut place = heap.place(Intent::Create, &wish).expect("a queue");
+        place.durability = DURABILITY_BEFORE_OK; // so that what changes is marked
         let memory = Self { heap, place };
-        let blocks = memory.store().blocks.len();
-        let extent = &memory.store().head.seldom.extent;
+        let blocks = memory.store().blocks().len();
+        let extent = &memory.store().head().seldom.extent;
         extent.store(blocks as u64, Ordering::Relaxed);
         memory
     }
 
     pub fn store(&self) -> Store<'_> {
-        self.heap.store(&self.place).journaled(true)
+        self.heap.store(&self.place)
     }
 
     /// Sends a body to a slot.
     pub fn send(&self, index: usize, body: &[u8]) {
         let store = self.store();
-        let run = store.shape.run(body.len());
+        let run = store.shape().run(body.len());
         let mut claimed = store.claim(index, run, OWNER).expect("free slots");
         store.fill(&mut claimed, body);
         store.publish_body(claimed, body, SENT_MS, true);
@@ -79,11 +80,11 @@ impl Memory {
     pub fn messages(&self) -> Vec<(usize, Vec<u8>)> {
         let store = self.store();
         let ready = |index: &usize| {
-            let word = Word(store.words[*index].load(Ordering::Acquire));
+            let word = Word(store.words()[*index].load(Ordering::Acquire));
             word.phase() == Phase::Ready
         };
         let mut messages = Vec::new();
-        for index in (0..store.shape.slots).filter(ready) {
+        for index in (0..store.shape().slots).filter(ready) {
             let (hold, _) = self.hold(index);
             let len = store.inspect(&hold, true).expect("a whole message");
             let body = store.held_bytes(&hold, len.body_len()).to_vec();
@@ -133,7 +134,7 @@ impl Bench {
         let path = dir.join("q");
         let region = File::create_new(&path).expect("a file");
         let memory = Memory::new(bytes, typical, longest);
-        let journal = Journal::create(&path, NONCES, &memory.store().shape).expect("a journal");
+        let journal = Journal::create(&path, NONCES, &memory.store().shape()).expect("a journal");
         Self {
             memory,
             journal,
@@ -149,7 +150,7 @@ impl Bench {
     }
 
     pub fn shape(&self) -> Shape {
-        self.memory.store().shape
+        *self.memory.store().shape()
     }
 
     pub fn commit_to(&self, journal: &Journal) -> Result<(), Error> {
@@ -182,7 +183,7 @@ impl Bench {
     pub fn end(&self) -> u64 {
         self.memory
             .store()
-            .head
+            .head()
             .seldom
             .journal_end
             .load(Ordering::Acquire)

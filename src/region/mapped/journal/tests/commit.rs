@@ -14,7 +14,7 @@ fn is_clean(bench: &Bench) -> bool {
             | block.unsynced.load(Ordering::Relaxed)
             | block.copying.load(Ordering::Relaxed)
     };
-    store.blocks.iter().all(|block| words(block) == 0)
+    store.blocks().iter().all(|block| words(block) == 0)
 }
 
 #[test]
@@ -59,9 +59,13 @@ fn a_frame_that_was_given_up_does_not_outrank_a_later_one() {
     let sizes = bench.journal.sizes;
     let store = bench.memory.store();
     let end = sizes.ring - 2 * PAGE;
-    store.head.seldom.journal_end.store(end, Ordering::Relaxed);
-    let visits = sizes.visits_at(sizes.ring + PAGE, store.blocks.len() as u64);
-    store.head.seldom.swept.store(visits, Ordering::Relaxed);
+    store
+        .head()
+        .seldom
+        .journal_end
+        .store(end, Ordering::Relaxed);
+    let visits = sizes.visits_at(sizes.ring + PAGE, store.blocks().len() as u64);
+    store.head().seldom.swept.store(visits, Ordering::Relaxed);
     bench.memory.send(5, b"deleted");
     bench.memory.send(64, &[1; 10_000]);
     bench.memory.send(200, b"replaced");
@@ -95,10 +99,10 @@ fn a_dead_committer_is_told_from_the_region_alone() {
     // It took the marks, began to copy, and died.
     let store = bench.memory.store();
     store.begin_commit();
-    for block in 0..store.blocks.len() {
+    for block in 0..store.blocks().len() {
         store.take_marks(block);
     }
-    store.blocks[0].copying.store(1 << 9, Ordering::SeqCst);
+    store.blocks()[0].copying.store(1 << 9, Ordering::SeqCst);
     assert!(
         store.claim(9, 1, 1).is_none(),
         "a slot that is copied is nobody's"
@@ -118,7 +122,7 @@ fn all_is_marked_where_a_purge_has_been() {
     bench.memory.send(6, b"there");
     bench.commit();
     let store = bench.memory.store();
-    let word = &store.words[5];
+    let word = &store.words()[5];
     assert_eq!(Word(word.load(Ordering::Relaxed)).phase(), Phase::Ready);
     word.store(Word::free(9).0, Ordering::Release);
     store.mark_all();
