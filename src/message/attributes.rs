@@ -239,6 +239,12 @@ mod tests {
         assert!(ten.is_sound() && Attributes::verify(&bytes[..100], 10));
         let eleven = Attributes::new(&bytes);
         assert_eq!((eleven.len(), eleven.iter().count()), (10, 10));
+        let mut iter = eleven.iter();
+        assert_eq!(
+            (iter.by_ref().count(), iter.next()),
+            (10, None),
+            "ended is ended"
+        );
         assert!(!eleven.is_sound());
         assert!(!Attributes::verify(&bytes, 10) && !Attributes::verify(&bytes, 11));
         assert_eq!(eleven.get("k"), None);
