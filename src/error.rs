@@ -21,9 +21,10 @@ pub enum Error {
         /// The queue's limit, bytes.
         max: usize,
     },
-    /// The caller's buffer is too small for the message, which stays in the queue.
+    /// The caller's buffer is too small: for the message, which stays in the queue, or for the
+    /// encoded attributes.
     BufferTooSmall {
-        /// Length of the body, bytes.
+        /// Length of the body or of the attributes, bytes.
         needed: usize,
         /// Length of the buffer, bytes.
         len: usize,
@@ -39,6 +40,34 @@ pub enum Error {
         len: usize,
         /// The limit, bytes.
         max: usize,
+    },
+    /// A message has at most 10 attributes.
+    AttributeCount {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The name of an attribute breaks a rule.
+    AttributeName {
+        /// The rule.
+        rule: &'static str,
+        /// The byte of the name, from 0, at which it does.
+        at: usize,
+    },
+    /// Two attributes of a message would have one name.
+    AttributeTwice {
+        /// The place, from 0, of the attribute that has it.
+        first: usize,
+        /// The place that the other would get.
+        second: usize,
+    },
+    /// The value of an attribute breaks a rule of its type.
+    AttributeValue {
+        /// The rule.
+        rule: &'static str,
+        /// The byte of the value, from 0, at which it does.
+        at: usize,
     },
     /// An option or an argument is outside its range.
     OutOfRange {
@@ -177,7 +206,7 @@ impl fmt::Display for Error {
                 )
             }
             Error::BufferTooSmall { needed, len } => {
-                write!(f, "the buffer has {len} bytes; the message has {needed}")
+                write!(f, "the buffer has {len} bytes; {needed} are needed")
             }
             Error::BatchSize { len } => write!(f, "a batch of {len}; a batch has 1 to 10 entries"),
             Error::BatchTooLong { len, max } => {
@@ -212,12 +241,33 @@ impl fmt::Display for Error {
                     "{max} futures already wait at this handle, which is the most"
                 )
             }
-            ref other => other.fmt_region(f),
+            ref other => other.fmt_attribute(f),
         }
     }
 }
 
 impl Error {
+    fn fmt_attribute(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::AttributeCount { count, max } => {
+                write!(f, "{count} attributes; a message has at most {max}")
+            }
+            Error::AttributeName { rule, at } => {
+                write!(f, "the attribute's name is refused at byte {at}: {rule}")
+            }
+            Error::AttributeTwice { first, second } => {
+                write!(
+                    f,
+                    "attributes {first} and {second} have one name; names differ in a message"
+                )
+            }
+            Error::AttributeValue { rule, at } => {
+                write!(f, "the attribute's value is refused at byte {at}: {rule}")
+            }
+            ref other => other.fmt_region(f),
+        }
+    }
+
     fn fmt_region(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Error::RegionTooSmall { len, needed } => {

@@ -9,6 +9,8 @@ mod error;
 #[doc(hidden)]
 pub mod face;
 mod hash;
+#[cfg(not(ringmain_loom))]
+mod message;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod pod;
 mod queue;
@@ -21,6 +23,8 @@ mod sync;
 mod time;
 
 pub use error::Error;
+#[cfg(not(ringmain_loom))]
+pub use message::{Attributes, AttributesIter, Message, Value};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]

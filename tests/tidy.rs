@@ -93,6 +93,8 @@ src/queue/x.rs      ~ use crate::stream::Log;                         ~ queue ma
 src/queue/x.rs      ~ use super::super::topic::Topic;                 ~ queue may not use topic
 src/queue/mod.rs    ~ #![forbid(unsafe_code)] use super::topic;       ~ queue may not use topic
 src/message/x.rs    ~ use crate::queue::Queue;                        ~ message may not use queue
+src/message/x.rs    ~ use crate::stream::Log;                         ~ message may not use stream
+src/ring/x.rs       ~ use crate::message::Message;                    ~ ring may not use message
 src/time/x.rs       ~ use crate::hash::xxh3;                          ~ time may not use hash
 src/sync/x.rs       ~ use crate::time::Clock;                         ~ sync may not use time
 src/error.rs        ~ #![forbid(unsafe_code)] use crate::sync::A;     ~ error may not use sync
@@ -124,7 +126,8 @@ src/ring/x.rs       ~ /* outer /* crate::queue::x */ unsafe */ fn f<'a>(_: &'a u
 src/queue/x.rs      ~ const S: &str = r#"unsafe " crate::topic::x"#;
 src/queue/x.rs      ~ const Q: [char; 2] = ['"', '\'']; const S: &str = "unsafe \" ";
 src/queue/x.rs      ~ const B: &[u8] = b"std::fs"; const C: u8 = b'u';
-src/stream/x.rs     ~ use crate::message::Envelope;
+src/stream/x.rs     ~ use crate::message::Message;
+src/queue/x.rs      ~ use crate::message::{Attributes, Message}; use super::super::message;
 src/sync/x.rs       ~ pub use core::sync::atomic::Ordering; use loom::cell::UnsafeCell;
 src/time/x.rs       ~ use crate::sync::A; fn f() { std::time::Instant::now(); }
 src/face/cli/x.rs   ~ use crate::Queue; fn f() { std::fs::read(p); Instant::now(); }
