@@ -26,6 +26,9 @@ use std::time::Duration;
 /// millisecond as one before, although the coarse clock lags behind the wall's by a tick.
 const RESTART_MS: u64 = 1000;
 
+/// The latest region time that a journal is believed, ms: in the year 2248. Stamps have twice that.
+const JOURNAL_MS_MAX: u64 = 1 << 43;
+
 /// What a [`Mapped`](super::Mapped) shares with its sleeper. Dropped, it detaches.
 #[derive(Debug)]
 pub struct Attachment {
@@ -271,7 +274,9 @@ impl Attachment {
         unsafe { self.format(place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;
-        let high = high.max(recovered.time_ms);
+        // A time that no stamp can go on from is none.
+        let told = Some(recovered.time_ms).filter(|ms| *ms <= JOURNAL_MS_MAX);
+        let high = high.max(told.unwrap_or(0));
         store
             .head
             .seldom

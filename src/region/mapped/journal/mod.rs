@@ -195,8 +195,10 @@ impl Commit<'_, '_> {
             let position = commit.position.saturating_add(commit.frame.len() as u64);
             commit.journal.sizes.visits_at(position, blocks)
         };
-        // Shared memory may say anything: never more than a round behind.
-        self.swept = self.swept.max(visits(self).saturating_sub(blocks));
+        // Shared memory, or a frame, may say anything: never more than a round behind, nor ahead.
+        let due = visits(self);
+        self.swept = self.swept.clamp(due.saturating_sub(blocks), due);
+        self.frame.swept = self.swept;
         while self.swept < visits(self) {
             let block = (self.swept % blocks) as usize;
             if block < extent(self.store) {
@@ -241,6 +243,10 @@ impl Commit<'_, '_> {
         let ring = self.journal.sizes.ring;
         let seldom = &self.store.head.seldom;
         let len = self.frame.padded_len() as u64;
+        if self.position > frame::POSITION_MAX - 2 * ring {
+            // Nobody writes as much, but a forged frame may say so. None is believed there.
+            return Err(Error::NotDurable { errno: libc::EFBIG });
+        }
         let left = ring - self.position % ring;
         if len > left {
             self.position += left; // a frame lies in one piece

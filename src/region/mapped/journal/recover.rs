@@ -2,7 +2,9 @@
 
 use super::Journal;
 use super::file::RING_OFFSET;
-use super::frame::{ALIGN, FrameHead, HEAD_BYTES, Message, Record, Records, is_whole};
+use super::frame::{
+    ALIGN, FrameHead, HEAD_BYTES, Message, POSITION_MAX, Record, Records, is_whole,
+};
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::mapped::os;
@@ -103,7 +105,9 @@ impl Recovered {
         let end = head.position.saturating_add(head.padded_len());
         self.time_ms = self.time_ms.max(head.time_ms);
         if end > self.end {
-            (self.end, self.swept, self.commit) = (end, head.swept, head.commit);
+            // Numbers of commits go on from here, and must not run out.
+            let commit = head.commit.min(POSITION_MAX);
+            (self.end, self.swept, self.commit) = (end, head.swept, commit);
         }
     }
 }

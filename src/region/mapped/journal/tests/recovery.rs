@@ -1,6 +1,8 @@
 //! What recovery believes: frames and records that were placed by hand.
 
+use super::super::frame::POSITION_MAX;
 use super::bench::{Bench, PAGE, Written, one};
+use crate::error::Error;
 use crate::region::arena::stamp;
 use crate::region::word::Word;
 
@@ -199,6 +201,56 @@ fn a_frame_ends_with_the_ring() {
     long[16..20].copy_from_slice(&(2 * PAGE as u32).to_le_bytes());
     bench.write(&long, last);
     assert_eq!(bench.recovered(), [1]);
+}
+
+/// Numbers in a head that is sealed: a journal goes on from them, and what is sent is not lost.
+#[test]
+fn numbers_that_run_out_do_no_harm() {
+    let mut bench = Bench::small("numbers");
+    let forge = |bench: &Bench, at: usize, number: u64| {
+        let mut frame = bench.frame(0, &[one(1, b"one")], &[]);
+        frame[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        reseal(bench, &mut frame, 64 + 32);
+        bench.write(&frame, 0);
+    };
+    let (commit, swept) = (24, 40);
+    for (at, number) in [
+        (commit, u64::MAX),
+        (commit, u64::MAX - 1),
+        (swept, u64::MAX),
+    ] {
+        forge(&bench, at, number);
+        bench.restart();
+        let ring = bench.journal.sizes.ring;
+        // More than a round: without the sweep the messages that stay would be overwritten.
+        bench.memory.send(2, b"stays");
+        while bench.end() < 2 * ring {
+            bench.memory.send(10, &[1; 20_000]);
+            let end = bench.end();
+            bench.commit();
+            assert!(bench.end() > end, "nothing was written: {number} at {at}");
+            bench.memory.delete(10);
+        }
+        bench.commit();
+        bench.restart();
+        assert_eq!(bench.memory.slots(), [1, 2], "{number} at {at}");
+        bench.write(&vec![0; ring as usize], 0);
+    }
+}
+
+#[test]
+fn at_the_last_position_a_commit_says_that_it_cannot() {
+    let mut bench = Bench::small("last-position");
+    let ring = bench.journal.sizes.ring;
+    let last = POSITION_MAX / ring * ring - ring;
+    bench.put(last, &[one(1, b"one")], &[]);
+    bench.restart();
+    bench.memory.send(2, b"two");
+    let refused = bench.commit_to(&bench.journal);
+    assert_eq!(refused, Err(Error::NotDurable { errno: libc::EFBIG }));
+    assert_eq!(bench.memory.slots(), [1, 2], "the queue has them");
+    bench.restart();
+    assert_eq!(bench.memory.slots(), [1]);
 }
 
 /// Makes the checksum of a frame of `len` bytes hold.
