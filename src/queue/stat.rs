@@ -28,7 +28,8 @@ pub struct QueueStats {
     pub body_bytes_max: u64,
     /// Visibility timeout.
     pub visibility: Duration,
-    /// Messages set aside because their bytes failed their checksum, ever.
+    /// Messages set aside because their bytes failed their checksum, ever; after a power loss since
+    /// then, and places in the journal where something is missing (docs/durability.md).
     pub damaged: u64,
     /// Messages dropped because they were older than the retention, ever.
     pub expired: u64,

@@ -53,6 +53,8 @@ pub fn used(ground: &Stopped, expected: Option<&[Vec<u8>]>, stops: usize, mut in
             && let Some(expected) = expected
         {
             assert_eq!(bodies(&queue), expected, "not what the journal has");
+            let damaged = told(queue.stat()).map(|stat| stat.damaged);
+            assert_eq!(damaged, Some(0), "nothing was damaged");
         }
         if let Some(last) = durable.take() {
             let found = bodies(&queue);
@@ -74,7 +76,6 @@ pub fn used(ground: &Stopped, expected: Option<&[Vec<u8>]>, stops: usize, mut in
         // Who can forge a configuration can also say that there is no journal.
         let journaled = queue.durability() == Durability::BeforeOk;
         durable = told(queue.send(&last)).filter(|_| journaled).map(|_| last);
-        drop(queue);
         drop(region);
         ground.stop_again(u64::from(input.byte()) * 0x0101_0101_0101_0101);
     }

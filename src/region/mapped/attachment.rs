@@ -414,7 +414,10 @@ impl Attachment {
         }
         // ORDERING: Release; [section-ready].
         section.kind.store(KIND_QUEUE, Ordering::Release);
-        self.flush(SECTIONS_OFFSET as usize)?;
+        // Others may use it by now, so it stays, and the error says so.
+        self.map
+            .flush_range(0, SECTIONS_OFFSET as usize)
+            .map_err(|e| os::sync_error("syncing the region; the queue is there", &e))?;
         self.existing()?.ok_or(Error::Vacant)
     }
 }

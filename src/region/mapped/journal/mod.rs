@@ -55,10 +55,14 @@
 //! still, and would come back when the newer one is deleted. So recovery marks that slot, and the
 //! next commit says that there is none.
 //!
+//! A frame that is damaged, or that the disk cannot read, is passed over. Where whole frames lie
+//! behind it, its loss is counted in `QueueStats::damaged` (gaps.rs).
+//!
 //! A death in recovery leaves the old boot id, so the next opener begins anew.
 
 mod file;
 mod frame;
+mod gaps;
 mod recover;
 #[cfg(test)]
 mod tests;
