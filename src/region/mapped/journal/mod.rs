@@ -58,6 +58,9 @@
 //! A frame that is damaged, or that the disk cannot read, is passed over. Where whole frames lie
 //! behind it, its loss is counted in `QueueStats::damaged` (gaps.rs).
 //!
+//! Of the region recovery needs the header and the length. What the region says of its queue may be
+//! damaged: the journal's first page has the same.
+//!
 //! A death in recovery leaves the old boot id, so the next opener begins anew.
 
 mod file;
@@ -67,7 +70,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use file::remove_stale;
+pub use file::{kept, remove_stale};
 
 use super::os;
 use crate::error::Error;

@@ -6,7 +6,7 @@ use super::super::{Journal, RING_OFFSET};
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::arena::{Hold, stamp};
-use crate::region::layout::{DURABILITY_PROCESS, Shape};
+use crate::region::layout::{DURABILITY_BEFORE_OK, DURABILITY_PROCESS, Settings, Shape};
 use crate::region::memory::Place;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
@@ -22,7 +22,13 @@ use std::sync::Mutex;
 const OWNER: u32 = 1;
 /// The send time of all messages, ms.
 const SENT_MS: u64 = 1000;
-const NONCES: [u64; 2] = [7, 8];
+const SETTINGS: Settings = Settings {
+    visibility_ms: 60_000,
+    retention_ms: 600_000,
+    flags: 1,
+    nonce: 8,
+    durability: DURABILITY_BEFORE_OK,
+};
 
 /// A queue in memory, as the machine finds it when it starts.
 pub struct Memory {
@@ -133,7 +139,8 @@ impl Bench {
         let path = dir.join("q");
         let region = File::create_new(&path).expect("a file");
         let memory = Memory::new(bytes, typical, longest);
-        let journal = Journal::create(&path, NONCES, &memory.store().shape).expect("a journal");
+        let journal = Journal::create(&path, 7, &memory.store().shape, &SETTINGS);
+        let journal = journal.expect("a journal");
         Self {
             memory,
             journal,
