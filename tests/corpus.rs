@@ -18,6 +18,8 @@ mod steps;
 #[path = "../fuzz/src/targets/mod.rs"]
 mod targets;
 
+use ground::input::Input;
+use ground::journal::{Files, Stopped};
 use ground::layout::{CONFIG, SLOT_HEAD_BYTES};
 use ground::{Ground, START_MS};
 use reference::Rule;
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 use targets::exercise::Player;
-use targets::{TARGETS, operations};
+use targets::{TARGETS, journal, operations};
 
 /// An input that takes longer is one that hangs.
 const HANG: Duration = Duration::from_secs(60);
@@ -102,6 +104,11 @@ fn histories() {
 }
 
 #[test]
+fn damaged_journals() {
+    replay("journal");
+}
+
+#[test]
 fn receipts() {
     replay("receipt");
 }
@@ -159,6 +166,36 @@ fn twin_a_body_that_nobody_sent() {
     let player = Player::new(&queue, &clock, true);
     let caught = catch_unwind(AssertUnwindSafe(|| player.ends(1)));
     assert!(caught.is_err(), "the altered body was taken for a sent one");
+}
+
+/// A body that nobody sent, with its checksum and its frame's made right, is found out; so is a
+/// journal that lacks a frame and passes for a whole one.
+#[test]
+fn twin_a_journal_that_was_forged() {
+    let ground = Stopped::new();
+    let is_caught = |files: &Files, expected| {
+        ground.put(files);
+        let run = || journal::used(&ground, expected, 0, Input::new(&[]));
+        catch_unwind(AssertUnwindSafe(run)).is_err()
+    };
+    let whole = Some(&ground.bodies[..]);
+    assert!(!is_caught(&ground.files, whole), "a journal as it was");
+
+    let last_sent = &ground.frames[1];
+    let mut files = ground.files.clone();
+    let record = files.records(last_sent)[0];
+    files.journal[record + 24 + 9] ^= 1;
+    files.seal_record(record);
+    files.seal_frame(last_sent.start);
+    assert!(
+        is_caught(&files, None),
+        "the altered body was taken for a sent one"
+    );
+
+    let mut files = ground.files.clone();
+    files.journal[last_sent.clone()].fill(0);
+    assert!(!is_caught(&files, None), "a frame that is not there");
+    assert!(is_caught(&files, whole), "it was not missed");
 }
 
 /// The kept histories tell a model with one rule altered from the right one.

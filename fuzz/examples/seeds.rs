@@ -36,7 +36,7 @@ fn seed_of(name: &str, seed: u64) -> Vec<u8> {
     }
     let len = match name {
         "receipt" => 25,
-        "region" => 16 + 6 * seed,
+        "region" | "journal" => 16 + 6 * seed,
         _ => 20 + 12 * seed,
     };
     (0..len.div_ceil(8))

@@ -50,7 +50,8 @@ pub struct QueueStats {
     pub deleted: u64,
     /// Calls of receive that found nothing, ever. Who waits looks several times.
     pub empty_receives: u64,
-    /// Messages set aside because their bytes failed their checksum, ever.
+    /// Messages set aside because their bytes failed their checksum, ever; after a power loss since
+    /// then, and places in the journal where something is missing (docs/durability.md).
     pub damaged: u64,
     /// Messages dropped because they were older than the retention, ever.
     pub expired: u64,

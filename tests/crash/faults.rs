@@ -91,7 +91,18 @@ fn create_twice(dir: &Dir, full: bool) -> i32 {
                 .iter()
                 .all(|name| name.starts_with("q.ring") && !name.ends_with("new"))
         );
-        // If the last syncs failed, all is there and not known to be on the disk.
+        // If the last syncs failed, all is there and not known to be on the disk: it says so.
+        let region = Mapped::open(dir.file("q.ring"));
+        let queue = region.as_ref().map(|region| Queue::open(region).is_ok());
+        let words = error.to_string();
+        let said = [
+            words.contains("file is there"),
+            words.contains("queue is there"),
+        ];
+        let is_there = queue == Ok(true);
+        assert_eq!(is_there, said[1], "{words}");
+        assert!(queue.is_ok() || !said[0], "{words}");
+        drop(region);
         let region = Mapped::open_or_create(dir.file("q.ring"), REGION).expect("a region");
         Queue::open_or_create(&region, SAFE).expect("a queue");
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Where the boot id is.
 const BOOT_OFFSET: u64 = 48;
 /// Where the queue's section begins, and how long the line of its configuration is.
-const SECTION_OFFSET: u64 = 20_480;
+pub const SECTION_OFFSET: u64 = 20_480;
 const CONFIG_BYTES: u64 = 128;
 
 /// A journaled queue in a file, and what one can do to it.

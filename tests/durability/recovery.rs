@@ -1,9 +1,10 @@
 //! What is there when the machine comes back.
 
 use crate::common::{Numbers, body, seed_of};
-use crate::machine::Machine;
+use crate::machine::{Machine, SECTION_OFFSET, open};
 use ringmain::{Durability, Error, Queue, QueueOptions};
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 const SAFE: QueueOptions = QueueOptions::new().durability(Durability::BeforeOk);
@@ -220,4 +221,36 @@ fn a_boot_id_that_is_wrong_while_somebody_is_attached_is_told() {
     drop(region);
     machine.stop();
     assert_eq!(drain(&machine), BTreeSet::new());
+}
+
+/// The disk damages what the region says of its queue; the journal says the same.
+#[test]
+fn a_configuration_that_is_damaged_comes_from_the_journal() {
+    let options = SAFE.visibility(Duration::from_secs(77)).max_body(5000);
+    let mut machine = Machine::new("recovery-configuration", 1 << 17, options);
+    {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        queue.send(&body(1, 3000)).expect("room");
+    }
+    let sector = SECTION_OFFSET..SECTION_OFFSET + 640;
+    for filler in [0, 0x5a, 0xff] {
+        let file = open(&machine.path());
+        let damage = vec![filler; (sector.end - sector.start) as usize];
+        // In the same boot it is damage: what is in the queue is more than the journal has.
+        let mut sound = vec![0; damage.len()];
+        file.read_exact_at(&mut sound, sector.start)
+            .expect("a sector");
+        file.write_all_at(&damage, sector.start).expect("a sector");
+        let refused = ringmain::Mapped::open(machine.path()).map(|_| ());
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        file.write_all_at(&sound, sector.start).expect("a sector");
+        machine.stop();
+        file.write_all_at(&damage, sector.start).expect("a sector");
+        let region = machine.open();
+        let queue = Queue::open_or_create(&region, options).expect("the same queue");
+        let received = queue.receive().expect("a receive").expect("the message");
+        assert_eq!(seed_of(received.body()), Some(1));
+        received.release().expect("a release");
+    }
 }

@@ -30,7 +30,7 @@ fn a_journal_that_is_missing_foreign_damaged_or_short() {
 
     std::fs::copy(&aside, machine.journal()).expect("a copy");
     let journal = open(&machine.journal());
-    for offset in [0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72] {
+    for offset in [0, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104] {
         let mut byte = [0];
         journal.read_exact_at(&mut byte, offset).expect("a byte");
         journal
@@ -40,6 +40,16 @@ fn a_journal_that_is_missing_foreign_damaged_or_short() {
         assert_eq!(error_of(&machine), Error::Journal { problem }, "{offset}");
         journal.write_all_at(&byte, offset).expect("a byte");
     }
+    for found in [1u32, 3] {
+        journal
+            .write_all_at(&found.to_le_bytes(), 8)
+            .expect("a version");
+        let supported = 2;
+        assert_eq!(error_of(&machine), Error::Version { found, supported });
+    }
+    journal
+        .write_all_at(&2u32.to_le_bytes(), 8)
+        .expect("a version");
     let len = journal.metadata().expect("a size").len();
     journal.set_len(len - 1).expect("a cut");
     let (found, expected) = (len - 1, len);

@@ -4,12 +4,15 @@
 
 pub mod body;
 pub mod input;
+pub mod journal;
 pub mod layout;
 pub mod memory_file;
 pub mod mutation;
 mod template;
 
-pub use template::{MESSAGES_MIN, Message, START_MS, State, Template, VISIBILITY, unused_path};
+pub use template::{
+    MESSAGES_MIN, Message, START_MS, State, Template, VISIBILITY, seal, unused_path,
+};
 
 use memory_file::MemoryFile;
 use ringmain::{Error, Mapped};

@@ -26,6 +26,30 @@ pub enum How {
     Copy(usize),
 }
 
+impl How {
+    /// Draws one; `place` says where bytes are copied from.
+    pub fn draw<'i>(input: &mut Input<'i>, place: impl FnOnce(&mut Input<'i>) -> usize) -> Self {
+        match input.byte() % 8 {
+            0 => Self::Set(input.word()),
+            1 | 2 => Self::Set(EDGES[input.below(EDGES.len())]),
+            3 => Self::Xor(input.word()),
+            4 | 5 => Self::Xor(1 << (input.byte() % 64)),
+            6 => Self::Add(input.byte() as i8),
+            _ => Self::Copy(place(input)),
+        }
+    }
+
+    /// What becomes of the word at `at`.
+    fn value(self, at: usize, word: impl Fn(usize) -> u64) -> u64 {
+        match self {
+            Self::Set(value) => value,
+            Self::Xor(value) => word(at) ^ value,
+            Self::Add(step) => word(at).wrapping_add(step as i64 as u64),
+            Self::Copy(from) => word(from),
+        }
+    }
+}
+
 /// Values that stand at an edge of some field.
 const EDGES: [u64; 24] = [
     0,
@@ -59,27 +83,29 @@ impl Mutation {
     pub fn draw(input: &mut Input<'_>, layout: &Layout) -> Self {
         let at = place(input, layout);
         let width = [8, 8, 4, 1, 8, 2, 8, 4][input.byte() as usize % 8];
-        let how = match input.byte() % 8 {
-            0 => How::Set(input.word()),
-            1 | 2 => How::Set(EDGES[input.below(EDGES.len())]),
-            3 => How::Xor(input.word()),
-            4 | 5 => How::Xor(1 << (input.byte() % 64)),
-            6 => How::Add(input.byte() as i8),
-            _ => How::Copy(place(input, layout)),
-        };
+        let how = How::draw(input, |input| place(input, layout));
         Self { at, width, how }
     }
 
     /// Does it to the file.
     pub fn apply(&self, ground: &Ground) {
-        let was = ground.word(self.at);
-        let value = match self.how {
-            How::Set(value) => value,
-            How::Xor(value) => was ^ value,
-            How::Add(step) => was.wrapping_add(step as i64 as u64),
-            How::Copy(from) => ground.word(from),
-        };
+        let value = self.how.value(self.at, |at| ground.word(at));
         ground.write(self.at, &value.to_le_bytes()[..self.width]);
+    }
+
+    /// Does it to a file's bytes, as far as they reach.
+    pub fn apply_to(&self, bytes: &mut [u8]) {
+        let read = |at: usize| {
+            let there = bytes.get(at..).unwrap_or_default();
+            let mut word = [0; 8];
+            let len = there.len().min(8);
+            word[..len].copy_from_slice(&there[..len]);
+            u64::from_le_bytes(word)
+        };
+        let value = self.how.value(self.at, read);
+        let there = bytes.get_mut(self.at..).unwrap_or_default();
+        let len = there.len().min(self.width);
+        there[..len].copy_from_slice(&value.to_le_bytes()[..len]);
     }
 
     /// Whether it may touch the checksum of a body, so that other bytes could be given a right one.

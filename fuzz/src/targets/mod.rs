@@ -3,6 +3,7 @@
 
 pub mod exercise;
 pub mod in_use;
+pub mod journal;
 pub mod operations;
 pub mod receipt;
 pub mod region;
@@ -12,10 +13,11 @@ pub mod ring;
 pub type Run = fn(&[u8]);
 
 /// All of them, each with its name.
-pub const TARGETS: [(&str, Run); 5] = [
+pub const TARGETS: [(&str, Run); 6] = [
     ("region", region::run),
     ("in_use", in_use::run),
     ("operations", operations::run),
     ("receipt", receipt::run),
     ("ring", ring::run),
+    ("journal", journal::run),
 ];

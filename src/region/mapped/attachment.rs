@@ -26,6 +26,9 @@ use std::time::Duration;
 /// millisecond as one before, although the coarse clock lags behind the wall's by a tick.
 const RESTART_MS: u64 = 1000;
 
+/// The latest region time that a journal is believed, ms: in the year 2248. Stamps have twice that.
+const JOURNAL_MS_MAX: u64 = 1 << 43;
+
 /// What a [`Mapped`](super::Mapped) shares with its sleeper. Dropped, it detaches.
 #[derive(Debug)]
 pub struct Attachment {
@@ -85,7 +88,6 @@ impl Attachment {
                 field: "reserved words",
             });
         }
-        attachment.existing()?; // damage is told before anything is touched
         // Before it attaches: after a restart whoever is attached has settled the time.
         attachment.time_base_ms = attachment.with_setup(Self::settle_time)?;
         attachment.attach()?;
@@ -160,7 +162,7 @@ impl Attachment {
     /// restart also makes a journaled queue again from its journal.
     fn settle_time(&self) -> Result<u64, Error> {
         let header = self.header();
-        let place = self.existing()?;
+        let place = self.existing().or_else(|damage| self.rebuild(damage))?;
         let journaled = place.filter(Place::is_journaled);
         if let Some(place) = &journaled {
             self.open_journal(place)?;
@@ -255,6 +257,36 @@ impl Attachment {
         config.check.store(config.checksum(), Ordering::Release);
     }
 
+    /// After a restart of the machine: writes the head of a queue that is damaged anew, as its
+    /// journal has it. The set-up lock is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// `damage`, unless a journal of this region says what was there, and nobody uses it.
+    fn rebuild(&self, damage: Error) -> Result<Option<Place>, Error> {
+        let header = self.header();
+        let boot = os::boot_id();
+        let same = (0..2).all(|i| header.boot[i].load(Ordering::Acquire) == boot[i]);
+        if same || boot == [0, 0] || self.is_attached_elsewhere() {
+            return Err(damage);
+        }
+        // ORDERING: Relaxed; written before the file had a name.
+        let region = header.birth[3].load(Ordering::Relaxed);
+        let Some((shape, settings)) = journal::kept(&self.path, region) else {
+            return Err(damage);
+        };
+        let head = self.section().0 as *mut QueueHead;
+        // SAFETY: a section has room for a head, and is aligned to a page. Nobody else uses it:
+        // nobody is attached, and who wants to be settles the time first; that lock is ours.
+        unsafe { head.write(QueueHead::new(shape, settings)) };
+        // SAFETY: written just now; it consists of atomics.
+        let config = unsafe { &(*head).config };
+        config.check.store(config.checksum(), Ordering::Release);
+        // ORDERING: Release; [section-ready]. It is looked at as if it had always been there.
+        header.section.kind.store(KIND_QUEUE, Ordering::Release);
+        self.existing()
+    }
+
     /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
     fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
         let journal = self.open_journal(place)?;
@@ -271,7 +303,9 @@ impl Attachment {
         unsafe { self.format(place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;
-        let high = high.max(recovered.time_ms);
+        // A time that no stamp can go on from is none.
+        let told = Some(recovered.time_ms).filter(|ms| *ms <= JOURNAL_MS_MAX);
+        let high = high.max(told.unwrap_or(0));
         store
             .head()
             .seldom
@@ -391,8 +425,9 @@ impl Attachment {
         }
         let region = self.header().birth[3].load(Ordering::Relaxed);
         let journaled = settings.durability != DURABILITY_PROCESS;
+        let stale = journal::remove_stale(&self.path, region);
         if journaled {
-            journal::remove_stale(&self.path, region)?;
+            stale?; // in the way; else it is none of ours
         }
         // A death in here leaves a vacant section that is no longer clean, and perhaps a journal
         // that the next one removes.
@@ -402,14 +437,15 @@ impl Attachment {
         unsafe { self.format(shape, settings, clean) };
         self.flush(self.map.len())?;
         if journaled {
-            let nonces = [region, settings.nonce];
-            let _ = self
-                .journal
-                .set(Journal::create(&self.path, nonces, &shape)?);
+            let journal = Journal::create(&self.path, region, &shape, &settings)?;
+            let _ = self.journal.set(journal);
         }
         // ORDERING: Release; [section-ready].
         section.kind.store(KIND_QUEUE, Ordering::Release);
-        self.flush(SECTIONS_OFFSET as usize)?;
+        // Others may use it by now, so it stays, and the error says so.
+        self.map
+            .flush_range(0, SECTIONS_OFFSET as usize)
+            .map_err(|e| os::sync_error("syncing the region; the queue is there", &e))?;
         self.existing()?.ok_or(Error::Vacant)
     }
 }

@@ -28,6 +28,12 @@ pub fn error(doing: &'static str, error: &io::Error) -> Error {
     }
 }
 
+/// What the disk said to a sync, with words of our own: what was done is there all the same.
+pub fn sync_error(doing: &'static str, error: &io::Error) -> Error {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    Error::Os { doing, errno }
+}
+
 fn c_path(path: &Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::NotFound)
 }
@@ -124,7 +130,7 @@ impl Unnamed {
         let dir = File::open(parent(path)).map_err(|e| error("opening the directory", &e))?;
         match dir.sync_all() {
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()), // nothing to sync
-            other => other.map_err(|e| error("syncing the directory", &e)),
+            other => other.map_err(|e| sync_error("syncing the directory; the file is there", &e)),
         }
     }
 }

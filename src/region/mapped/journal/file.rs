@@ -4,8 +4,9 @@ use super::Journal;
 use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
 use crate::error::Error;
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
-use crate::region::layout::Shape;
+use crate::region::layout::{DURABILITY_PROCESS, Settings, Shape};
 use crate::region::mapped::os;
+use crate::region::policy::PolicyNumbers;
 use crate::ring::blocks::BLOCK_SLOTS;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,7 +15,8 @@ use std::sync::Mutex;
 
 /// "RINGJRNL" in the file's first eight bytes.
 const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
-const VERSION: u32 = 1;
+/// 2: the page has the queue's settings too.
+const VERSION: u32 = 2;
 /// Where the ring begins.
 pub const RING_OFFSET: u64 = 4096;
 /// Bytes written at once when the ring is initialised.
@@ -34,6 +36,10 @@ pub struct JournalHead {
     slot_bytes: u64,
     slots: u64,
     body_bytes_max: u64,
+    /// As they were when the queue was made.
+    policy: PolicyNumbers,
+    flags: u64,
+    durability: u64,
     ring_bytes: u64,
     /// Seeds the checksums of frames.
     seed: u64,
@@ -42,7 +48,7 @@ pub struct JournalHead {
 }
 
 const CHECKED_BYTES: usize = core::mem::offset_of!(JournalHead, check);
-const _: () = assert!(size_of::<JournalHead>() == 80 && CHECKED_BYTES == 72);
+const _: () = assert!(size_of::<JournalHead>() == 120 && CHECKED_BYTES == 112);
 
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,16 +126,37 @@ fn read_head(file: &File) -> Result<JournalHead, Error> {
     file.read_exact_at(&mut bytes, 0)
         .map_err(|_| damaged.clone())?;
     let head: JournalHead = pod_read_unaligned(&bytes);
-    if head.magic != MAGIC || head.check != crate::hash::xxh3_64(&bytes[..CHECKED_BYTES]) {
+    if head.magic != MAGIC {
         return Err(damaged);
     }
-    if head.version != VERSION || head.reserved != 0 {
+    if head.version != VERSION {
         return Err(Error::Version {
             found: head.version,
             supported: VERSION,
         });
     }
+    if head.reserved != 0 || head.check != crate::hash::xxh3_64(&bytes[..CHECKED_BYTES]) {
+        return Err(damaged);
+    }
     Ok(head)
+}
+
+/// What the journal beside region `nonce` has kept of the queue's configuration, if it is whole.
+pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
+    let file = File::open(path_of(region).ok()?).ok()?;
+    let head = read_head(&file).ok()?;
+    let shape = Shape {
+        slot_bytes: usize::try_from(head.slot_bytes).ok()?,
+        slots: usize::try_from(head.slots).ok()?,
+        body_bytes_max: usize::try_from(head.body_bytes_max).ok()?,
+    };
+    let settings = Settings {
+        policy: head.policy,
+        flags: head.flags,
+        nonce: head.queue,
+        durability: head.durability,
+    };
+    (head.region == nonce && head.durability != DURABILITY_PROCESS).then_some((shape, settings))
 }
 
 /// Removes the journal that a creator of region `nonce` left when it died before the queue was
@@ -158,7 +185,12 @@ pub fn remove_stale(region: &Path, nonce: u64) -> Result<(), Error> {
 impl Journal {
     /// Makes an empty journal beside `region`: all of its space is there and initialised when it
     /// gets its name, so that a commit changes no metadata.
-    pub fn create(region: &Path, nonces: [u64; 2], shape: &Shape) -> Result<Self, Error> {
+    pub fn create(
+        region: &Path,
+        nonce: u64,
+        shape: &Shape,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
         let sizes = sizes_of(shape).ok_or(Error::RegionTooLarge {
             len: u64::MAX,
             max: isize::MAX as u64,
@@ -167,11 +199,14 @@ impl Journal {
             magic: MAGIC,
             version: VERSION,
             reserved: 0,
-            region: nonces[0],
-            queue: nonces[1],
+            region: nonce,
+            queue: settings.nonce,
             slot_bytes: shape.slot_bytes as u64,
             slots: shape.slots as u64,
             body_bytes_max: shape.body_bytes_max as u64,
+            policy: settings.policy,
+            flags: settings.flags,
+            durability: settings.durability,
             ring_bytes: sizes.ring,
             seed: os::random(),
             check: 0,
@@ -186,7 +221,7 @@ impl Journal {
             .and_then(|()| file.sync_all())
             .map_err(|e| os::error("writing the journal", &e))?;
         unnamed.name(&path)?;
-        Self::open(region, nonces, shape)
+        Self::open(region, [nonce, settings.nonce], shape)
     }
 
     /// Opens the journal of a region.

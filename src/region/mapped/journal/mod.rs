@@ -55,15 +55,22 @@
 //! still, and would come back when the newer one is deleted. So recovery marks that slot, and the
 //! next commit says that there is none.
 //!
+//! A frame that is damaged, or that the disk cannot read, is passed over. Where whole frames lie
+//! behind it, its loss is counted in `QueueStats::damaged` (gaps.rs).
+//!
+//! Of the region recovery needs the header and the length. What the region says of its queue may be
+//! damaged: the journal's first page has the same.
+//!
 //! A death in recovery leaves the old boot id, so the next opener begins anew.
 
 mod file;
 mod frame;
+mod gaps;
 mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use file::remove_stale;
+pub use file::{kept, remove_stale};
 
 use super::os;
 use crate::error::Error;
@@ -194,8 +201,10 @@ impl Commit<'_, '_> {
             let position = commit.position.saturating_add(commit.frame.len() as u64);
             commit.journal.sizes.visits_at(position, blocks)
         };
-        // Shared memory may say anything: never more than a round behind.
-        self.swept = self.swept.max(visits(self).saturating_sub(blocks));
+        // Shared memory, or a frame, may say anything: never more than a round behind, nor ahead.
+        let due = visits(self);
+        self.swept = self.swept.clamp(due.saturating_sub(blocks), due);
+        self.frame.swept = self.swept;
         while self.swept < visits(self) {
             let block = (self.swept % blocks) as usize;
             if block < extent(self.store) {
@@ -239,6 +248,10 @@ impl Commit<'_, '_> {
         let ring = self.journal.sizes.ring;
         let seldom = &self.store.head().seldom;
         let len = self.frame.padded_len() as u64;
+        if self.position > frame::POSITION_MAX - 2 * ring {
+            // Nobody writes as much, but a forged frame may say so. None is believed there.
+            return Err(Error::NotDurable { errno: libc::EFBIG });
+        }
         let left = ring - self.position % ring;
         if len > left {
             self.position += left; // a frame lies in one piece

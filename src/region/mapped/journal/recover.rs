@@ -2,7 +2,10 @@
 
 use super::Journal;
 use super::file::RING_OFFSET;
-use super::frame::{ALIGN, FrameHead, HEAD_BYTES, Message, Record, Records, is_whole};
+use super::frame::{
+    ALIGN, FrameHead, HEAD_BYTES, Message, POSITION_MAX, Record, Records, is_whole,
+};
+use super::gaps::gaps;
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::body::{seed, size_of_stored};
@@ -37,6 +40,14 @@ pub(super) struct Found {
     pub(super) len: usize,
 }
 
+impl Found {
+    /// The position behind it.
+    pub(super) const fn end(&self) -> u64 {
+        let padded = (self.len as u64).next_multiple_of(ALIGN as u64);
+        self.position.saturating_add(padded)
+    }
+}
+
 impl Journal {
     /// Puts the messages of the journal into a queue that was laid out anew. The caller has the
     /// region for itself.
@@ -44,8 +55,9 @@ impl Journal {
         let mut recovered = Recovered::default();
         let mut frames = self.frames(&mut recovered)?;
         let oldest = recovered.end.saturating_sub(self.sizes.window());
-        frames.retain(|frame| frame.position >= oldest);
         frames.sort_unstable_by_key(|frame| core::cmp::Reverse(frame.position));
+        let lost = gaps(&frames, &self.sizes, recovered.end);
+        frames.retain(|frame| frame.position >= oldest);
         let mut restoring = Restoring::new(store);
         let mut bytes = Vec::new();
         for frame in frames {
@@ -61,6 +73,7 @@ impl Journal {
         let seldom = &store.head().seldom;
         seldom.journal_end.store(recovered.end, Ordering::Relaxed);
         seldom.swept.store(recovered.swept, Ordering::Relaxed);
+        store.head().counters.damaged.store(lost, Ordering::Relaxed);
         seldom.begun.store(recovered.commit, Ordering::Relaxed);
         seldom.durable.store(recovered.commit, Ordering::Relaxed);
         Ok(recovered)
@@ -72,6 +85,14 @@ impl Journal {
             .map_err(|e| os::error("reading the journal", &e))
     }
 
+    /// Reads, unless the disk cannot: a sector that cannot be read is as good as a damaged one.
+    fn is_read(&self, bytes: &mut [u8], offset: u64) -> Result<bool, Error> {
+        match self.read(bytes, offset) {
+            Err(Error::Os { errno, .. }) if errno == libc::EIO => Ok(false),
+            read => read.map(|()| true),
+        }
+    }
+
     /// All whole frames in the ring, in the order of their places.
     pub(super) fn frames(&self, recovered: &mut Recovered) -> Result<Vec<Found>, Error> {
         let ring = self.sizes.ring;
@@ -79,12 +100,12 @@ impl Journal {
         let mut offset = 0;
         while offset < ring {
             bytes.resize(HEAD_BYTES, 0);
-            self.read(&mut bytes, offset)?;
+            let is_read = self.is_read(&mut bytes, offset)?;
+            let head = FrameHead::read(&bytes, offset, ring, self.sizes.frame_max);
             let mut next = offset + ALIGN as u64;
-            if let Some(head) = FrameHead::read(&bytes, offset, ring, self.sizes.frame_max) {
+            if let Some(head) = head.filter(|_| is_read) {
                 bytes.resize(head.len as usize, 0);
-                self.read(&mut bytes, offset)?;
-                if is_whole(&mut bytes, self.seed) {
+                if self.is_read(&mut bytes, offset)? && is_whole(&mut bytes, self.seed) {
                     next = offset + head.padded_len();
                     frames.push(Found {
                         position: head.position,
@@ -105,7 +126,9 @@ impl Recovered {
         let end = head.position.saturating_add(head.padded_len());
         self.time_ms = self.time_ms.max(head.time_ms);
         if end > self.end {
-            (self.end, self.swept, self.commit) = (end, head.swept, head.commit);
+            // Numbers of commits go on from here, and must not run out.
+            let commit = head.commit.min(POSITION_MAX);
+            (self.end, self.swept, self.commit) = (end, head.swept, commit);
         }
     }
 }

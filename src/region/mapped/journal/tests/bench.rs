@@ -6,7 +6,7 @@ use super::super::{Journal, RING_OFFSET};
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::arena::{Hold, stamp};
-use crate::region::layout::{DURABILITY_BEFORE_OK, DURABILITY_PROCESS, Shape};
+use crate::region::layout::{DURABILITY_BEFORE_OK, DURABILITY_PROCESS, Settings, Shape};
 use crate::region::marks::Look;
 use crate::region::memory::Place;
 use crate::region::store::Store;
@@ -23,7 +23,12 @@ use std::sync::Mutex;
 const OWNER: u32 = 1;
 /// The send time of all messages, ms.
 const SENT_MS: u64 = 1000;
-const NONCES: [u64; 2] = [7, 8];
+const SETTINGS: Settings = Settings {
+    policy: [60_000, 600_000, 0],
+    flags: 1,
+    nonce: 8,
+    durability: DURABILITY_BEFORE_OK,
+};
 
 /// A queue in memory, as the machine finds it when it starts.
 pub struct Memory {
@@ -134,7 +139,8 @@ impl Bench {
         let path = dir.join("q");
         let region = File::create_new(&path).expect("a file");
         let memory = Memory::new(bytes, typical, longest);
-        let journal = Journal::create(&path, NONCES, &memory.store().shape()).expect("a journal");
+        let journal = Journal::create(&path, 7, memory.store().shape(), &SETTINGS);
+        let journal = journal.expect("a journal");
         Self {
             memory,
             journal,
@@ -198,6 +204,12 @@ impl Bench {
     pub fn failing_later(&self, number: i32) -> Journal {
         let start = RING_OFFSET as u32;
         self.through(number, |fd| refuse(libc::SYS_pwrite64, fd, Some(start)))
+    }
+
+    /// The same file through a descriptor on which this thread cannot read at a place of the ring.
+    pub fn unreadable(&self, number: i32, place: u64) -> Journal {
+        let at = RING_OFFSET as u32 + place as u32;
+        self.through(number, |fd| refuse_at(libc::SYS_pread64, fd, at))
     }
 
     fn through(&self, number: i32, refuse: impl FnOnce(i32)) -> Journal {
@@ -304,6 +316,19 @@ pub fn one(slot: u32, body: &[u8]) -> Written<'_> {
 /// From here on a call on this descriptor fails in this thread, unless its offset is `allowed`.
 /// A filter stays as long as its thread, so the descriptor's number is one that no other test has.
 fn refuse(call: libc::c_long, fd: i32, allowed: Option<u32>) {
+    filter(call, fd, allowed.unwrap_or(u32::MAX), [ALLOW, FAIL]);
+}
+
+/// From here on a call on this descriptor at this offset fails in this thread.
+fn refuse_at(call: libc::c_long, fd: i32, offset: u32) {
+    filter(call, fd, offset, [FAIL, ALLOW]);
+}
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const FAIL: u32 = libc::SECCOMP_RET_ERRNO | libc::EIO as u32;
+
+/// What becomes of a call on this descriptor: with this fourth argument, and with another.
+fn filter(call: libc::c_long, fd: i32, fourth: u32, answers: [u32; 2]) {
     let statement = |code: u32, k: u32, yes: u8, no: u8| libc::sock_filter {
         code: code as u16,
         jt: yes,
@@ -318,13 +343,14 @@ fn refuse(call: libc::c_long, fd: i32, allowed: Option<u32>) {
     let argument = |nth: u32| core::mem::offset_of!(libc::seccomp_data, args) as u32 + 8 * nth;
     let mut program = [
         statement(load, number, 0, 0),
-        statement(equal, call as u32, 0, 4),
+        statement(equal, call as u32, 0, 6), // to the last
         statement(load, argument(0), 0, 0),
-        statement(equal, fd as u32, 0, 2),
+        statement(equal, fd as u32, 0, 4),
         statement(load, argument(3), 0, 0),
-        statement(equal, allowed.unwrap_or(u32::MAX), 0, 1),
-        statement(answer, libc::SECCOMP_RET_ALLOW, 0, 0),
-        statement(answer, libc::SECCOMP_RET_ERRNO | libc::EIO as u32, 0, 0),
+        statement(equal, fourth, 0, 1),
+        statement(answer, answers[0], 0, 0),
+        statement(answer, answers[1], 0, 0),
+        statement(answer, ALLOW, 0, 0),
     ];
     let filter = libc::sock_fprog {
         len: program.len() as u16,

@@ -1,9 +1,12 @@
 //! What recovery believes: frames and records that were placed by hand.
 
-use super::bench::{Bench, PAGE, Written, one};
+use super::super::frame::POSITION_MAX;
+use super::bench::{Bench, Memory, PAGE, Written, one};
+use crate::error::Error;
 use crate::region::arena::stamp;
 use crate::region::marks::Look;
 use crate::region::word::Word;
+use crate::sync::Ordering;
 
 const LONG: &[u8] = &[3; 300]; // three slots
 
@@ -195,6 +198,95 @@ fn records_that_cannot_be_do_no_harm() {
     }
 }
 
+fn damaged(bench: &Bench) -> u64 {
+    bench
+        .memory
+        .store()
+        .head()
+        .counters
+        .damaged
+        .load(Ordering::Relaxed)
+}
+
+/// What lies between whole frames has been on the disk, and its loss is counted.
+#[test]
+fn frames_that_are_missing_between_others_are_told() {
+    let mut bench = Bench::small("missing");
+    let frames = 6;
+    for slot in 0..frames {
+        bench.memory.send(slot, b"one of six");
+        bench.commit();
+    }
+    let whole = bench.read(PAGE as usize * frames, 0);
+    bench.restart();
+    assert_eq!(damaged(&bench), 0);
+    for (lost, count) in [
+        (&[2][..], 1),
+        (&[0], 1),
+        (&[1, 2], 1),
+        (&[1, 3], 2),
+        (&[5], 0),
+    ] {
+        for &frame in lost {
+            bench.write(&[0xff; 100], frame as u64 * PAGE);
+        }
+        bench.restart();
+        let there: Vec<usize> = (0..frames).filter(|slot| !lost.contains(slot)).collect();
+        assert_eq!(bench.memory.slots(), there);
+        assert_eq!(damaged(&bench), count, "{lost:?}");
+        bench.write(&whole, 0);
+    }
+}
+
+/// Neither an end of the ring that was skipped nor what has been overwritten is a loss.
+#[test]
+fn a_ring_that_goes_round_lacks_nothing() {
+    let mut bench = Bench::small("round");
+    bench.memory.send(0, b"stays");
+    let ring = bench.journal.sizes.ring;
+    for round in 0..400 {
+        bench
+            .memory
+            .send(1, &[1; 20_000][..500 + 7919 * round % 19_000]);
+        bench.commit();
+        bench.memory.delete(1);
+        if round % 5 == 0 {
+            let memory = Memory::new(64 << 10, 96, 20_000);
+            bench.journal.recover(&memory.store()).expect("the journal");
+            let damaged = memory.store().head().counters.damaged.load(Ordering::Relaxed);
+            assert_eq!(damaged, 0, "round {round}");
+        }
+    }
+    assert!(bench.end() > 3 * ring);
+    // Long after it has wrapped a hole is seen all the same, anywhere in the window.
+    bench.restart();
+    let behind = bench.end() - bench.journal.sizes.window() / 2;
+    let hole = behind / PAGE * PAGE;
+    bench.write(&[0; 3 * PAGE as usize], hole);
+    bench.restart();
+    assert_eq!(damaged(&bench), 1);
+}
+
+#[test]
+fn a_sector_that_cannot_be_read_is_a_frame_that_is_not_there() {
+    let bench = Bench::small("unreadable");
+    let next = bench.put(0, &[one(1, b"one")], &[]);
+    let next = bench.put(next, &[one(2, b"two")], &[]);
+    bench.put(next, &[one(3, b"three")], &[]);
+    for (number, place, there) in [(711, PAGE, [1, 3]), (712, 2 * PAGE, [1, 2])] {
+        let journal = bench.unreadable(number, place);
+        let memory = Memory::new(64 << 10, 96, 20_000);
+        journal.recover(&memory.store()).expect("the rest");
+        assert_eq!(memory.slots(), there);
+        let damaged = memory.store().head().counters.damaged.load(Ordering::Relaxed);
+        assert_eq!(
+            damaged,
+            u64::from(there == [1, 3]),
+            "a loss between others is told"
+        );
+    }
+}
+
 /// A head in the ring's last page that speaks of more bytes than are left.
 #[test]
 fn a_frame_ends_with_the_ring() {
@@ -205,6 +297,56 @@ fn a_frame_ends_with_the_ring() {
     long[16..20].copy_from_slice(&(2 * PAGE as u32).to_le_bytes());
     bench.write(&long, last);
     assert_eq!(bench.recovered(), [1]);
+}
+
+/// Numbers in a head that is sealed: a journal goes on from them, and what is sent is not lost.
+#[test]
+fn numbers_that_run_out_do_no_harm() {
+    let mut bench = Bench::small("numbers");
+    let forge = |bench: &Bench, at: usize, number: u64| {
+        let mut frame = bench.frame(0, &[one(1, b"one")], &[]);
+        frame[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        reseal(bench, &mut frame, 64 + 32);
+        bench.write(&frame, 0);
+    };
+    let (commit, swept) = (24, 40);
+    for (at, number) in [
+        (commit, u64::MAX),
+        (commit, u64::MAX - 1),
+        (swept, u64::MAX),
+    ] {
+        forge(&bench, at, number);
+        bench.restart();
+        let ring = bench.journal.sizes.ring;
+        // More than a round: without the sweep the messages that stay would be overwritten.
+        bench.memory.send(2, b"stays");
+        while bench.end() < 2 * ring {
+            bench.memory.send(10, &[1; 20_000]);
+            let end = bench.end();
+            bench.commit();
+            assert!(bench.end() > end, "nothing was written: {number} at {at}");
+            bench.memory.delete(10);
+        }
+        bench.commit();
+        bench.restart();
+        assert_eq!(bench.memory.slots(), [1, 2], "{number} at {at}");
+        bench.write(&vec![0; ring as usize], 0);
+    }
+}
+
+#[test]
+fn at_the_last_position_a_commit_says_that_it_cannot() {
+    let mut bench = Bench::small("last-position");
+    let ring = bench.journal.sizes.ring;
+    let last = POSITION_MAX / ring * ring - ring;
+    bench.put(last, &[one(1, b"one")], &[]);
+    bench.restart();
+    bench.memory.send(2, b"two");
+    let refused = bench.commit_to(&bench.journal);
+    assert_eq!(refused, Err(Error::NotDurable { errno: libc::EFBIG }));
+    assert_eq!(bench.memory.slots(), [1, 2], "the queue has them");
+    bench.restart();
+    assert_eq!(bench.memory.slots(), [1]);
 }
 
 /// Makes the checksum of a frame of `len` bytes hold.
