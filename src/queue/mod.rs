@@ -15,6 +15,8 @@ mod batch;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod durability;
 #[cfg(not(ringmain_loom))]
+mod envelope;
+#[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
 mod receipt;

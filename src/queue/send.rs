@@ -263,7 +263,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     #[inline(always)]
-    fn claim_slots(&self, store: &Store<'_>, run: usize, now_ms: u64) -> Result<Claimed, Error> {
+    pub(super) fn claim_slots(
+        &self,
+        store: &Store<'_>,
+        run: usize,
+        now_ms: u64,
+    ) -> Result<Claimed, Error> {
         loop {
             if let Some(claimed) = self.claim_free(store, run) {
                 return Ok(claimed);
@@ -393,7 +398,7 @@ struct Sending<'s> {
 
 /// The least limit for a batch, bytes: that of SQS. A queue with a smaller longest body takes ten
 /// of those.
-const BATCH_BYTES_MAX: usize = 256 << 10;
+pub(super) const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// Room for one message, filled in place through `DerefMut<Target = [u8]>`.
 #[must_use = "a claim that is dropped sends nothing"]

@@ -253,7 +253,12 @@ fn a_ring_that_goes_round_lacks_nothing() {
         if round % 5 == 0 {
             let memory = Memory::new(64 << 10, 96, 20_000);
             bench.journal.recover(&memory.store()).expect("the journal");
-            let damaged = memory.store().head().counters.damaged.load(Ordering::Relaxed);
+            let damaged = memory
+                .store()
+                .head()
+                .counters
+                .damaged
+                .load(Ordering::Relaxed);
             assert_eq!(damaged, 0, "round {round}");
         }
     }
@@ -278,7 +283,12 @@ fn a_sector_that_cannot_be_read_is_a_frame_that_is_not_there() {
         let memory = Memory::new(64 << 10, 96, 20_000);
         journal.recover(&memory.store()).expect("the rest");
         assert_eq!(memory.slots(), there);
-        let damaged = memory.store().head().counters.damaged.load(Ordering::Relaxed);
+        let damaged = memory
+            .store()
+            .head()
+            .counters
+            .damaged
+            .load(Ordering::Relaxed);
         assert_eq!(
             damaged,
             u64::from(there == [1, 3]),

@@ -1,0 +1,145 @@
+//! Messages with attributes and delays of their own: sent from an envelope, read in place.
+
+use super::batch::Outcomes;
+use super::options::delay_ms;
+use super::receipt::MessageId;
+use super::received::Received;
+use super::send::BATCH_BYTES_MAX;
+use super::standard::Queue;
+use super::sweep::BATCH_MAX;
+use crate::error::Error;
+use crate::message::{Attributes, Message, Value};
+use crate::region::Region;
+use crate::region::policy::DELAY_MS;
+use crate::region::store::Store;
+use crate::time::Clock;
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Sends a message with attributes, or with a delay of its own in place of the queue's. Body
+    /// and attributes are copied in and count together ([`Message::size`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Queue::send); [`Error::OutOfRange`] for a delay beyond 15 min.
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](Queue::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ringmain::{Heap, Message, Queue, QueueOptions, Value};
+    /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
+    /// queue.send_message(&Message::new("17.png").string("task", "resize")?.integer("width", 640)?)?;
+    /// if let Some(received) = queue.receive()? {
+    ///     assert_eq!(received.body(), b"17.png");
+    ///     assert_eq!(received.attribute("task"), Some(Value::String("resize")));
+    ///     received.delete()?;
+    /// }
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn send_message(&self, message: &Message<'_>) -> Result<MessageId, Error> {
+        self.region.check()?;
+        let store = self.store();
+        let id = self.send_enveloped(&store, message, self.now_ms(&store))?;
+        self.make_durable()?;
+        Ok(id)
+    }
+
+    /// Sends 1 to 10 messages; each succeeds or fails alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::BatchTooLong`] (all sizes together may be as much as the
+    /// longest body), [`Error::Forked`]: then nothing is sent. For each entry those of
+    /// [`send_message`](Queue::send_message).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](Queue::send).
+    pub fn send_messages(&self, messages: &[Message<'_>]) -> Result<Outcomes<MessageId>, Error> {
+        self.region.check()?;
+        if messages.is_empty() || messages.len() > BATCH_MAX {
+            return Err(Error::BatchSize {
+                len: messages.len(),
+            });
+        }
+        let max = self.max_body();
+        let sizes = messages.iter().map(Message::size);
+        let len = sizes.clone().fold(0usize, usize::saturating_add);
+        // An entry that is too long fails alone; the sum is the batch's own limit.
+        let long = sizes.into_iter().any(|size| size > max);
+        if len > max && !long && messages.len() > 1 && max >= BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLong { len, max });
+        }
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        let mut outcomes: Outcomes<MessageId> = messages
+            .iter()
+            .map(|message| self.send_enveloped(&store, message, now_ms))
+            .collect();
+        self.make_all_durable(&mut outcomes);
+        Ok(outcomes)
+    }
+
+    fn send_enveloped(
+        &self,
+        store: &Store<'_>,
+        message: &Message<'_>,
+        now_ms: u64,
+    ) -> Result<MessageId, Error> {
+        let shape = store.shape();
+        let (body, size) = (message.body(), message.size());
+        if body.is_empty() {
+            return Err(Error::BodyEmpty);
+        }
+        if size > shape.body_bytes_max {
+            return Err(Error::BodyTooLong {
+                len: size,
+                max: shape.body_bytes_max,
+            });
+        }
+        let delay_ms = match message.delay_option() {
+            Some(delay) => delay_ms(delay)?,
+            None => store.head().policy.get(DELAY_MS),
+        };
+        let attributes_len = message.attributes_len();
+        let len = body.len() + attributes_len;
+        let mut claimed = self.claim_slots(store, shape.run(len), now_ms)?;
+        let (head, tail) = claimed.bytes_mut(*store, len).split_at_mut(body.len());
+        head.copy_from_slice(body);
+        if let Err(error) = message.encode_attributes(tail) {
+            store.abort(claimed);
+            return Err(error);
+        }
+        let count = message.attributes().len() as u64;
+        let attributes = count << 32 | attributes_len as u64;
+        let (index, checksum) = (claimed.index, self.place.checksum);
+        let stamp = store.publish_claimed(claimed, len, attributes, now_ms, delay_ms, checksum);
+        self.announce(store, index as usize, now_ms, delay_ms);
+        Ok(MessageId::new(self.name(store), index, stamp))
+    }
+}
+
+impl<R: Region, C: Clock> Received<'_, R, C> {
+    /// The message's attributes, read in place.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn attributes(&self) -> Attributes<'_> {
+        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
+        let stored = self.queue.store().held_bytes(&self.hold, len);
+        Attributes::new(stored.get(body_len..).unwrap_or_default())
+    }
+
+    /// The value of the attribute of this name.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the attributes, of which there are ten at most.
+    pub fn attribute(&self, name: &str) -> Option<Value<'_>> {
+        self.attributes().get(name)
+    }
+}
