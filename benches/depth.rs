@@ -35,6 +35,7 @@ fn queue(clock: &ManualClock, rest: Rest, depth: usize) -> Deep<'_> {
     let region = Heap::new(slots * (SLOT + 2) + (1 << 16)).expect("memory");
     let options = QueueOptions::new()
         .typical_body(100)
+        .max_in_flight(u32::MAX >> 1)
         .visibility(Duration::from_secs(12 * 3600));
     let queue = Queue::create_with(region, options, clock).expect("a queue");
     if rest == Rest::Delayed {

@@ -30,7 +30,7 @@ impl Memory {
             body_bytes_max: 8,
         };
         let settings = Settings {
-            policy: [LATER_MS, 60_000, 0],
+            policy: [LATER_MS, 60_000, 0, 120_000],
             flags: 0,
             nonce: 1,
             durability: 0,

@@ -34,6 +34,12 @@ pub enum Error {
         /// How many were asked for.
         len: usize,
     },
+    /// As many messages are in flight as the queue allows: delete some, or let their visibility run
+    /// out (`QueueOptions::max_in_flight`).
+    InFlight {
+        /// The limit.
+        max: u64,
+    },
     /// The bodies of a batch count together against the limit.
     BatchTooLong {
         /// Sum of the bodies, bytes.
@@ -209,6 +215,10 @@ impl fmt::Display for Error {
                 write!(f, "the buffer has {len} bytes; {needed} are needed")
             }
             Error::BatchSize { len } => write!(f, "a batch of {len}; a batch has 1 to 10 entries"),
+            Error::InFlight { max } => write!(
+                f,
+                "{max} messages are in flight, and no more may be: delete some of them first"
+            ),
             Error::BatchTooLong { len, max } => {
                 write!(
                     f,

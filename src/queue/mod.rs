@@ -17,6 +17,8 @@ mod durability;
 #[cfg(not(ringmain_loom))]
 mod envelope;
 #[cfg(not(ringmain_loom))]
+mod in_flight;
+#[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
 mod receipt;

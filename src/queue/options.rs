@@ -7,7 +7,7 @@ use crate::region::Wish;
 use crate::region::layout::{self, SLOT_HEAD_BYTES};
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::policy::{
-    DELAY_MS, PolicyNumbers, RANGES, RETENTION_MS, Range, SETTINGS, VISIBILITY_MS,
+    DELAY_MS, IN_FLIGHT_MAX, PolicyNumbers, RANGES, RETENTION_MS, Range, SETTINGS, VISIBILITY_MS,
 };
 use core::time::Duration;
 
@@ -19,6 +19,7 @@ use core::time::Duration;
 /// | [`visibility`](Self::visibility) | 30 s | 0 s to 12 h |
 /// | [`retention`](Self::retention) | 4 days | 60 s to 14 days |
 /// | [`delay`](Self::delay) | 0 s | 0 s to 15 min |
+/// | [`max_in_flight`](Self::max_in_flight) | 120 000 | 1 to 2 147 483 647 |
 /// | [`typical_body`](Self::typical_body) | 96 bytes | 1 byte to 1 MiB |
 /// | [`max_body`](Self::max_body) | 256 KiB, or the region's size | 1 byte to 1 GiB |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
@@ -29,6 +30,7 @@ pub struct QueueOptions {
     visibility: Duration,
     retention: Duration,
     delay: Duration,
+    max_in_flight: u32,
     typical_body: usize,
     max_body: Option<usize>,
     checksum: Option<bool>,
@@ -66,19 +68,19 @@ pub(crate) const fn in_range(
 }
 
 /// A setting's value in its range.
-const fn setting(setting: usize, duration: Duration) -> Result<u64, Error> {
+const fn setting(setting: usize, value: u64) -> Result<u64, Error> {
     let Range { what, min, max } = RANGES[setting];
-    in_range(what, whole_ms(duration), min, max)
+    in_range(what, value, min, max)
 }
 
 /// A visibility timeout in its range, ms.
 pub(crate) const fn visibility_ms(timeout: Duration) -> Result<u64, Error> {
-    setting(VISIBILITY_MS, timeout)
+    setting(VISIBILITY_MS, whole_ms(timeout))
 }
 
 /// A delay in its range, ms.
 pub(crate) const fn delay_ms(delay: Duration) -> Result<u64, Error> {
-    setting(DELAY_MS, delay)
+    setting(DELAY_MS, whole_ms(delay))
 }
 
 impl QueueOptions {
@@ -88,6 +90,7 @@ impl QueueOptions {
             visibility: Duration::from_secs(30),
             retention: Duration::from_secs(4 * 86_400),
             delay: Duration::ZERO,
+            max_in_flight: 120_000,
             typical_body: 96,
             max_body: None,
             checksum: None,
@@ -111,6 +114,13 @@ impl QueueOptions {
     /// How long a message stays invisible after its send, unless the message says otherwise.
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// How many messages may be in flight: received, and neither deleted nor visible again. A
+    /// receive beyond that is [`Error::InFlight`]. It is looked at in queues with more slots only.
+    pub const fn max_in_flight(mut self, messages: u32) -> Self {
+        self.max_in_flight = messages;
         self
     }
 
@@ -147,6 +157,7 @@ impl QueueOptions {
             visibility: Duration::from_millis(policy[VISIBILITY_MS]),
             retention: Duration::from_millis(policy[RETENTION_MS]),
             delay: Duration::from_millis(policy[DELAY_MS]),
+            max_in_flight: policy[IN_FLIGHT_MAX] as u32,
             typical_body: place.shape.single_bytes(),
             max_body: Some(place.shape.body_bytes_max),
             checksum: Some(place.checksum),
@@ -213,11 +224,15 @@ impl QueueOptions {
 
     /// What may be changed while the queue lives.
     pub(crate) const fn policy(&self) -> Result<PolicyNumbers, Error> {
-        let durations = [self.visibility, self.retention, self.delay];
-        let mut numbers = [0; SETTINGS];
+        let mut numbers: PolicyNumbers = [
+            whole_ms(self.visibility),
+            whole_ms(self.retention),
+            whole_ms(self.delay),
+            self.max_in_flight as u64,
+        ];
         let mut at = 0;
         while at < SETTINGS {
-            numbers[at] = match setting(at, durations[at]) {
+            numbers[at] = match setting(at, numbers[at]) {
                 Ok(number) => number,
                 Err(error) => return Err(error),
             };

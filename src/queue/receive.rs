@@ -21,7 +21,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Forked`].
+    /// [`Error::InFlight`], [`Error::Forked`].
     ///
     /// # Progress
     ///
@@ -31,6 +31,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
         self.region.check()?;
         let store = self.store();
+        self.admit_receive(&store, 1)?;
         let how = self.how(&store, 1, None);
         if let Some(hold) = store.receive_next(&how)
             && let Some(received) = self.admit_hold(&store, hold, &how)
@@ -48,7 +49,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::BatchSize`], [`Error::Forked`].
+    /// [`Error::BatchSize`], [`Error::InFlight`], [`Error::Forked`].
     ///
     /// # Progress
     ///
@@ -133,6 +134,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         self.region.check()?;
         let store = self.store();
+        self.admit_receive(&store, max)?;
         let how = self.how(&store, max, visibility_ms);
         let mut batch = Batch::new(self);
         self.receive_each(&store, &how, |received| batch.push(received));

@@ -207,6 +207,9 @@ pub struct Counters {
     pub sent: AtomicU64,
     /// Receives that slots' tallies had no more room for.
     pub received: AtomicU64,
+    /// How many more messages may be received before those in flight are counted again: a number
+    /// with a sign.
+    pub in_flight_left: AtomicU64,
 }
 
 /// The head of a queue; blocks, state words and slots follow it.
@@ -368,6 +371,7 @@ impl QueueHead {
                     empty_receives: AtomicU64::new(0),
                     sent: AtomicU64::new(0),
                     received: AtomicU64::new(0),
+                    in_flight_left: AtomicU64::new(0),
                 }),
             }
         }

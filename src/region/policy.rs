@@ -22,13 +22,15 @@ pub struct Range {
 }
 
 /// How many settings there are.
-pub const SETTINGS: usize = 3;
+pub const SETTINGS: usize = 4;
 /// Visibility timeout, ms.
 pub const VISIBILITY_MS: usize = 0;
 /// Retention, ms.
 pub const RETENTION_MS: usize = 1;
 /// Delay, ms.
 pub const DELAY_MS: usize = 2;
+/// Messages in flight at most.
+pub const IN_FLIGHT_MAX: usize = 3;
 
 /// The longest visibility timeout, ms: 12 h.
 pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
@@ -55,6 +57,11 @@ pub const RANGES: [Range; SETTINGS] = [
         what: "delay (ms)",
         min: 0,
         max: DELAY_MS_MAX,
+    },
+    Range {
+        what: "max_in_flight",
+        min: 1,
+        max: (1 << 31) - 1,
     },
 ];
 
@@ -87,6 +94,7 @@ impl Policy {
                     AtomicU64::new(word_of(0, values[0])),
                     AtomicU64::new(word_of(1, values[1])),
                     AtomicU64::new(word_of(2, values[2])),
+                    AtomicU64::new(word_of(3, values[3])),
                 ],
             }
         }
@@ -126,10 +134,10 @@ mod tests {
 
     #[test]
     fn a_word_is_its_own_check() {
-        let policy = Policy::new([30_000, 60_000, 0]);
+        let policy = Policy::new([30_000, 60_000, 0, 120_000]);
         assert_eq!(policy.get(VISIBILITY_MS), 30_000);
         policy.set(DELAY_MS, 900_000);
-        assert_eq!(policy.numbers(), [30_000, 60_000, 900_000]);
+        assert_eq!(policy.numbers(), [30_000, 60_000, 900_000, 120_000]);
         #[cfg(feature = "mapped")]
         for setting in 0..SETTINGS {
             assert_eq!(policy.damaged(), None);

@@ -48,7 +48,7 @@ pub struct JournalHead {
 }
 
 const CHECKED_BYTES: usize = core::mem::offset_of!(JournalHead, check);
-const _: () = assert!(size_of::<JournalHead>() == 120 && CHECKED_BYTES == 112);
+const _: () = assert!(size_of::<JournalHead>() == 128 && CHECKED_BYTES == 120);
 
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
