@@ -120,7 +120,9 @@ impl Store<'_> {
             attributes_len: attributes as u32,
             attributes_count: (attributes >> 32) as u32,
         };
-        (stored.attributes_len < stored.len).then_some(stored)
+        let sound = stored.attributes_len < stored.len
+            && stored.body_len() <= self.shape.body_bytes_max;
+        sound.then_some(stored)
     }
 
     /// Notes when a held message was received first, if this is the first time, and tells it.

@@ -6,7 +6,9 @@
 //! Each setting is one word `{ check:20, value:44 }`. It is changed by one store, so it is seen old
 //! or new, and each by itself: two that are changed together may be seen one new and one old for a
 //! moment. The check tells a word that was damaged at rest, when the queue is opened. On the way a
-//! word is clamped to its range and otherwise believed, which costs no comparison of checks.
+//! word is clamped to its range and otherwise believed, which costs no comparison of checks. Only
+//! who is about to drop a message for its age looks at the check of the retention: what is dropped
+//! does not come back.
 
 use crate::sync::{AtomicU64, Ordering, const_fn};
 
@@ -110,15 +112,19 @@ impl Policy {
         core::array::from_fn(|setting| self.get(setting))
     }
 
-    /// The first setting whose word is not one that [`set`](Self::set) writes.
+    /// Whether a setting's word is one that [`set`](Self::set) writes.
+    #[cold]
+    pub fn is_sound(&self, setting: usize) -> bool {
+        let word = self.words[setting].load(Ordering::Acquire);
+        let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
+        word == word_of(setting, value) && (range.min..=range.max).contains(&value)
+    }
+
+    /// The first setting that is not sound.
     #[cfg(feature = "mapped")]
     pub fn damaged(&self) -> Option<&'static str> {
-        (0..SETTINGS).find_map(|setting| {
-            let word = self.words[setting].load(Ordering::Acquire);
-            let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
-            let sound = word == word_of(setting, value) && (range.min..=range.max).contains(&value);
-            (!sound).then_some(range.what)
-        })
+        let unsound = (0..SETTINGS).find(|setting| !self.is_sound(*setting));
+        unsound.map(|setting| RANGES[setting].what)
     }
 }
 
