@@ -6,6 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::due::DUE_NONE_MS;
 use ringmain::internals::store::Store;
+use ringmain::internals::word::{Phase, Word};
 use ringmain::sync::Ordering;
 
 /// When what is held here is due, ms.
@@ -77,6 +78,48 @@ fn bounds_over_levels_by_a_look() {
         store.lower_due(0, DUE_MS);
         raiser.join().unwrap();
         assert!(is_under_all_bounds(&memory, DUE_MS), "hidden");
+    });
+}
+
+/// A message is sent that is ready at once, while another raises the bounds: the bounds stay under
+/// the time at which it is too old. The bounds are too early already, so the sender only looks.
+fn ready(raise: fn(&Store<'_>)) {
+    const AGED_MS: u64 = 3; // of what was sent at 0, with a retention of 2 ms
+    let memory = Memory::mapped(1);
+    memory.store().lower_due(0, 1);
+    let raiser = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || raise(&memory.store()))
+    };
+    assert!(memory.send(7, 1));
+    memory.store().lower_due(0, AGED_MS);
+    raiser.join().unwrap();
+    assert!(is_under_all_bounds(&memory, AGED_MS), "never too old");
+}
+
+#[test]
+fn the_age_of_what_is_ready_is_bounded() {
+    check(|| {
+        ready(|store| {
+            store.expire_some(2, 0, 2);
+        })
+    });
+}
+
+#[test]
+fn twin_the_age_of_what_is_ready_is_bounded() {
+    must_fail("dues: a raiser that looks first and marks then", || {
+        ready(|store| {
+            let word = Word(store.words[0].load(Ordering::SeqCst));
+            let least = match word.phase() {
+                Phase::Ready => 3,
+                _ => DUE_NONE_MS,
+            };
+            let due = &store.blocks[0].due;
+            if let Some(mark) = due.begin_raise() {
+                due.finish_raise(mark, least);
+            }
+        })
     });
 }
 

@@ -120,8 +120,8 @@ impl Store<'_> {
             attributes_len: attributes as u32,
             attributes_count: (attributes >> 32) as u32,
         };
-        let sound = stored.attributes_len < stored.len
-            && stored.body_len() <= self.shape.body_bytes_max;
+        let sound =
+            stored.attributes_len < stored.len && stored.body_len() <= self.shape.body_bytes_max;
         sound.then_some(stored)
     }
 

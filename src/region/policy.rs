@@ -139,12 +139,11 @@ mod tests {
         policy.set(DELAY_MS, 900_000);
         assert_eq!(policy.numbers(), [30_000, 60_000, 900_000]);
         #[cfg(feature = "mapped")]
-        for setting in 0..SETTINGS {
+        for (setting, range) in RANGES.iter().enumerate() {
             assert_eq!(policy.damaged(), None);
             for bit in 0..64 {
                 policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
-                assert_eq!(policy.damaged(), Some(RANGES[setting].what), "bit {bit}");
-                let range = &RANGES[setting];
+                assert_eq!(policy.damaged(), Some(range.what), "bit {bit}");
                 assert!((range.min..=range.max).contains(&policy.get(setting)));
                 policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
             }

@@ -13,7 +13,7 @@ pub type Jobs = Queue<Arc<Mapped>, Time>;
 pub type Held<'q> = Received<'q, Arc<Mapped>, Time>;
 
 /// Bytes of the region: three blocks, of which the last has a few slots.
-pub const REGION_BYTES: u64 = 33 << 10;
+pub const REGION_BYTES: u64 = 37 << 10;
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 pub const VISIBILITY_MS: u64 = 30_000;
 pub const RETENTION_MS: u64 = 3_600_000;
@@ -193,7 +193,7 @@ pub struct Image(Vec<u8>);
 const REGISTRY: usize = 4096;
 const SECTION: usize = 20_480;
 /// Where, in the section, the blocks begin.
-const BLOCKS: usize = 896;
+const BLOCKS_AT: usize = 896;
 const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
 
 impl Image {
@@ -232,7 +232,7 @@ impl Image {
         let (slot_bytes, slots, blocks) = (config(0), config(1), config(2));
         let groups = if blocks > 8 { blocks.div_ceil(64) } else { 0 };
         let part = |at: usize| at.next_multiple_of(PARTS_BEGIN_AT_MULTIPLE_OF);
-        let maps = part(SECTION + BLOCKS + 64 * blocks);
+        let maps = part(SECTION + BLOCKS_AT + 64 * blocks);
         let words = part(part(part(maps + 8 * groups) + 8 * groups) + 8 * groups);
         let notes = part(words + 8 * slots);
         let bodies = part(notes + 32 * slots);
@@ -252,7 +252,7 @@ impl Image {
 
     /// Takes the bits in `set` out of a block's word of free (0) or ready (1) bits.
     pub fn clear_bits(&mut self, block: usize, word: usize, set: u64) {
-        let at = SECTION + BLOCKS + 64 * block + 8 * word;
+        let at = SECTION + BLOCKS_AT + 64 * block + 8 * word;
         let left = self.word(at) & !set;
         self.0[at..at + 8].copy_from_slice(&left.to_le_bytes());
     }

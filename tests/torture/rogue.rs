@@ -79,6 +79,8 @@ struct Parts {
     slot_bytes: usize,
     words: usize,
     notes: usize,
+    /// The maps of free and of ready slots, if there are any.
+    maps: Option<[usize; 2]>,
     first_slot: usize,
 }
 
@@ -92,7 +94,8 @@ impl Parts {
         let line = |n: usize| n.next_multiple_of(128);
         let groups = if blocks > 8 { blocks.div_ceil(64) } else { 0 };
         let free_map = line(BLOCKS + 64 * blocks);
-        let words = line(line(line(free_map + 8 * groups) + 8 * groups) + 8 * groups);
+        let ready_map = line(free_map + 8 * groups);
+        let words = line(line(ready_map + 8 * groups) + 8 * groups);
         let notes = line(words + 8 * slots);
         let first_slot = line(notes + 32 * slots);
         Self {
@@ -101,6 +104,7 @@ impl Parts {
             slot_bytes,
             words: SECTION + words,
             notes: SECTION + notes,
+            maps: (groups != 0).then_some([SECTION + free_map, SECTION + ready_map]),
             first_slot: SECTION + first_slot,
         }
     }
@@ -118,6 +122,10 @@ impl Parts {
     fn put(&self, slot: usize, which: usize) {
         let (bits, bit) = self.bits(slot, which);
         bits.fetch_or(bit, Ordering::SeqCst);
+        if let Some(maps) = self.maps {
+            let map = self.raw.word(maps[which / 8] + 8 * (slot / 4096));
+            map.fetch_or(1 << (slot / 64 % 64), Ordering::SeqCst);
+        }
     }
 
     /// Takes a bit; whether it stood.
