@@ -2,8 +2,10 @@
 
 use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
-use ringmain::internals::blocks::{self, Block};
+use ringmain::internals::blocks::Block;
+use ringmain::internals::due::Due;
 use ringmain::internals::layout::{Note, QueueHead, Settings, Shape, SlotHead};
+use ringmain::internals::maps::Map;
 use ringmain::internals::store::{Maps, ModelSlot, Modelled, Store};
 use ringmain::internals::sweep::Receive;
 use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
@@ -12,6 +14,9 @@ use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
 pub struct Memory {
     head: QueueHead,
     pub blocks: Vec<Block>,
+    free: Vec<AtomicU64>,
+    ready: Vec<AtomicU64>,
+    pub dues: Vec<Due>,
     pub words: Vec<AtomicU64>,
     pub notes: Vec<Note>,
     slots: Vec<ModelSlot>,
@@ -24,6 +29,22 @@ pub const LATER_MS: u64 = 1000;
 impl Memory {
     /// `slots` slots of one body each.
     pub fn new(slots: usize) -> Arc<Self> {
+        Arc::new(Self::with(slots, 0))
+    }
+
+    /// The same with maps, and a second block that has no slots. The cursors stand in that one, so
+    /// the first block is found by the maps alone.
+    pub fn mapped(slots: usize) -> Arc<Self> {
+        let mut memory = Self::with(slots, 1);
+        memory.blocks.push(Block::new(0));
+        let head = &memory.head;
+        head.seldom.extent.store(2, Ordering::Relaxed);
+        head.send.cursor.store(64, Ordering::Relaxed);
+        head.receive.cursor.store(64, Ordering::Relaxed);
+        Arc::new(memory)
+    }
+
+    fn with(slots: usize, groups: usize) -> Self {
         let shape = Shape {
             slot_bytes: 32,
             slots,
@@ -35,11 +56,14 @@ impl Memory {
             nonce: 1,
             durability: 0,
         };
-        Arc::new(Self {
+        Self {
             head: QueueHead::new(shape, settings),
             blocks: (0..shape.blocks())
                 .map(|i| Block::new(shape.valid(i)))
                 .collect(),
+            free: (0..groups).map(|_| AtomicU64::new(0b11)).collect(),
+            ready: (0..groups).map(|_| AtomicU64::new(0)).collect(),
+            dues: (0..groups).map(|_| Due::none()).collect(),
             words: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             notes: (0..slots).map(|_| Note::new()).collect(),
             slots: (0..slots)
@@ -49,14 +73,18 @@ impl Memory {
                 })
                 .collect(),
             shape,
-        })
+        }
     }
 
     pub fn store(&self) -> Store<'_> {
         Store::modelled(Modelled {
             head: &self.head,
             blocks: &self.blocks,
-            maps: Maps::NONE,
+            maps: Maps {
+                free: Map(&self.free),
+                ready: Map(&self.ready),
+                dues: &self.dues,
+            },
             words: &self.words,
             notes: &self.notes,
             slots: &self.slots,
@@ -109,7 +137,7 @@ impl Memory {
         if steps == 3 {
             return false;
         }
-        blocks::put(&store.blocks()[block].ready, bit);
+        store.put_ready(block, bit);
         true
     }
 

@@ -6,8 +6,10 @@
 #![cfg(ringmain_loom)]
 
 mod bag;
+mod dues;
 mod event;
 mod fixture;
+mod maps;
 mod marks;
 mod mpmc;
 mod queue;

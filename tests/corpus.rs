@@ -20,7 +20,7 @@ mod targets;
 
 use ground::input::Input;
 use ground::journal::{Files, Stopped};
-use ground::layout::{CONFIG, SLOT_HEAD_BYTES};
+use ground::layout::{FLAGS, SLOT_HEAD_BYTES};
 use ground::{Ground, START_MS};
 use reference::Rule;
 use ringmain::{ManualClock, Queue};
@@ -156,7 +156,7 @@ fn twin_a_body_that_nobody_sent() {
     let ground = Ground::new();
     let layout = &ground.template.layout;
     let message = &ground.template.messages[10];
-    ground.set_word(CONFIG + 48, 0);
+    ground.set_word(FLAGS, 0);
     ground.seal();
     let at = layout.slot(message.slot) + SLOT_HEAD_BYTES + 9;
     ground.write(at, &[!message.body[9]]);

@@ -25,7 +25,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Refuses to receive if as many messages as there may be are in flight.
     #[inline(always)]
     pub(super) fn admit_receive(&self, store: &Store<'_>, max: usize) -> Result<(), Error> {
-        let bound = store.head().policy.get(IN_FLIGHT_MAX);
+        let bound = store.head().policy.get(IN_FLIGHT_MAX).max(1);
         if store.shape().slots as u64 <= bound {
             return Ok(());
         }

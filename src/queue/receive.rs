@@ -193,7 +193,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         hold: Hold,
         how: &Receive,
     ) -> Option<Received<'_, R, C>> {
-        let fresh = hold.sent_ms() >= how.oldest_ms;
+        // A retention that is damaged drops nothing.
+        let fresh = hold.sent_ms() >= how.oldest_ms || !store.head().policy.is_sound(RETENTION_MS);
         match store.inspect(&hold, self.place.checksum) {
             Some(stored) if fresh => {
                 store.note_first(&hold, how.now_ms);

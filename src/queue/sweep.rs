@@ -1,6 +1,7 @@
 //! Which message comes next: ready slots from the receive cursor on, and those whose time is over.
 
 use crate::region::arena::{Hold, stamp_sent_ms};
+use crate::region::policy::RETENTION_MS;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
@@ -186,6 +187,9 @@ impl Store<'_> {
         let Some(mark) = block.due.begin_raise() else {
             return 0;
         };
+        // A retention that is damaged drops nothing.
+        let sound = self.head().policy.is_sound(RETENTION_MS);
+        let oldest_ms = if sound { oldest_ms } else { 0 };
         let mut least = DUE_NONE_MS;
         let mut expired = 0u64;
         // ORDERING: SeqCst; [due-closing] looked at after the mark, and before the words: who

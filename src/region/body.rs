@@ -120,7 +120,9 @@ impl Store<'_> {
             len: len as u32,
             attributes_len: attributes as u32,
         };
-        (stored.attributes_len < stored.len).then_some(stored)
+        let sound =
+            stored.attributes_len < stored.len && stored.body_len() <= self.shape().body_bytes_max;
+        sound.then_some(stored)
     }
 
     /// `{ count:32, len:32 }` of the attributes of a message whose size was read.

@@ -379,7 +379,7 @@ impl QueueHead {
 }
 
 /// Blocks up to which a sweep looks at each: a queue with more has maps (`ring::maps`).
-pub const BLOCKS_LINEAR: usize = 64;
+pub const BLOCKS_LINEAR: usize = 8;
 
 impl Shape {
     /// Words of a map of the blocks, and bounds of groups of 64 blocks; 0 where each is looked at.

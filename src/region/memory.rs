@@ -4,7 +4,7 @@ use super::home::Wish;
 use super::layout::{
     DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
 };
-use super::policy::{RANGES, SETTINGS};
+use super::policy::RANGES;
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
@@ -162,9 +162,9 @@ pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error>
             })
         }
     };
-    for setting in 0..SETTINGS {
+    for (setting, range) in RANGES.iter().enumerate() {
         let found = store.head().policy.get(setting);
-        option(RANGES[setting].what, found, wish.policy[setting])?;
+        option(range.what, found, wish.policy[setting])?;
     }
     option(
         "durability (level, and interval in ms * 4)",

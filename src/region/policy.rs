@@ -6,7 +6,8 @@
 //! Each setting is one word `{ check:20, value:44 }`. It is changed by one store, so it is seen old
 //! or new, and each by itself: two that are changed together may be seen one new and one old for a
 //! moment. The check tells a word that was damaged at rest, when the queue is opened. On the way it
-//! is not compared: whatever 44 bits say, a time reckoned with them is a time.
+//! is not compared, and a word that says too much is cut to its range. Only who is about to drop a
+//! message for its age looks at the check of the retention: what is dropped does not come back.
 
 use crate::sync::{AtomicU64, Ordering, const_fn};
 
@@ -100,10 +101,11 @@ impl Policy {
         }
     }
 
-    /// A setting; inside its range unless the memory is damaged, and less than 2^44.
+    /// A setting; no greater than its range allows, whatever the memory says.
     #[inline(always)]
     pub fn get(&self, setting: usize) -> u64 {
-        self.words[setting].load(Ordering::Relaxed) & VALUE_MASK
+        let value = self.words[setting].load(Ordering::Relaxed) & VALUE_MASK;
+        value.min(RANGES[setting].max)
     }
 
     /// Changes a setting. The caller has checked the range.
@@ -116,15 +118,19 @@ impl Policy {
         core::array::from_fn(|setting| self.get(setting))
     }
 
-    /// The first setting whose word is not one that [`set`](Self::set) writes.
+    /// Whether a setting's word is one that [`set`](Self::set) writes.
+    #[cold]
+    pub fn is_sound(&self, setting: usize) -> bool {
+        let word = self.words[setting].load(Ordering::Acquire);
+        let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
+        word == word_of(setting, value) && (range.min..=range.max).contains(&value)
+    }
+
+    /// The first setting that is not sound.
     #[cfg(feature = "mapped")]
     pub fn damaged(&self) -> Option<&'static str> {
-        (0..SETTINGS).find_map(|setting| {
-            let word = self.words[setting].load(Ordering::Acquire);
-            let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
-            let sound = word == word_of(setting, value) && (range.min..=range.max).contains(&value);
-            (!sound).then_some(range.what)
-        })
+        let unsound = (0..SETTINGS).find(|setting| !self.is_sound(*setting));
+        unsound.map(|setting| RANGES[setting].what)
     }
 }
 
@@ -139,11 +145,11 @@ mod tests {
         policy.set(DELAY_MS, 900_000);
         assert_eq!(policy.numbers(), [30_000, 60_000, 900_000, 120_000]);
         #[cfg(feature = "mapped")]
-        for setting in 0..SETTINGS {
+        for (setting, range) in RANGES.iter().enumerate() {
             assert_eq!(policy.damaged(), None);
             for bit in 0..64 {
                 policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
-                assert_eq!(policy.damaged(), Some(RANGES[setting].what), "bit {bit}");
+                assert_eq!(policy.damaged(), Some(range.what), "bit {bit}");
                 policy.words[setting].fetch_xor(1 << bit, Ordering::Relaxed);
             }
         }

@@ -88,14 +88,15 @@ impl Store<'_> {
     ///
     /// # Complexity
     ///
-    /// At most 64 blocks are shown; the bounds of the groups in use are read, and those of the
-    /// blocks of groups in which something is due.
+    /// At most 64 blocks are shown; the bounds of all groups are read, and those of the blocks of
+    /// groups in which something is due.
     #[cold]
     pub fn each_due(&self, now_ms: u64, mut look: impl FnMut(usize)) {
-        let used = extent(self);
+        let blocks = self.blocks().len();
         let mut left = LOOKS_MAX;
-        let mut whole = true;
-        let mut group_by = |from: usize, to: usize| {
+        // Blocks beyond the extent as well: a bound that damage has lowered there would hold those
+        // over it down for ever.
+        let mut look_from = |from: usize, to: usize| {
             for block in from..to {
                 if self.blocks()[block].due.ms() > now_ms {
                     continue;
@@ -108,30 +109,24 @@ impl Store<'_> {
             }
             true
         };
+        let root = &self.head().seldom.due;
         if self.maps().dues.is_empty() {
-            whole = group_by(0, used);
-        } else {
-            for (group, due) in self.maps().dues.iter().enumerate().take(used.div_ceil(64)) {
-                if due.ms() > now_ms {
-                    continue;
-                }
-                let (from, to) = (group * 64, (group * 64 + 64).min(used));
-                whole = group_by(from, to);
-                if !whole {
-                    break;
-                }
-                // All of its blocks: one beyond the extent may have come into use since.
-                due.raise_over(self.dues_of(from, (from + 64).min(self.blocks().len())));
+            if look_from(0, blocks) {
+                root.raise_over(self.dues_of(0, blocks));
             }
+            return;
         }
-        if whole {
-            let root = &self.head().seldom.due;
-            if self.maps().dues.is_empty() {
-                root.raise_over(self.dues_of(0, self.blocks().len()));
-            } else {
-                root.raise_over(self.maps().dues.iter());
+        for (group, due) in self.maps().dues.iter().enumerate() {
+            if due.ms() > now_ms {
+                continue;
             }
+            let (from, to) = (group * 64, (group * 64 + 64).min(blocks));
+            if !look_from(from, to) {
+                return;
+            }
+            due.raise_over(self.dues_of(from, to));
         }
+        root.raise_over(self.maps().dues.iter());
     }
 
     fn dues_of(&self, from: usize, to: usize) -> impl Iterator<Item = &Due> {

@@ -10,8 +10,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 const LEN: u64 = 64 << 10;
+/// More than eight blocks of slots of 128 bytes: a queue with maps.
+const WIDE_LEN: u64 = 160 << 10;
 const SECTION: usize = 20_480;
-const HEAD: usize = 640;
+const HEAD: usize = 896;
 const HOSTILE: [u64; 8] = [
     0,
     1,
@@ -24,10 +26,10 @@ const HOSTILE: [u64; 8] = [
 ];
 
 /// A region in which something is waiting, in flight, read no more, freed, and long.
-fn whole(dir: &Dir) -> Vec<u8> {
+fn whole(dir: &Dir, len: u64) -> Vec<u8> {
     let path = dir.file("whole");
     let clock = ManualClock::new(1000);
-    let region = Mapped::create(&path, LEN).expect("a region");
+    let region = Mapped::create(&path, len).expect("a region");
     let options = QueueOptions::new().visibility(Duration::from_secs(1));
     let queue = Queue::create_with(&region, options, &clock).expect("a queue");
     for number in 0..6 {
@@ -110,15 +112,19 @@ fn places(whole: &[u8]) -> Vec<usize> {
         "the first word of the head, as docs/file-format.md has it"
     );
     let align = |n: usize| n.next_multiple_of(128);
-    let words = align(HEAD + slots.div_ceil(64) * 64);
-    let former = align(words + slots * 8);
-    let bodies = align(former + slots * 8);
+    let blocks = slots.div_ceil(64);
+    let groups = if blocks > 8 { blocks.div_ceil(64) } else { 0 };
+    let maps = align(HEAD + blocks * 64);
+    let words = align(align(align(maps + groups * 8) + groups * 8) + groups * 8);
+    let notes = align(words + slots * 8);
+    let bodies = align(notes + slots * 32);
     let header = 0..144;
     let registry = 4096..4096 + 64;
     let head = SECTION..SECTION + HEAD + 64;
     let states = SECTION + words..SECTION + words + 14 * 8;
-    let formers = SECTION + former..SECTION + former + 14 * 8;
-    let spaces = [header, registry, head, states, formers];
+    let noted = SECTION + notes..SECTION + notes + 14 * 32;
+    let mapped = SECTION + maps..SECTION + words;
+    let spaces = [header, registry, head, states, noted, mapped];
     let slot_heads = (0..12).flat_map(|slot| {
         let at = SECTION + bodies + slot * slot_bytes;
         (at..at + SLOT_HEAD_BYTES + 8).step_by(8)
@@ -132,8 +138,17 @@ fn places(whole: &[u8]) -> Vec<usize> {
 
 #[test]
 fn damage_gives_errors_and_no_panic() {
+    tried(LEN);
+}
+
+#[test]
+fn damage_of_a_queue_with_maps_gives_errors_and_no_panic() {
+    tried(WIDE_LEN);
+}
+
+fn tried(len: u64) {
     let dir = Dir::shm("damage");
-    let whole = whole(&dir);
+    let whole = whole(&dir, len);
     let path = dir.file("damaged");
     // What hangs is told as well.
     let (alive, watched) = mpsc::channel::<(usize, u64)>();
@@ -177,16 +192,18 @@ fn damage_gives_errors_and_no_panic() {
 #[test]
 fn damaged_configuration_is_refused_by_name() {
     let dir = Dir::shm("config");
-    let whole = whole(&dir);
+    let whole = whole(&dir, LEN);
     let path = dir.file("damaged");
-    let fields: [(&str, usize, &[u64]); 7] = [
+    let fields: [(&str, usize, &[u64]); 8] = [
         ("slot bytes", 0, &[0, 1, 32, 127, u64::MAX]),
         ("slots", 8, &[0, 1 << 31, 1 << 40, u64::MAX, 100_000]),
         ("blocks", 16, &[0, 1, 1000, u64::MAX]),
         ("longest body", 24, &[0, u64::MAX, 1 << 40]),
-        ("visibility", 32, &[u64::MAX, 43_200_001]),
-        ("retention", 40, &[0, 59_999, u64::MAX]),
-        ("flags", 48, &[2, u64::MAX]),
+        ("flags", 32, &[2, u64::MAX]),
+        // Right values without their check are refused as well.
+        ("visibility timeout", 640, &[u64::MAX, 43_200_001, 1000]),
+        ("retention", 648, &[0, 59_999, 60_000, u64::MAX]),
+        ("delay", 656, &[0, 900_001, 1000, u64::MAX]),
     ];
     for (field, offset, values) in fields {
         for value in values {
@@ -199,6 +216,9 @@ fn damaged_configuration_is_refused_by_name() {
                 "{field} = {value}: {error:?}"
             );
             assert!(error.to_string().contains("damaged"), "{error}");
+            if offset >= 640 {
+                assert!(error.to_string().contains(field), "{error}");
+            }
             assert!(
                 fs::read(&path).expect("a file") == damaged,
                 "the file is as it was"

@@ -2,9 +2,9 @@
 //! messages they belong to, and what an opener may say of them.
 
 use crate::ground::layout::{
-    BOOT, CONFIG, CONFIG_BYTES, ENTRIES_HIGH, ENTRY_BYTES, EVENT, Layout, RECEIVE, REGISTRY,
-    RESERVED, SECTION_DIRTY, SECTION_KIND, SELDOM, SEND, SLOT_HEAD_BYTES, TIME_BASE, TIME_CHECK,
-    word,
+    BOOT, CONFIG, CONFIG_BYTES, COUNTERS, ENTRIES_HIGH, ENTRY_BYTES, EVENT, Layout, POLICY,
+    RECEIVE, REGISTRY, RESERVED, ROOT_DUE, SECTION_DIRTY, SECTION_KIND, SELDOM, SEND,
+    SLOT_HEAD_BYTES, TIME_BASE, TIME_CHECK, word,
 };
 use crate::ground::{DEAD, Ground, LIVE};
 use ringmain::Error;
@@ -127,6 +127,8 @@ pub fn fields(ground: &Ground) -> Vec<Field> {
     fields.extend(registry());
     fields.extend(configuration(layout));
     fields.extend(lines(layout));
+    fields.extend(policy());
+    fields.extend(maps(layout));
     for block in [0, 1, layout.blocks - 1] {
         let names = [
             "free", "ready", "due", "dirty", "unsynced", "copying", "padding",
@@ -191,12 +193,12 @@ fn registry() -> Vec<Field> {
 
 fn configuration(layout: &Layout) -> Vec<Field> {
     let slots = layout.slots as u64;
-    let whole = slots * layout.slot_bytes as u64 - 32;
-    let table: [(&str, &[&str], &[u64]); 10] = [
+    let whole = slots * layout.slot_bytes as u64 - SLOT_HEAD_BYTES as u64;
+    let table: [(&str, &[&str], &[u64]); 8] = [
         (
             "slot bytes",
             &["slot bytes", "queue size", "longest body", "check"],
-            &[32, 40, 128],
+            &[16, 24, 128],
         ),
         (
             "slots",
@@ -208,16 +210,6 @@ fn configuration(layout: &Layout) -> Vec<Field> {
             "longest body",
             &["longest body", "check"],
             &[whole, 256 << 10],
-        ),
-        (
-            "visibility",
-            &["visibility timeout", "check"],
-            &[43_200_000],
-        ),
-        (
-            "retention",
-            &["retention", "check"],
-            &[60_000, 1_209_600_000],
         ),
         ("flags", &["flags", "check"], &[]),
         ("queue's nonce", &["check"], &[]),
@@ -257,18 +249,60 @@ fn lines(layout: &Layout) -> Vec<Field> {
         whole("latest time", SELDOM + 8)
             .edges(&TIMES)
             .perhaps_refused(&["latest time"]),
-        whole("damaged", SELDOM + 16),
-        whole("expired", SELDOM + 24),
-        whole("begun", SELDOM + 32),
-        whole("durable", SELDOM + 40),
-        whole("journal's end", SELDOM + 48),
-        whole("swept", SELDOM + 56),
-        whole("pending", SELDOM + 64).bits(0, 32),
-        whole("reserved half of pending", SELDOM + 64)
+        whole("bound of all", ROOT_DUE).edges(&TIMES),
+        whole("begun", SELDOM + 24),
+        whole("durable", SELDOM + 32),
+        whole("journal's end", SELDOM + 40),
+        whole("swept", SELDOM + 48),
+        whole("pending", SELDOM + 56).bits(0, 32),
+        whole("reserved half of pending", SELDOM + 56)
             .bits(32, 32)
             .refused(&["reserved word"]),
-        whole("recovered", SELDOM + 72).edges(&TIMES),
+        whole("recovered", SELDOM + 64).edges(&TIMES),
+        whole("damaged", COUNTERS),
+        whole("expired", COUNTERS + 8),
+        whole("purged", COUNTERS + 16),
+        whole("empty receives", COUNTERS + 24),
+        whole("sent", COUNTERS + 32),
+        whole("received", COUNTERS + 40),
+        whole("in flight left", COUNTERS + 48),
     ]
+}
+
+/// The settings that may be changed: refused by name at open, clamped in use.
+fn policy() -> Vec<Field> {
+    let table: [(&str, &'static [&str], &[u64]); 4] = [
+        ("visibility", &["visibility timeout (ms)"], &[43_200_000]),
+        ("retention", &["retention (ms)"], &[60_000, 1_209_600_000]),
+        ("delay", &["delay (ms)"], &[900_000]),
+        ("in flight", &["max_in_flight"], &[1, (1 << 31) - 1]),
+    ];
+    let fields = table.into_iter().enumerate();
+    fields
+        .flat_map(|(setting, (name, words, edges))| {
+            let at = POLICY + 8 * setting;
+            [
+                Field::whole(format!("{name}: word"), at),
+                Field::whole(format!("{name}: value"), at)
+                    .bits(0, 44)
+                    .edges(edges),
+                Field::whole(format!("{name}: check"), at).bits(44, 20),
+            ]
+            .map(|field| field.refused(words))
+        })
+        .collect()
+}
+
+/// The maps of the blocks, and the bounds of their groups: none in a queue of few blocks.
+fn maps(layout: &Layout) -> Vec<Field> {
+    let mut fields = Vec::new();
+    for group in 0..layout.groups {
+        for (map, name) in ["free", "ready", "due"].iter().enumerate() {
+            let field = Field::whole(format!("map of {name}, {group}"), layout.map(map, group));
+            fields.push(field.edges(&TIMES));
+        }
+    }
+    fields
 }
 
 /// A slot in each state that a word can be in.
@@ -285,7 +319,9 @@ fn slots(ground: &Ground) -> Vec<(&'static str, usize)> {
     };
     let (live, dead) = (LIVE as u64, DEAD as u64);
     type Is<'a> = &'a dyn Fn(usize, u64) -> bool;
-    let states: [(&'static str, Is<'_>); 16] = [
+    let sent = |slot: usize| (word(bytes, layout.note(slot, 0)) >> 44) & ((1 << 18) - 1);
+    let received = |slot: usize, word: u64| (word >> 31) & ((1 << 18) - 1) != sent(slot);
+    let states: [(&'static str, Is<'_>); 17] = [
         ("used and free", &|_, w| phase(w) == 0 && w != 0),
         ("never used", &|_, w| w == 0),
         ("claimed by the living", &|_, w| {
@@ -320,7 +356,12 @@ fn slots(ground: &Ground) -> Vec<(&'static str, usize)> {
         ("held by the dead", &|_, w| {
             phase(w) == 3 && owner(w) == dead && pins(w) == 0
         }),
-        ("held by nobody", &|_, w| phase(w) == 3 && owner(w) == 0),
+        ("held by nobody", &|s, w| {
+            phase(w) == 3 && owner(w) == 0 && received(s, w)
+        }),
+        ("delayed", &|s, w| {
+            phase(w) == 3 && owner(w) == 0 && !received(s, w)
+        }),
         ("held, and read by a former holder", &|_, w| {
             phase(w) == 3 && pins(w) != 0
         }),
@@ -335,17 +376,16 @@ fn slots(ground: &Ground) -> Vec<(&'static str, usize)> {
 /// The fields of a slot, wherever they lie.
 fn of_slot(ground: &Ground, state: &str, slot: usize) -> Vec<Field> {
     let layout = &ground.template.layout;
-    let (at, former, head) = (layout.word(slot), layout.former(slot), layout.slot(slot));
+    let (at, former, head) = (layout.word(slot), layout.note(slot, 1), layout.slot(slot));
     let run = run_around(ground, slot);
     let field = |name: &str, at: usize| {
         Field::whole(format!("slot {slot} ({state}): {name}"), at).of_slot(slot, run)
     };
     let owners = [LIVE as u64, DEAD as u64, 3, 1022, 1023];
-    let lens = [
-        layout.slot_bytes as u64 - 32,
-        4300,
-        layout.slots as u64 * 64 - 32,
-    ];
+    let single = (layout.slot_bytes - SLOT_HEAD_BYTES) as u64;
+    let whole = (layout.slots * layout.slot_bytes - SLOT_HEAD_BYTES) as u64;
+    let lens = [single, 4300, whole, whole + 20];
+    let now = word(&ground.template.bytes, SELDOM + 8);
     let mut fields = vec![
         field("phase", at).bits(62, 2),
         field("borrowed", at).bits(61, 1),
@@ -355,11 +395,19 @@ fn of_slot(ground: &Ground, state: &str, slot: usize) -> Vec<Field> {
         field("low bits", at)
             .bits(0, 31)
             .edges(&[2, 64, 65, layout.slots as u64]),
-        field("stamp", head).edges(&TIMES),
-        field("length", head + 8).bits(0, 32).edges(&lens),
-        field("checksum", head + 8).bits(32, 32),
-        field("attributes", head + 16),
-        field("first receive", head + 24),
+        field("stamp", layout.note(slot, 0)).edges(&TIMES),
+        field("stamp: sent", layout.note(slot, 0))
+            .bits(0, 44)
+            .edges(&[now]),
+        field("stamp: generation", layout.note(slot, 0)).bits(44, 18),
+        field("length", head).bits(0, 32).edges(&lens),
+        field("checksum", head).bits(32, 32),
+        field("attributes: length", head + 8)
+            .bits(0, 32)
+            .edges(&lens),
+        field("attributes: count", head + 8)
+            .bits(32, 32)
+            .edges(&[10]),
         field("body's first word", head + SLOT_HEAD_BYTES),
         field("body's last word", head + layout.slot_bytes - 8),
     ];
@@ -369,6 +417,16 @@ fn of_slot(ground: &Ground, state: &str, slot: usize) -> Vec<Field> {
         let owner = field(&format!("cell {cell}: owner"), former).bits(shift + 18, 10);
         fields.push(owner.edges(&owners));
         fields.push(field(&format!("cell {cell}: reserved"), former).bits(shift + 28, 4));
+    }
+    // Nothing but what is told of a message depends on these: no message may be lost by them.
+    for (number, name, edges) in [(2, "first receive", now), (3, "tally", 1 << 31)] {
+        let name = format!("slot {slot} ({state}): {name}");
+        let at = layout.note(slot, number);
+        fields.push(
+            Field::whole(name, at)
+                .edges(&[edges, 1 << 63])
+                .edges(&TIMES),
+        );
     }
     // Another slot's word whole, as a stray write of a good word leaves it.
     let words = (0..layout.slots).map(|other| word(&ground.template.bytes, layout.word(other)));

@@ -13,7 +13,7 @@ pub type Jobs = Queue<Arc<Mapped>, Time>;
 pub type Held<'q> = Received<'q, Arc<Mapped>, Time>;
 
 /// Bytes of the region: three blocks, of which the last has a few slots.
-pub const REGION_BYTES: u64 = 33 << 10;
+pub const REGION_BYTES: u64 = 37 << 10;
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 pub const VISIBILITY_MS: u64 = 30_000;
 pub const RETENTION_MS: u64 = 3_600_000;
@@ -192,7 +192,9 @@ pub struct Image(Vec<u8>);
 
 const REGISTRY: usize = 4096;
 const SECTION: usize = 20_480;
-const WORDS_BEGIN_AT_MULTIPLE_OF: usize = 128;
+/// Where, in the section, the blocks begin.
+const BLOCKS_AT: usize = 896;
+const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
 
 impl Image {
     pub fn of(path: &Path) -> Self {
@@ -228,9 +230,12 @@ impl Image {
     fn slots(&self) -> (usize, usize, usize, usize) {
         let config = |field: usize| self.word(SECTION + 8 * field) as usize;
         let (slot_bytes, slots, blocks) = (config(0), config(1), config(2));
-        let words = (SECTION + 640 + 64 * blocks).next_multiple_of(WORDS_BEGIN_AT_MULTIPLE_OF);
-        let former = (words + 8 * slots).next_multiple_of(WORDS_BEGIN_AT_MULTIPLE_OF);
-        let bodies = (former + 8 * slots).next_multiple_of(WORDS_BEGIN_AT_MULTIPLE_OF);
+        let groups = if blocks > 8 { blocks.div_ceil(64) } else { 0 };
+        let part = |at: usize| at.next_multiple_of(PARTS_BEGIN_AT_MULTIPLE_OF);
+        let maps = part(SECTION + BLOCKS_AT + 64 * blocks);
+        let words = part(part(part(maps + 8 * groups) + 8 * groups) + 8 * groups);
+        let notes = part(words + 8 * slots);
+        let bodies = part(notes + 32 * slots);
         (words, bodies, slot_bytes, slots)
     }
 
@@ -240,14 +245,14 @@ impl Image {
         let held = (0..slots).filter(|slot| self.word(words + 8 * slot) >> 62 == 3);
         held.map(|slot| {
             let owner = self.word(words + 8 * slot) >> 49 & 1023;
-            (owner as u32, self.word(bodies + slot_bytes * slot + 32))
+            (owner as u32, self.word(bodies + slot_bytes * slot + 16))
         })
         .collect()
     }
 
     /// Takes the bits in `set` out of a block's word of free (0) or ready (1) bits.
     pub fn clear_bits(&mut self, block: usize, word: usize, set: u64) {
-        let at = SECTION + 640 + 64 * block + 8 * word;
+        let at = SECTION + BLOCKS_AT + 64 * block + 8 * word;
         let left = self.word(at) & !set;
         self.0[at..at + 8].copy_from_slice(&left.to_le_bytes());
     }

@@ -64,6 +64,9 @@ impl Machine {
     pub fn stop(&mut self) {
         let file = open(&self.path());
         let len = file.metadata().expect("a size").len();
+        let mut settings = [0; 128];
+        file.read_exact_at(&mut settings, SECTION_OFFSET + 640)
+            .expect("the settings");
         self.set_boot([7; 16]);
         let mut at = SECTION_OFFSET + CONFIG_BYTES;
         while at + 8 <= len {
@@ -79,6 +82,9 @@ impl Machine {
             .expect("the waiters' line");
         file.write_all_at(&[0; 128], SECTION_OFFSET + 512)
             .expect("the seldom line");
+        // Whole words, old or new: a disk does not tear them.
+        file.write_all_at(&settings, SECTION_OFFSET + 640)
+            .expect("the settings");
     }
 }
 

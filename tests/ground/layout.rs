@@ -30,7 +30,11 @@ pub const SECTION: usize = 20_480;
 /// The queue's head: configuration, then the lines that change.
 pub const CONFIG: usize = SECTION;
 /// The configuration's words that its check covers, and the check after them.
-pub const CONFIG_BYTES: usize = 72;
+pub const CONFIG_BYTES: usize = 56;
+/// Where, in the configuration, it says whether bodies carry checksums.
+pub const FLAGS: usize = CONFIG + 32;
+/// Where, in the configuration, the queue's name stands.
+pub const QUEUE_NONCE: usize = CONFIG + 40;
 /// The senders' line.
 pub const SEND: usize = SECTION + 128;
 /// The receivers' line.
@@ -39,10 +43,24 @@ pub const RECEIVE: usize = SECTION + 256;
 pub const EVENT: usize = SECTION + 384;
 /// The line that is seldom written.
 pub const SELDOM: usize = SECTION + 512;
+/// In it: the lower bound of all due times.
+pub const ROOT_DUE: usize = SELDOM + 16;
+/// The settings that may be changed.
+pub const POLICY: usize = SECTION + 640;
+/// How many they are.
+pub const SETTINGS: usize = 4;
+/// The counters.
+pub const COUNTERS: usize = SECTION + 768;
+/// How many they are.
+pub const COUNTERS_LEN: usize = 7;
 /// The blocks.
-pub const BLOCKS: usize = SECTION + 640;
+pub const BLOCKS: usize = SECTION + 896;
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 64;
+/// A queue with more blocks than this has maps.
+pub const BLOCKS_LINEAR: usize = 8;
+/// Bytes of a slot's note.
+pub const NOTE_BYTES: usize = 32;
 /// Bytes of a slot's head.
 pub const SLOT_HEAD_BYTES: usize = 16;
 
@@ -52,10 +70,14 @@ pub struct Layout {
     pub slot_bytes: usize,
     pub slots: usize,
     pub blocks: usize,
+    /// Words of a map, one for 64 blocks; 0 in a queue of few blocks.
+    pub groups: usize,
+    /// The map of blocks with free slots, that of blocks with ready ones, the groups' bounds.
+    pub maps: [usize; 3],
     /// State words.
     pub words: usize,
-    /// Names of former holders.
-    pub former: usize,
+    /// Notes.
+    pub notes: usize,
     /// Slots.
     pub bodies: usize,
     /// The file's length.
@@ -82,15 +104,25 @@ impl Layout {
         );
         let align = |offset: usize| (offset - SECTION).next_multiple_of(128) + SECTION;
         let blocks = slots.div_ceil(64);
-        let words = align(BLOCKS + blocks * BLOCK_BYTES);
-        let former = align(words + slots * 8);
-        let bodies = align(former + slots * 8);
+        let groups = if blocks > BLOCKS_LINEAR {
+            blocks.div_ceil(64)
+        } else {
+            0
+        };
+        let free = align(BLOCKS + blocks * BLOCK_BYTES);
+        let ready = align(free + groups * 8);
+        let dues = align(ready + groups * 8);
+        let words = align(dues + groups * 8);
+        let notes = align(words + slots * 8);
+        let bodies = align(notes + slots * NOTE_BYTES);
         let layout = Self {
             slot_bytes,
             slots,
             blocks,
+            groups,
+            maps: [free, ready, dues],
             words,
-            former,
+            notes,
             bodies,
             len: bytes.len(),
         };
@@ -106,9 +138,14 @@ impl Layout {
         self.words + slot * 8
     }
 
-    /// The names of a slot's former holders.
-    pub fn former(&self, slot: usize) -> usize {
-        self.former + slot * 8
+    /// A word of a slot's note: 0 stamp, 1 names of former holders, 2 first receive, 3 tally.
+    pub fn note(&self, slot: usize, word: usize) -> usize {
+        self.notes + slot * NOTE_BYTES + word * 8
+    }
+
+    /// A map's word, or a group's bound: 0 free, 1 ready, 2 due.
+    pub fn map(&self, map: usize, group: usize) -> usize {
+        self.maps[map] + group * 8
     }
 
     /// A slot.
@@ -116,7 +153,7 @@ impl Layout {
         self.bodies + slot * self.slot_bytes
     }
 
-    /// A word of a block: 0 free, 1 ready, 2 due, then padding.
+    /// A word of a block: 0 free, 1 ready, 2 due, 3 dirty, 4 unsynced, 5 copying, then padding.
     pub fn block(&self, block: usize, word: usize) -> usize {
         BLOCKS + block * BLOCK_BYTES + word * 8
     }

@@ -20,8 +20,10 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// Bytes of the region.
-pub const LEN: usize = 45_056;
+/// Bytes of the region: more than eight blocks, so it has maps.
+pub const LEN: usize = 81_920;
+/// Bytes of the narrow one: a few blocks, each of which is looked at.
+pub const NARROW_LEN: usize = 45_056;
 /// Index of the participant that lives, and does nothing.
 pub const LIVE: usize = 1;
 /// Index of the one that has died, and after which nobody has repaired yet.
@@ -40,6 +42,11 @@ impl Ground {
     /// A file in memory, with everything that [`Template`] has in it.
     pub fn new() -> Self {
         Self::with(Template::new())
+    }
+
+    /// The same in a region of a few blocks.
+    pub fn narrow() -> Self {
+        Self::with(Template::narrow())
     }
 
     /// A file in memory with these bytes.

@@ -4,8 +4,8 @@
 use super::Ground;
 use super::input::Input;
 use super::layout::{
-    BLOCK_BYTES, BLOCKS, CONFIG, ENTRIES, ENTRY_BYTES, EVENT, HEADER_BYTES, Layout, RECEIVE,
-    REGISTRY, SECTION, SELDOM, SEND,
+    BLOCK_BYTES, BLOCKS, CONFIG, COUNTERS, COUNTERS_LEN, ENTRIES, ENTRY_BYTES, EVENT, HEADER_BYTES,
+    Layout, POLICY, RECEIVE, REGISTRY, ROOT_DUE, SECTION, SELDOM, SEND, SETTINGS,
 };
 
 /// A change: `width` bytes at `at`.
@@ -114,7 +114,7 @@ impl Mutation {
         if end <= layout.bodies {
             return false;
         }
-        let sum = 12..16;
+        let sum = 4..8;
         (self.at.max(layout.bodies)..end)
             .any(|at| sum.contains(&((at - layout.bodies) % layout.slot_bytes)))
     }
@@ -122,23 +122,33 @@ impl Mutation {
 
 /// A place that matters; nearly always the start of a word.
 fn place(input: &mut Input<'_>, layout: &Layout) -> usize {
-    let kind = input.byte() % 32;
+    let kind = input.byte() % 48;
     let slot = |input: &mut Input<'_>| input.below(layout.slots);
     match kind {
         0 | 1 => 8 * input.below(HEADER_BYTES / 8),
         2 => REGISTRY + 8 * input.below(16 * ENTRY_BYTES / 8),
         3 => REGISTRY + 8 * input.below(ENTRIES * ENTRY_BYTES / 8),
-        4 | 5 => CONFIG + 8 * input.below(9),
+        4 | 5 => CONFIG + 8 * input.below(8),
         6 => SEND,
         7 => RECEIVE + 8 * input.below(2),
         8 => EVENT + 8 * input.below(2),
-        9 => SELDOM + 8 * input.below(4),
-        10..=13 => BLOCKS + BLOCK_BYTES * input.below(layout.blocks) + 8 * input.below(4),
+        9 => SELDOM + 8 * input.below(9),
+        10..=13 => BLOCKS + BLOCK_BYTES * input.below(layout.blocks) + 8 * input.below(6),
         14..=21 => layout.word(slot(input)),
-        22..=24 => layout.former(slot(input)),
-        25..=28 => layout.slot(slot(input)) + 8 * input.below(4),
+        22..=24 => layout.note(slot(input), 1),
+        25..=28 => layout.slot(slot(input)) + 8 * input.below(3),
         29 => layout.slot(slot(input)) + input.below(layout.slot_bytes),
         30 => SECTION + input.pair() as usize % (layout.len - SECTION - 8),
+        31 => input.pair() as usize % (layout.len - 8),
+        32..=35 => {
+            let number = input.below(4);
+            layout.note(slot(input), number)
+        }
+        36..=40 if layout.groups != 0 => layout.map(kind as usize % 3, input.below(layout.groups)),
+        36..=40 => BLOCKS + BLOCK_BYTES * input.below(layout.blocks) + 16,
+        41..=43 => POLICY + 8 * input.below(SETTINGS),
+        44 => COUNTERS + 8 * input.below(COUNTERS_LEN),
+        45 => ROOT_DUE,
         _ => input.pair() as usize % (layout.len - 8),
     }
 }

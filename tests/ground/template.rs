@@ -3,10 +3,10 @@
 
 use super::body::{is_sealed, sealed};
 use super::layout::{
-    BIRTH_BYTES, BOOT, CONFIG, CONFIG_BYTES, ENTRIES_HIGH, Layout, SLOT_HEAD_BYTES, TIME_BASE,
-    TIME_CHECK, set_word, word,
+    BIRTH_BYTES, BLOCKS_LINEAR, BOOT, CONFIG, CONFIG_BYTES, ENTRIES_HIGH, Layout, QUEUE_NONCE,
+    SLOT_HEAD_BYTES, TIME_BASE, TIME_CHECK, set_word, word,
 };
-use super::{DEAD, LEN, LIVE};
+use super::{DEAD, LEN, LIVE, NARROW_LEN};
 use ringmain::{ManualClock, Mapped, Queue, QueueOptions, Received};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,21 +53,37 @@ type Hands<'q> = Queue<&'q Mapped, &'q ManualClock>;
 impl Template {
     /// Makes it, the same in each run.
     pub fn new() -> Self {
-        Self::with_base(Some(BASE_MS))
+        Self::with_base(LEN, Some(BASE_MS))
+    }
+
+    /// The same in a region of a few blocks.
+    pub fn narrow() -> Self {
+        Self::with_base(NARROW_LEN, Some(BASE_MS))
     }
 
     /// Makes it with today's time, so that a region whose time is settled anew loses none to its
     /// age.
     pub fn of_today() -> Self {
-        Self::with_base(None)
+        Self::with_base(LEN, None)
+    }
+
+    /// The same in a region of a few blocks.
+    pub fn narrow_of_today() -> Self {
+        Self::with_base(NARROW_LEN, None)
     }
 
     /// Makes it in a file of shared memory that is gone afterwards.
-    fn with_base(base_ms: Option<u64>) -> Self {
+    fn with_base(len: usize, base_ms: Option<u64>) -> Self {
         let path = unused_path("template");
-        let bytes = make(&path, base_ms);
+        let bytes = make(&path, len, base_ms);
         let _ = std::fs::remove_file(&path);
         let layout = Layout::of(&bytes);
+        assert_eq!(
+            layout.groups != 0,
+            len == LEN,
+            "{} blocks, {BLOCKS_LINEAR} have no maps",
+            layout.blocks
+        );
         let messages = messages(&bytes, &layout);
         assert!(
             messages.len() >= MESSAGES_MIN,
@@ -104,8 +120,8 @@ pub fn unused_path(purpose: &str) -> PathBuf {
     path
 }
 
-fn make(path: &Path, base_ms: Option<u64>) -> Vec<u8> {
-    drop(Mapped::create(path, LEN as u64).expect("a region"));
+fn make(path: &Path, len: usize, base_ms: Option<u64>) -> Vec<u8> {
+    drop(Mapped::create(path, len as u64).expect("a region"));
     if let Some(base_ms) = base_ms {
         let mut bytes = std::fs::read(path).expect("its bytes");
         set_word(&mut bytes, TIME_BASE, base_ms);
@@ -122,6 +138,10 @@ fn make(path: &Path, base_ms: Option<u64>) -> Vec<u8> {
     pinned(&live, &dead, &clock);
     clock.set_ms(START_MS);
     waiting_and_held(&live, &dead);
+    delayed(&live);
+    if len == LEN {
+        far_apart(&live);
+    }
     let mut bytes = std::fs::read(path).expect("its bytes");
     assert_eq!(
         [LIVE, DEAD].map(|index| word(&bytes, 4096 + 16 * index) & 1),
@@ -131,7 +151,7 @@ fn make(path: &Path, base_ms: Option<u64>) -> Vec<u8> {
     // Names that no run shares with another, but this one with itself.
     set_word(&mut bytes, 24, 0x1111_2222_3333_4444);
     set_word(&mut bytes, 32, 1_700_000_000_000);
-    set_word(&mut bytes, CONFIG + 56, 0x5555_6666_7777_8888);
+    set_word(&mut bytes, QUEUE_NONCE, 0x5555_6666_7777_8888);
     for entry in [LIVE, DEAD] {
         set_word(&mut bytes, 4096 + 16 * entry + 8, 77);
     }
@@ -217,6 +237,26 @@ fn waiting_and_held<'q>(live: &'q Hands<'q>, dead: &'q Hands<'q>) {
     std::mem::forget(live.claim(40).expect("room"));
 }
 
+/// Messages whose delay is not over.
+fn delayed(live: &Hands<'_>) {
+    let plain = live.options();
+    let delayed = |secs| live.options().delay(Duration::from_secs(secs));
+    for (seed, secs, len) in [(50, 5, 24), (51, 900, 32), (52, 60, 100)] {
+        live.reconfigure(delayed(secs)).expect("another delay");
+        live.send(&sealed(seed, len)).expect("room");
+    }
+    live.reconfigure(plain).expect("no delay");
+}
+
+/// Messages in blocks that are reached by the maps: long ones, and short ones after them.
+fn far_apart(live: &Hands<'_>) {
+    for seed in 60..62 {
+        live.send(&sealed(seed, 4300)).expect("room");
+        live.send(&sealed(10 + seed, 24)).expect("room");
+    }
+    std::mem::forget(one(live, VISIBILITY));
+}
+
 /// What a sound region's words and heads say of its messages.
 fn messages(bytes: &[u8], layout: &Layout) -> Vec<Message> {
     let state = |slot: usize| match word(bytes, layout.word(slot)) >> 62 {
@@ -227,7 +267,7 @@ fn messages(bytes: &[u8], layout: &Layout) -> Vec<Message> {
     let message = |slot: usize| {
         let state = state(slot)?;
         let at = layout.slot(slot);
-        let len = word(bytes, at + 8) as u32 as usize;
+        let len = word(bytes, at) as u32 as usize;
         let body = bytes[at + SLOT_HEAD_BYTES..at + SLOT_HEAD_BYTES + len].to_vec();
         assert!(is_sealed(&body), "the body of slot {slot}");
         Some(Message {

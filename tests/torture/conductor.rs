@@ -53,7 +53,7 @@ impl Ground {
         let (bytes, typical, longest) = match shape {
             Shape::Wide => (4 << 20, 96, 16_384),
             // 320 slots of 64 bytes: five blocks.
-            Shape::Narrow => (20_480 + 640 + 320 + 320 * 80 + 384, 32, BODY_BYTES_MAX),
+            Shape::Narrow => (20_480 + 896 + 384 + 320 * 104, 32, BODY_BYTES_MAX),
         };
         let options = QueueOptions::new()
             .visibility(Duration::from_millis(VISIBILITY_MS))
@@ -276,7 +276,7 @@ impl<'g> Conductor<'g> {
     fn trial(&mut self, crew: &mut Crew<'_>, totals: &mut Totals) {
         let tools = &self.ground.tools;
         tools.board.trials.fetch_add(1, Ordering::SeqCst);
-        tools.raw.set_version(2);
+        tools.raw.set_version(3);
         let before = crew.past.len();
         let hired = crew.hire(Role::Stranger, Birth::default(), totals);
         let deadline = os::now_ns() + END_NS;
@@ -294,7 +294,7 @@ impl<'g> Conductor<'g> {
             crew.go_on(false);
             std::thread::sleep(Duration::from_micros(300));
         }
-        tools.raw.set_version(1);
+        tools.raw.set_version(2);
         totals.trials += 1;
     }
 

@@ -194,8 +194,8 @@ fn received(line: &[u8]) -> Result<Record, String> {
 /// A stranger meets a file of a newer format: the library and the program refuse it.
 pub fn stranger(hand: &mut Hand) -> i32 {
     let expected = ringmain::Error::Version {
-        found: 2,
-        supported: 1,
+        found: 3,
+        supported: 2,
     };
     let path = hand.tools.path.clone();
     match ringmain::Mapped::open(&path) {

@@ -78,21 +78,33 @@ struct Parts {
     slots: usize,
     slot_bytes: usize,
     words: usize,
+    notes: usize,
+    /// The maps of free and of ready slots, if there are any.
+    maps: Option<[usize; 2]>,
     first_slot: usize,
 }
+
+/// Where, in the section, the blocks begin.
+const BLOCKS: usize = 896;
 
 impl Parts {
     fn of(raw: Raw) -> Self {
         let number = |at: usize| raw.word(SECTION + at).load(Ordering::Relaxed) as usize;
         let (slot_bytes, slots, blocks) = (number(0), number(8), number(16));
         let line = |n: usize| n.next_multiple_of(128);
-        let words = line(640 + 64 * blocks);
-        let first_slot = line(line(words + 8 * slots) + 8 * slots);
+        let groups = if blocks > 8 { blocks.div_ceil(64) } else { 0 };
+        let free_map = line(BLOCKS + 64 * blocks);
+        let ready_map = line(free_map + 8 * groups);
+        let words = line(line(ready_map + 8 * groups) + 8 * groups);
+        let notes = line(words + 8 * slots);
+        let first_slot = line(notes + 32 * slots);
         Self {
             raw,
             slots,
             slot_bytes,
             words: SECTION + words,
+            notes: SECTION + notes,
+            maps: (groups != 0).then_some([SECTION + free_map, SECTION + ready_map]),
             first_slot: SECTION + first_slot,
         }
     }
@@ -103,13 +115,17 @@ impl Parts {
 
     /// The block's word of free (0) or ready (8) bits, and the slot's bit.
     fn bits(&self, slot: usize, which: usize) -> (&'static AtomicU64, u64) {
-        let at = SECTION + 640 + 64 * (slot / 64) + which;
+        let at = SECTION + BLOCKS + 64 * (slot / 64) + which;
         (self.raw.word(at), 1 << (slot % 64))
     }
 
     fn put(&self, slot: usize, which: usize) {
         let (bits, bit) = self.bits(slot, which);
         bits.fetch_or(bit, Ordering::SeqCst);
+        if let Some(maps) = self.maps {
+            let map = self.raw.word(maps[which / 8] + 8 * (slot / 4096));
+            map.fetch_or(1 << (slot / 64 % 64), Ordering::SeqCst);
+        }
     }
 
     /// Takes a bit; whether it stood.
@@ -118,15 +134,19 @@ impl Parts {
         bits.fetch_and(!bit, Ordering::SeqCst) & bit != 0
     }
 
-    fn head(&self, slot: usize, at: usize) -> &'static AtomicU64 {
-        self.raw.word(self.first_slot + self.slot_bytes * slot + at)
+    fn size(&self, slot: usize) -> &'static AtomicU64 {
+        self.raw.word(self.first_slot + self.slot_bytes * slot)
+    }
+
+    fn stamp(&self, slot: usize) -> u64 {
+        let note = self.raw.word(self.notes + 32 * slot);
+        note.load(Ordering::Relaxed)
     }
 
     /// The bytes of a message of one slot, if it is one.
     fn body(&self, slot: usize) -> Option<&'static mut [u8]> {
-        let len = self.head(slot, 8).load(Ordering::Relaxed) as u32 as usize;
-        let stamp = self.head(slot, 0).load(Ordering::Relaxed);
-        if stamp == 0 || len < 16 || len > self.slot_bytes - SLOT_HEAD_BYTES {
+        let len = self.size(slot).load(Ordering::Relaxed) as u32 as usize;
+        if self.stamp(slot) == 0 || len < 16 || len > self.slot_bytes - SLOT_HEAD_BYTES {
             return None;
         }
         let at = self.first_slot + self.slot_bytes * slot + SLOT_HEAD_BYTES;
@@ -189,10 +209,10 @@ fn deed(parts: &Parts, slot: usize, twin: Twin) -> bool {
             };
             let last = bytes.len() - 1;
             bytes[last] ^= 1;
-            let stamp = parts.head(slot, 0).load(Ordering::Relaxed);
+            let stamp = parts.stamp(slot);
             let sum = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, stamp) as u32 as u64;
             let size = sum << 32 | bytes.len() as u64;
-            parts.head(slot, 8).store(size, Ordering::SeqCst);
+            parts.size(slot).store(size, Ordering::SeqCst);
         }
         Twin::Early => {
             let owned = (seen >> 49) & 1023 != 0 && seen as u32 & 0x7fff_ffff > 4000;

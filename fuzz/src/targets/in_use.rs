@@ -9,13 +9,16 @@ use ringmain::{ManualClock, Mapped, Queue};
 const STEPS_MAX: usize = 200;
 
 thread_local! {
-    static GROUND: Ground = Ground::new();
+    static WIDE: Ground = Ground::new();
+    static NARROW: Ground = Ground::narrow();
 }
 
-/// The input: how often to tend at the end, then steps, each an operation of one of the two, or a
-/// write.
+/// The input: how often to tend at the end and whether the region has few blocks, then steps, each
+/// an operation of one of the two, or a write.
 pub fn run(data: &[u8]) {
-    GROUND.with(|ground| used(ground, Input::new(data)));
+    let narrow = data.first().is_some_and(|first| first & 1 != 0);
+    let ground = if narrow { &NARROW } else { &WIDE };
+    ground.with(|ground| used(ground, Input::new(data)));
 }
 
 fn used(ground: &Ground, mut input: Input<'_>) {

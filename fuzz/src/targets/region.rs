@@ -3,21 +3,24 @@
 
 use super::exercise::{Player, TENDS, told};
 use crate::ground::input::Input;
-use crate::ground::layout::{CONFIG, CONFIG_BYTES, word};
+use crate::ground::layout::{CONFIG, CONFIG_BYTES, FLAGS, word};
 use crate::ground::mutation::Mutation;
-use crate::ground::{Ground, LEN, START_MS, STRETCHED_MAX};
+use crate::ground::{Ground, START_MS, STRETCHED_MAX};
 use ringmain::{ManualClock, Queue};
 
 const MUTATIONS_MAX: usize = 12;
 const STEPS_MAX: usize = 64;
 
 thread_local! {
-    static GROUND: Ground = Ground::new();
+    static WIDE: Ground = Ground::new();
+    static NARROW: Ground = Ground::narrow();
 }
 
-/// The input: `{ count, seal, again and tends; length; mutations; operations }`.
+/// The input: `{ count, seal, again, narrow and tends; length; mutations; operations }`.
 pub fn run(data: &[u8]) {
-    GROUND.with(|ground| damaged(ground, Input::new(data)));
+    let narrow = data.first().is_some_and(|first| first & 64 != 0);
+    let ground = if narrow { &NARROW } else { &WIDE };
+    ground.with(|ground| damaged(ground, Input::new(data)));
 }
 
 fn damaged(ground: &Ground, mut input: Input<'_>) {
@@ -37,15 +40,15 @@ fn damaged(ground: &Ground, mut input: Input<'_>) {
     if length >= 248 {
         ground.set_len(input.pair() as usize % (STRETCHED_MAX + 1));
     } else if length >= 244 {
-        ground.set_len(LEN - 4096 + 16 * input.byte() as usize);
+        ground.set_len(ground.template.bytes.len() - 4096 + 16 * input.byte() as usize);
     }
     let config = |at: usize| (CONFIG..CONFIG + CONFIG_BYTES + 8).contains(&at);
     let reshaped = seals && mutations.iter().any(|mutation| config(mutation.at));
     let forged = mutations
         .iter()
-        .any(|mutation| mutation.may_forge(layout) || (reshaped && mutation.at >= layout.former));
-    let flags = word(&ground.template.bytes, CONFIG + 48);
-    let sound = !forged && ground.word(CONFIG + 48) == flags;
+        .any(|mutation| mutation.may_forge(layout) || (reshaped && mutation.at >= layout.notes));
+    let flags = word(&ground.template.bytes, FLAGS);
+    let sound = !forged && ground.word(FLAGS) == flags;
     let mut reopens = first & 32 != 0;
     for round in 0.. {
         let clock = ManualClock::new(START_MS + 10 * round);

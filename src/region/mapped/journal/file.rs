@@ -4,7 +4,7 @@ use super::Journal;
 use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
 use crate::error::Error;
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
-use crate::region::layout::{DURABILITY_PROCESS, Settings, Shape};
+use crate::region::layout::{DURABILITY_PROCESS, SLOT_HEAD_BYTES, Settings, Shape};
 use crate::region::mapped::os;
 use crate::region::policy::PolicyNumbers;
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -65,8 +65,12 @@ pub struct Sizes {
 
 /// The sizes of the journal of a queue of this shape; `None` if they overflow.
 pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
-    // A record has 24 bytes where a slot has 32, and 7 of padding at most.
-    let live = shape.slots.checked_mul(shape.slot_bytes)?;
+    // What a slot takes in a record, at most: the record's numbers, where the slot has its head. A
+    // run has one of each, and slots are multiples of 8 long, so the padding is counted as well.
+    let slot_bytes = shape
+        .slot_bytes
+        .checked_add(record_bytes(0) - SLOT_HEAD_BYTES)?;
+    let live = shape.slots.checked_mul(slot_bytes)?;
     let longest = HEAD_BYTES + record_bytes(shape.stored_bytes_max());
     let frame_max = (live / 8)
         .clamp(64 << 10, 1 << 20)
@@ -77,7 +81,7 @@ pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
         .checked_add(frame_max as u64)?
         .checked_mul(2)?
         .checked_next_multiple_of(ALIGN as u64)?;
-    let block = (shape.slots.min(BLOCK_SLOTS) * shape.slot_bytes) as u64;
+    let block = (shape.slots.min(BLOCK_SLOTS) * slot_bytes) as u64;
     // Two frames in a row have more than C, so heads and padding add less than a quarter.
     let block_max = block
         .checked_add(block / 4)?

@@ -1,11 +1,13 @@
 //! What recovery believes: frames and records that were placed by hand.
 
-use super::super::frame::POSITION_MAX;
+use super::super::frame::{Frame, POSITION_MAX};
 use super::bench::{Bench, Memory, PAGE, Written, one};
 use crate::error::Error;
+use crate::hash::checksum;
 use crate::region::arena::stamp;
+use crate::region::body::seed;
 use crate::region::marks::Look;
-use crate::region::word::Word;
+use crate::region::word::{Phase, Word};
 use crate::sync::Ordering;
 
 const LONG: &[u8] = &[3; 300]; // three slots
@@ -162,7 +164,7 @@ fn records_that_cannot_be_do_no_harm() {
     assert_eq!(bench.recovered(), [1]);
 
     // A body whose checksum does not hold.
-    let mut frame = super::super::frame::Frame::default();
+    let mut frame = Frame::default();
     frame.clear();
     let look = Look {
         word: Word::ready(1, 0),
@@ -366,4 +368,109 @@ fn reseal(bench: &Bench, frame: &mut [u8], len: usize) {
         let check = crate::hash::xxh3_64_seeded(&frame[..len], bench.journal.seed);
         frame[56..64].copy_from_slice(&check.to_le_bytes());
     }
+}
+
+/// A frame with one record that has attributes or a delay.
+fn with_more(bench: &Bench, position: u64, more: [u64; 2], body: &[u8]) -> Vec<u8> {
+    let [attributes, delay_ms] = more;
+    let stamp = stamp(1000, 1);
+    let sum = checksum(body, seed(stamp, attributes));
+    let look = Look {
+        word: match delay_ms {
+            0 => Word::ready(1, 0),
+            delay_ms => Word::held(0, 1, 0, false, delay_ms),
+        },
+        stamp,
+        size: u64::from(sum) << 32 | body.len() as u64,
+        attributes,
+    };
+    let mut frame = Frame::default();
+    frame.clear();
+    assert!(frame.push(2, &look, body, usize::MAX));
+    frame.seal(position, 1, 1000, bench.journal.seed).to_vec()
+}
+
+/// What a restart makes of such a frame: the slot's word and the attributes' word.
+fn restarted(bench: &mut Bench) -> (Word, u64) {
+    bench.restart();
+    let store = bench.memory.store();
+    let word = Word(store.words()[2].load(Ordering::Acquire));
+    (word, store.slot(2).attributes.load(Ordering::Acquire))
+}
+
+/// Each byte of a record with its optional words: the frame is not believed, and hides no other.
+#[test]
+fn attributes_and_a_delay_come_back_whole_or_not_at_all() {
+    for more in [[2 << 32 | 3, 0], [0, 5000], [2 << 32 | 3, 5000]] {
+        let mut bench = Bench::small("more");
+        let next = bench.put(0, &[one(1, b"one")], &[]);
+        let whole = with_more(&bench, next, more, b"body and more");
+        bench.write(&whole, next);
+        let (word, attributes) = restarted(&mut bench);
+        let phase = if more[1] == 0 {
+            Phase::Ready
+        } else {
+            Phase::Held
+        };
+        assert_eq!(
+            (word.phase(), word.due_ms(), word.owner()),
+            (phase, more[1], 0)
+        );
+        assert_eq!(attributes, more[0]);
+        for at in 64..64 + 24 + 16 + 16 {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            bench.write(&damaged, next);
+            let (word, _) = restarted(&mut bench);
+            // The zeros behind the body belong to the frame as well.
+            assert_eq!(word, Word::free(0), "byte {at}");
+            assert_eq!(bench.memory.slots(), [1], "byte {at}");
+        }
+        // Cut by the end of its frame.
+        for len in 64..64 + 24 + 16 + 16 {
+            let mut cut = whole.clone();
+            cut[16..20].copy_from_slice(&(len as u32).to_le_bytes());
+            reseal(&bench, &mut cut, len);
+            bench.write(&cut, next);
+            let (word, _) = restarted(&mut bench);
+            assert_eq!(word, Word::free(0), "a frame of {len} bytes");
+        }
+    }
+}
+
+/// Optional words that no commit writes: the message comes, is set aside, or is not there.
+#[test]
+fn optional_words_that_cannot_be_do_no_harm() {
+    let body = b"body and more";
+    let len = body.len() as u64;
+    for attributes in [0, 1, len - 1, len, u64::from(u32::MAX), u64::MAX] {
+        for delay_ms in [0, 1, (1 << 31) - 1] {
+            let mut bench = Bench::small("more-hostile");
+            let mut frame = with_more(&bench, 0, [attributes, delay_ms], body);
+            if attributes | delay_ms != 0 {
+                // The longest delay is more than a word can say.
+                let delay = if delay_ms > 1 { u64::MAX } else { delay_ms };
+                frame[96..104].copy_from_slice(&delay.to_le_bytes());
+                reseal(&bench, &mut frame, 64 + 24 + 16 + 16);
+            }
+            bench.write(&frame, 0);
+            let (word, _) = restarted(&mut bench);
+            assert_ne!(word.phase(), Phase::Free, "its checksum holds");
+            let store = bench.memory.store();
+            store.expire_some((1 << 44) - 2, 0, 1);
+            let hold = store.hold(2, 1, false, 0).expect("its delay is over");
+            let stored = store.inspect(&hold, true);
+            let sound = u64::from(attributes as u32) < len;
+            assert_eq!(stored.is_some(), sound, "{attributes:#x}, {delay_ms}");
+        }
+    }
+    // No message, but the mark of the optional words.
+    let mut bench = Bench::small("more-none");
+    let mut frame = bench.frame(0, &[one(1, b"one")], &[2]);
+    let at = 64 + 24 + 8;
+    frame[at..at + 8].copy_from_slice(&(1u64 << 31 | 2).to_le_bytes());
+    reseal(&bench, &mut frame, at + 8);
+    bench.write(&frame, 0);
+    assert_eq!(restarted(&mut bench).0, Word::free(0));
+    assert_eq!(bench.memory.slots(), [1]);
 }

@@ -33,8 +33,12 @@ fn lengths_keep_their_promises() {
             assert_eq!(len % align, 0, "{shape:?} {sizes:?}");
         }
         assert!(HEAD_BYTES + record_bytes(body_bytes_max) <= sizes.frame_max);
-        let block = (slots.min(64) * slot_bytes) as u64;
-        let live = (slots * slot_bytes) as u64;
+        // The most that a message takes in a frame, for each of its slots.
+        let record = |len: usize| record_bytes(len).div_ceil(shape.run(len));
+        let lens = [1, shape.single_bytes(), shape.stored_bytes_max()];
+        let most = lens.into_iter().map(record).max().expect("some");
+        let block = (slots.min(64) * most) as u64;
+        let live = (slots * most) as u64;
         assert!(sizes.period >= 2 * live, "{shape:?} {sizes:?}");
         // Before a message is recorded again, two blocks and four frames may come.
         assert!(
