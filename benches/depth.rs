@@ -3,8 +3,8 @@
 //!
 //! A queue at rest with that many messages in one state is filled once; then cycles of 100-byte
 //! messages by tens run on top of it. *Waiting*: each cycle sends ten behind them and receives ten
-//! others before them. *In flight* and *delayed*: the ten that are sent are received, and nothing of
-//! the rest is due meanwhile. An *empty* receive, the row that summaries are for, finds nothing
+//! others before them. *In flight* and *delayed*: the ten that are sent are received, and nothing
+//! of the rest is due meanwhile. An *empty* receive, the row that summaries are for, finds nothing
 //! among them. The last column of a row is what to look at: the cost against the smallest depth.
 //!
 //! Heap memory, since ten million messages take gigabytes; `--quick` leaves out ten million.

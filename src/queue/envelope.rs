@@ -31,7 +31,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// ```
     /// # use ringmain::{Heap, Message, Queue, QueueOptions, Value};
     /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
-    /// queue.send_message(&Message::new("17.png").string("task", "resize")?.integer("width", 640)?)?;
+    /// let task = Message::new("17.png").string("task", "resize")?.integer("width", 640)?;
+    /// queue.send_message(&task)?;
     /// if let Some(received) = queue.receive()? {
     ///     assert_eq!(received.body(), b"17.png");
     ///     assert_eq!(received.attribute("task"), Some(Value::String("resize")));

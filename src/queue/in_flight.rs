@@ -50,7 +50,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let allowance = bound.saturating_sub(in_flight);
         left.store(allowance.saturating_sub(max), Ordering::Relaxed);
-        if allowance == 0 {
+        // A bound that is damaged keeps nobody from receiving.
+        if allowance == 0 && store.head().policy.is_sound(IN_FLIGHT_MAX) {
             return Err(Error::InFlight { max: bound });
         }
         Ok(())

@@ -179,9 +179,9 @@ impl Store<'_> {
         // SAFETY: nobody else uses the region, and this reference ends here.
         unsafe { self.body_mut(index, body.len()) }.copy_from_slice(body);
         let head = self.slot(index);
-        self.notes()[index]
-            .stamp
-            .store(look.stamp, Ordering::Relaxed);
+        let note = &self.notes()[index];
+        note.stamp.store(look.stamp, Ordering::Relaxed);
+        note.tally.store(1, Ordering::Relaxed); // sent once, as far as is known
         head.size.store(look.size, Ordering::Relaxed);
         head.attributes.store(look.attributes, Ordering::Relaxed);
         self.words()[index].store(look.word.0, Ordering::Release);

@@ -132,7 +132,8 @@ unsafe impl<const N: usize, const B: usize, const BLOCKS: usize> Region for Fixe
     fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
         let head = core::ptr::from_ref(self) as *mut u8;
         // SAFETY: the head is this value's first field and the others lie where the place of `with`
-        // says, as long as the compiler says; all that is written through it is atomic or in a cell.
+        // says, as long as the compiler says; all that is written through it is atomic or in a
+        // cell.
         unsafe { Store::new(head, place) }
     }
 

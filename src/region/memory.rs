@@ -56,7 +56,8 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         len: len as u64,
         needed,
     };
-    // Each slot takes its bytes, a word, a note, and a 64th of a block; then shrink for the rounding.
+    // Each slot takes its bytes, a word, a note, and a 64th of a block; then shrink for the
+    // rounding.
     let head = size_of::<QueueHead>() + 384;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
     let mut shape = Shape {
@@ -144,8 +145,8 @@ pub unsafe fn format(base: *mut u8, shape: Shape, settings: Settings, clean: boo
 /// `base` is where the region of `place` begins, and stays valid during `'a`.
 #[inline(always)]
 pub unsafe fn store<'a>(base: *mut u8, place: &'a Place) -> Store<'a> {
-    // SAFETY: `verify` or `lay_out` has checked that all parts lie inside the section, aligned; they
-    // consist of atomics, or are reached through the store's protocol only.
+    // SAFETY: `verify` or `lay_out` has checked that all parts lie inside the section, aligned;
+    // they consist of atomics, or are reached through the store's protocol only.
     unsafe { Store::new(base.add(place.offset), place) }
 }
 

@@ -54,8 +54,8 @@ impl Due {
         due_of(self.0.load(Ordering::Relaxed))
     }
 
-    /// Lowers the bound to `due_ms`, if that is less than [`DUE_NONE_MS`]; whether it had to. Call it after the slot's word carries that
-    /// due time, or the bound one level below does.
+    /// Lowers the bound to `due_ms`, if that is less than [`DUE_NONE_MS`]; whether it had to. Call
+    /// it after the slot's word carries that due time, or the bound one level below does.
     ///
     /// # Progress
     ///
