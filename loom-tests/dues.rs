@@ -21,7 +21,8 @@ fn is_under_all_bounds(memory: &Memory, due_ms: u64) -> bool {
     bounds.into_iter().all(|bound| bound <= due_ms)
 }
 
-/// One raises the bounds of a group and of all, while another holds a message of it and lowers them.
+/// One raises the bounds of a group and of all, while another holds a message of it and lowers
+/// them.
 fn levels(raise: fn(&Store<'_>)) {
     let memory = Memory::mapped(1);
     assert!(memory.send(7, 1));

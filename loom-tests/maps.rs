@@ -18,8 +18,8 @@ fn memory() -> Arc<Memory> {
     memory
 }
 
-/// One strikes the block out, one puts a bit into it, one sweeps: the bit is found, by that sweep or
-/// by the next.
+/// One strikes the block out, one puts a bit into it, one sweeps: the bit is found, by that sweep
+/// or by the next.
 fn struck(strike: fn(&Memory)) {
     let memory = memory();
     let striker = {
@@ -80,8 +80,8 @@ fn twin_a_putter_that_looks_first() {
     });
 }
 
-/// A striker clears the block's bit and dies. Who repairs, while the putter is still at it, notes the
-/// block.
+/// A striker clears the block's bit and dies. Who repairs, while the putter is still at it, notes
+/// the block.
 fn death_of_a_striker(repairs: bool) {
     let memory = memory();
     let striker = {

@@ -69,7 +69,8 @@ impl Store<'_> {
         let mut used = extent(self);
         let start = cursor as usize / BLOCK_SLOTS;
         let mut from = start;
-        let mut round = false; // from the cursor to the end; then from the first block to the cursor
+        // From the cursor to the end; then from the first block to the cursor.
+        let mut round = false;
         loop {
             let to = if round { used.min(start + 1) } else { used };
             while let Some(block) = self.maps.free.next(from, to) {

@@ -321,8 +321,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
     }
 
-    /// Puts the bits and bounds of a published message, and wakes who waits for it: of a delayed one
-    /// who sleeps until something is due, if it is due sooner.
+    /// Puts the bits and bounds of a published message, and wakes who waits for it: of a delayed
+    /// one who sleeps until something is due, if it is due sooner.
     #[inline(always)]
     pub(super) fn announce(&self, store: &Store<'_>, index: usize, now_ms: u64, delay_ms: u64) {
         let block = index / BLOCK_SLOTS;

@@ -252,8 +252,8 @@ impl Store<'_> {
         self.put_free(claimed.index as usize, claimed.run as usize);
     }
 
-    /// Frees the words of a run whose first word the caller owns (Claimed) and whose message is gone:
-    /// interior first, so that an interior word never lacks its first.
+    /// Frees the words of a run whose first word the caller owns (Claimed) and whose message is
+    /// gone: interior first, so that an interior word never lacks its first.
     pub(super) fn free_claimed(&self, index: usize, run: usize) {
         let first = Word(self.words[index].load(Ordering::Relaxed));
         self.free_words(index, run, first.generation() + 1);

@@ -54,7 +54,8 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         len: len as u64,
         needed,
     };
-    // Each slot takes its bytes, a word, a note, and a 64th of a block; then shrink for the rounding.
+    // Each slot takes its bytes, a word, a note, and a 64th of a block; then shrink for the
+    // rounding.
     let head = size_of::<QueueHead>() + 384;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
     let mut shape = Shape {

@@ -24,8 +24,8 @@
 //! beyond the extent whose bits show use is taken into it, and a bound over messages is lowered to
 //! nothing, which costs the next receiver a look and gives the block a true one.
 //!
-//! Each block that is looked at is noted in the maps for the bits that it has: one who died may have
-//! struck it out and not have looked again (`ring::maps`).
+//! Each block that is looked at is noted in the maps for the bits that it has: one who died may
+//! have struck it out and not have looked again (`ring::maps`).
 //!
 //! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
 //! broken (`docs/recovery.md`).

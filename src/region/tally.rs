@@ -1,5 +1,5 @@
-//! How often each slot has been sent into and received from: counters that cost no read-modify-write
-//! and no line of their own.
+//! How often each slot has been sent into and received from: counters that cost no
+//! read-modify-write and no line of their own.
 //!
 //! A sender that publishes owns the slot's word, so it may count with a plain store. Receives are
 //! not counted when they happen: they stand in the word's generation, which grows by one with each

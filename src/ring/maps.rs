@@ -6,9 +6,9 @@
 //! A map is a hint that errs to one side: its bit stands whenever the block has something. Who puts
 //! bits into a block does so first and then looks at the map, and sets the bit if it is not there
 //! ([`note`](Map::note)). Who finds a block empty may strike its bit out: it clears the bit, and
-//! then looks at the block again ([`strike`](Map::strike)). `[map-struck]`: the putter puts and then
-//! looks at the map, the striker clears and then looks at the block, so one of the two sees the
-//! other, and the bit is set again.
+//! then looks at the block again ([`strike`](Map::strike)). `[map-struck]`: the putter puts and
+//! then looks at the map, the striker clears and then looks at the block, so one of the two sees
+//! the other, and the bit is set again.
 //!
 //! A striker that dies between its two steps may leave a block unseen that got its bits just
 //! before: repair notes every block that has bits. One that stops there does the same until it goes
