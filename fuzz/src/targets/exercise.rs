@@ -2,7 +2,7 @@
 
 use crate::ground::body::{PROOF_BYTES, fill, is_sealed, sealed};
 use crate::ground::input::Input;
-use ringmain::{Batch, Claim, Error, ManualClock, Mapped, Queue, Receipt, Received};
+use ringmain::{Batch, Claim, Error, ManualClock, Mapped, MessageId, Queue, Receipt, Received};
 use std::time::Duration;
 
 /// A queue on a clock that is set by hand.
@@ -305,7 +305,20 @@ impl<'q> Player<'q> {
                 _ => break,
             }
         }
-        panic!("{id} was sent, and does not come: {:?}", self.queue.stat());
+        let stat = self.queue.stat();
+        let delays = stat.as_ref().is_ok_and(|stat| !stat.delay.is_zero());
+        assert!(
+            delays && self.stands_still(id),
+            "{id} was sent, and does not come: {stat:?}"
+        );
+    }
+
+    /// Whether the region's time is what it was when `id` was sent, before the clock went on: a
+    /// latest time far ahead stands still, and no delay is ever over.
+    fn stands_still(&self, id: MessageId) -> bool {
+        let next = told(self.queue.send(&sealed(self.seed + 1, 24)));
+        let sent_ms = |id: MessageId| id.as_u128() as u64 & ((1 << 44) - 1);
+        next.is_some_and(|next| sent_ms(next) == sent_ms(id))
     }
 
     /// Receives and deletes until nothing comes. Each message comes at most a few times, so this
