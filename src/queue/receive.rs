@@ -81,7 +81,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         max: usize,
         visibility: Duration,
     ) -> Result<Batch<'_, R, C>, Error> {
-        self.receive_some(max, Some(visibility_ms(visibility)?))
+        let ms = visibility_ms(visibility)?;
+        let batch = self.receive_some(max, Some(ms))?;
+        if ms < self.place.visibility_ms && !batch.is_empty() {
+            self.notify(&self.store(), 1); // who sleeps knows of no due time as near as this
+        }
+        Ok(batch)
     }
 
     /// Receives one message into `buffer` and reads nothing in place: the slot can be reused as

@@ -208,10 +208,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let word = store.extend(hold, now_ms, due_at_ms)?;
         let index = hold.index as usize;
         let block = index / crate::ring::blocks::BLOCK_SLOTS;
+        let sooner = store.blocks[block].due_ms() > due_at_ms;
         store.blocks[block].lower_due(due_at_ms);
         if ms == 0 {
             let expired = store.expire_block(block, now_ms);
             self.notify(&store, expired);
+        } else if sooner {
+            self.notify(&store, 1); // who sleeps knows of no due time as near as this
         }
         Ok(word)
     }
