@@ -28,7 +28,7 @@ fn levels(raise: fn(&Store<'_>)) {
     assert!(memory.send(7, 1));
     // Too early, as the last one who was held there left them; the block's own was raised since.
     memory.dues[0].lower(1);
-    memory.store().head.seldom.due.lower(1);
+    memory.store().head().seldom.due.lower(1);
     let raiser = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || raise(&memory.store()))
@@ -41,8 +41,8 @@ fn levels(raise: fn(&Store<'_>)) {
 }
 
 fn raise_both(store: &Store<'_>) {
-    store.maps.dues[0].raise_over(store.blocks.iter().map(|block| &block.due));
-    store.head.seldom.due.raise_over(store.maps.dues.iter());
+    store.maps().dues[0].raise_over(store.blocks().iter().map(|block| &block.due));
+    store.head().seldom.due.raise_over(store.maps().dues.iter());
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn bounds_over_levels() {
 fn twin_bounds_over_levels() {
     must_fail("dues: a group's bound raised in one step", || {
         levels(|store| {
-            let group = &store.maps.dues[0].0;
+            let group = &store.maps().dues[0].0;
             let seen = group.load(Ordering::SeqCst);
-            let least = store.blocks[0].due.ms();
+            let least = store.blocks()[0].due.ms();
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
             let _ = group.compare_exchange(seen, least, done, failed);
         })
@@ -111,12 +111,12 @@ fn the_age_of_what_is_ready_is_bounded() {
 fn twin_the_age_of_what_is_ready_is_bounded() {
     must_fail("dues: a raiser that looks first and marks then", || {
         ready(|store| {
-            let word = Word(store.words[0].load(Ordering::SeqCst));
+            let word = Word(store.words()[0].load(Ordering::SeqCst));
             let least = match word.phase() {
                 Phase::Ready => 3,
                 _ => DUE_NONE_MS,
             };
-            let due = &store.blocks[0].due;
+            let due = &store.blocks()[0].due;
             if let Some(mark) = due.begin_raise() {
                 due.finish_raise(mark, least);
             }
@@ -154,9 +154,9 @@ fn twin_an_adder_dies_between_levels() {
     must_fail(name, || {
         after_a_death(|store| {
             let due = DUE_MS;
-            let lowered = store.blocks[0].due.lower(due) && store.maps.dues[0].lower(due);
+            let lowered = store.blocks()[0].due.lower(due) && store.maps().dues[0].lower(due);
             if lowered {
-                store.head.seldom.due.lower(due);
+                store.head().seldom.due.lower(due);
             }
         })
     });

@@ -12,9 +12,9 @@ use ringmain::sync::Ordering;
 fn memory() -> Arc<Memory> {
     let memory = Memory::mapped(1);
     memory.send_until(7, 1, 3);
-    let head = memory.store().head;
+    let head = memory.store().head();
     head.send.cursor.store(64, Ordering::Relaxed);
-    memory.store().maps.ready.0[0].store(1, Ordering::Relaxed);
+    memory.store().maps().ready.0[0].store(1, Ordering::Relaxed);
     memory
 }
 
@@ -44,7 +44,7 @@ fn a_struck_block_is_seen() {
     check(|| {
         struck(|memory| {
             let store = memory.store();
-            store.maps.ready.strike(0, &store.blocks[0].ready);
+            store.maps().ready.strike(0, &store.blocks()[0].ready);
         })
     });
 }
@@ -54,8 +54,8 @@ fn twin_a_struck_block_is_seen() {
     must_fail("maps: a striker that looks first and clears then", || {
         struck(|memory| {
             let store = memory.store();
-            if store.blocks[0].ready.load(Ordering::SeqCst) == 0 {
-                store.maps.ready.0[0].fetch_and(!1, Ordering::SeqCst);
+            if store.blocks()[0].ready.load(Ordering::SeqCst) == 0 {
+                store.maps().ready.0[0].fetch_and(!1, Ordering::SeqCst);
             }
         })
     });
@@ -69,12 +69,12 @@ fn twin_a_putter_that_looks_first() {
             let memory = Arc::clone(&memory);
             thread::spawn(move || {
                 let store = memory.store();
-                store.maps.ready.strike(0, &store.blocks[0].ready);
+                store.maps().ready.strike(0, &store.blocks()[0].ready);
             })
         };
         let store = memory.store();
-        store.maps.ready.note(0);
-        store.blocks[0].ready.fetch_or(1, Ordering::SeqCst);
+        store.maps().ready.note(0);
+        store.blocks()[0].ready.fetch_or(1, Ordering::SeqCst);
         striker.join().unwrap();
         assert!(memory.receive(1, 0).is_some());
     });
@@ -87,7 +87,7 @@ fn death_of_a_striker(repairs: bool) {
     let striker = {
         let memory = Arc::clone(&memory);
         // And here it dies, before it looks again.
-        thread::spawn(move || memory.store().maps.ready.0[0].fetch_and(!1, Ordering::SeqCst))
+        thread::spawn(move || memory.store().maps().ready.0[0].fetch_and(!1, Ordering::SeqCst))
     };
     let putter = {
         let memory = Arc::clone(&memory);
@@ -122,7 +122,7 @@ fn a_slot_that_is_given_back_is_found() {
         assert!(memory.send(7, 1));
         let store = memory.store();
         let hold = store.hold(0, 1, true, 0).unwrap();
-        store.head.send.cursor.store(64, Ordering::Relaxed);
+        store.head().send.cursor.store(64, Ordering::Relaxed);
         let deleter = {
             let memory = Arc::clone(&memory);
             thread::spawn(move || assert!(memory.delete(&hold, 1)))

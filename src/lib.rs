@@ -25,6 +25,10 @@ mod time;
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+pub use queue::Waitable;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use queue::wait_any;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -32,7 +36,7 @@ pub use queue::{Durability, Position};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
-pub use queue::{ReceiveBatchFuture, ReceiveFuture};
+pub use queue::{ReceiveBatchFuture, ReceiveFuture, WaitAnyFuture, wait_any_async};
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -48,7 +52,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, event, layout, marks, repair, store, word};
+    pub use crate::region::{arena, duty, event, layout, marks, repair, store, word};
     pub use crate::ring::{blocks, due, maps};
 }
 

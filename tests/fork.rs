@@ -3,6 +3,7 @@
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 use ringmain::{Error, Mapped, Queue, QueueOptions};
+use std::time::Duration;
 
 /// What the child saw, as its exit status.
 fn child(inherited: Mapped, path: &std::path::Path) -> i32 {
@@ -107,5 +108,60 @@ fn a_forked_child_is_told() {
     from_child.delete().expect("deleted");
     assert_eq!(held.body(), b"held by the parent");
     held.delete().expect("deleted");
+    let _ = std::fs::remove_file(&path);
+}
+
+/// How many descriptors of this process are open on `path`.
+fn open_descriptors(path: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+    let targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| target == path).count()
+}
+
+#[test]
+fn a_forked_child_leaves_the_parents_warden_alone() {
+    let name = format!("ringmain-fork-warden-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
+    let (soon, long) = (Duration::from_millis(20), Duration::from_secs(20));
+    let waited = queue.receive_timeout(soon).expect("waited"); // the warden runs from here on
+    assert!(waited.is_none());
+
+    let inherited = Mapped::open(&path).expect("a second attachment");
+    let queue_there = Queue::open(&inherited).expect("a queue");
+    assert!(queue_there.receive_timeout(soon).expect("waited").is_none());
+    let before = open_descriptors(&path);
+    let mut inherited = Some(inherited);
+    in_a_child(|| {
+        let Some(inherited) = inherited.take() else {
+            std::process::abort()
+        };
+        let waited = queue
+            .receive_timeout(long)
+            .map(|received| received.is_some());
+        drop(inherited); // ends at once, and frees what keeps a dead parent's lock
+        if waited != Err(Error::Forked) || open_descriptors(&path) != before - 1 {
+            std::process::abort();
+        }
+    });
+
+    // The parent's warden has heard of nothing, and works.
+    let inherited = inherited.expect("still the parent's");
+    let holder = Queue::open(&inherited).expect("a queue");
+    holder.send(b"held").expect("sent");
+    drop(holder.receive().expect("received").expect("there")); // still that attachment's
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let received = queue.receive_timeout(long).expect("received");
+            received.expect("woken").delete().expect("deleted");
+        });
+        std::thread::sleep(soon);
+        let begun = std::time::Instant::now();
+        drop(inherited);
+        waiter.join().expect("ends");
+        assert!(begun.elapsed() < long / 2);
+    });
     let _ = std::fs::remove_file(&path);
 }

@@ -120,9 +120,8 @@ impl<R: Region, C: Clock> ReceiveBatchFuture<'_, R, C> {
     /// Gives the slot back; a wake-up that this future does not use goes to the next one.
     fn leave(&mut self) {
         let Some(slot) = self.slot.take() else { return };
-        let wakers = self.queue.region.wakers();
-        if wakers.give_back(slot) {
-            wakers.wake(1);
+        if self.queue.region.wakers().give_back(slot) {
+            self.queue.pass_on();
         }
     }
 }

@@ -9,6 +9,8 @@ pub mod place;
 pub mod sweep;
 
 #[cfg(all(feature = "async", not(ringmain_loom)))]
+mod any_async;
+#[cfg(all(feature = "async", not(ringmain_loom)))]
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
@@ -38,7 +40,13 @@ mod stat;
 mod stray;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod wait;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod wait_any;
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+mod waitable;
 
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use any_async::{WaitAnyFuture, wait_any_async};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(not(ringmain_loom))]
@@ -57,3 +65,7 @@ pub use send::Claim;
 pub use standard::Queue;
 #[cfg(not(ringmain_loom))]
 pub use stat::QueueStats;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use wait_any::wait_any;
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+pub use waitable::Waitable;

@@ -83,7 +83,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         max: usize,
         visibility: Duration,
     ) -> Result<Batch<'_, R, C>, Error> {
-        self.receive_some(max, Some(visibility_ms(visibility)?))
+        let ms = visibility_ms(visibility)?;
+        let batch = self.receive_some(max, Some(ms))?;
+        let store = self.store();
+        if ms < store.head().policy.get(VISIBILITY_MS) && !batch.is_empty() {
+            self.notify(&store, 1); // who sleeps knows of no due time as near as this
+        }
+        Ok(batch)
     }
 
     /// Receives one message into `buffer` and reads nothing in place: the slot can be reused as

@@ -216,13 +216,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let word = store.extend(hold, now_ms, due_at_ms)?;
         let index = hold.index as usize;
         let block = index / crate::ring::blocks::BLOCK_SLOTS;
-        if store.lower_due(block, due_at_ms) {
-            self.notify(&store, 1);
-        }
+        let sooner = store.lower_due(block, due_at_ms);
         if ms == 0 {
             let (oldest_ms, owner) = (self.oldest_ms(&store), self.region.owner());
             let expired = store.expire_block(block, now_ms, oldest_ms, owner);
             self.notify_if(&store, expired);
+        } else if sooner {
+            self.notify(&store, 1); // who sleeps knows of no due time as near as this
         }
         Ok(word)
     }

@@ -11,14 +11,46 @@ use core::time::Duration;
 
 /// The longest wait: 20 s.
 const WAIT_MS_MAX: u64 = 20_000;
-/// The longest sleep where nobody can die unseen, ms.
+/// The longest sleep in private memory, ms: there nobody else looks at the time.
 const SLEEP_MS_MAX: u64 = 250;
+
+/// A thread that sleeps at a region, as its warden counts it.
+struct Waiting<'r, R: Region>(&'r R);
+
+impl<'r, R: Region> Waiting<'r, R> {
+    fn at(region: &'r R) -> Self {
+        region.wait_begins();
+        Self(region)
+    }
+}
+
+impl<R: Region> Drop for Waiting<'_, R> {
+    fn drop(&mut self) {
+        self.0.wait_ends();
+    }
+}
+
+/// A timeout in range, or what is wrong with it.
+pub(super) fn check_wait(timeout: Duration) -> Result<(), Error> {
+    let value = whole_ms(timeout);
+    if value <= WAIT_MS_MAX {
+        return Ok(());
+    }
+    Err(Error::OutOfRange {
+        what: "wait (ms)",
+        value,
+        min: 0,
+        max: WAIT_MS_MAX,
+    })
+}
 
 impl<R: Region, C: Clock> Queue<R, C> {
     /// [`receive`](Queue::receive) that waits up to `timeout` (0 to 20 s) for a message.
     ///
     /// It spins briefly if the machine has a second core, then sleeps; a sender wakes it. Each
-    /// message wakes one sleeper. In shared memory it also looks every 8 ms who has died.
+    /// message wakes one sleeper. While it sleeps over shared memory, a thread of its attachment
+    /// watches for the deaths of others; where the kernel does not tell of them, and at a handle
+    /// that [leaves tending](Queue::leave_tending) to others, it wakes every 8 ms to look.
     ///
     /// # Errors
     ///
@@ -42,16 +74,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         max: usize,
         timeout: Duration,
     ) -> Result<Batch<'_, R, C>, Error> {
-        let value = whole_ms(timeout);
-        if value > WAIT_MS_MAX {
-            let what = "wait (ms)";
-            return Err(Error::OutOfRange {
-                what,
-                value,
-                min: 0,
-                max: WAIT_MS_MAX,
-            });
-        }
+        check_wait(timeout)?;
         let batch = self.receive_some(max, None)?;
         if !batch.is_empty() || timeout.is_zero() {
             return Ok(batch);
@@ -60,10 +83,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
         for _ in 0..spins() {
             crate::sync::spin_hint();
         }
+        let mut waiting = None;
         loop {
             let batch = self.receive_some(max, None)?;
             if !batch.is_empty() || deadline.left().is_zero() {
                 return Ok(batch);
+            }
+            if self.tends {
+                waiting.get_or_insert_with(|| Waiting::at(&self.region));
             }
             let sequence = self.store().head().event.prepare();
             let batch = self.receive_some(max, None)?;
@@ -76,14 +103,21 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// Sleeps until woken, until something may be due, or until it is time to tend.
     fn sleep(&self, sequence: u32, left: Duration) {
+        let nap = self.nap().min(left);
+        let event = &self.store().head().event;
+        futex_wait(&event.sequence, sequence, nap, self.region.is_shared());
+    }
+
+    /// How long a thread may sleep here that has read the sequence and has found nothing.
+    pub(super) fn nap(&self) -> Duration {
         let store = self.store();
-        let shared = self.region.is_shared();
-        let longest = if shared { TEND_EVERY_MS } else { SLEEP_MS_MAX };
-        let due = store
-            .least_due_ms()
-            .saturating_sub(self.now_ms(&store))
-            .max(1);
-        let nap = Duration::from_millis(longest.min(due)).min(left);
-        futex_wait(&store.head().event.sequence, sequence, nap, shared);
+        let longest = match (self.region.is_shared(), self.tends) {
+            (false, _) => SLEEP_MS_MAX,
+            // [warden-lost] looked at after the sequence was read.
+            (true, true) if self.region.is_watched() => WAIT_MS_MAX,
+            (true, _) => TEND_EVERY_MS,
+        };
+        let due = store.least_due_ms().saturating_sub(self.now_ms(&store));
+        Duration::from_millis(longest.min(due.max(1)))
     }
 }

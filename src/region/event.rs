@@ -18,11 +18,13 @@
 //! flag.
 //!
 //! A waiter that dies leaves nothing but the flag, which costs the next sender one system call. A
-//! sender that dies between publishing and waking leaves a sleeper with a message: so sleeps are
-//! bounded.
+//! sender that dies between publishing and waking leaves a sleeper with a message, and so does a
+//! waiter that dies when it was woken and has not received. In shared memory the wardens of those
+//! who sleep see the death, look at the ready bits, and wake on behalf of the dead
+//! (`mapped::warden`); where there is none, sleeps are bounded.
 
 use super::layout::EventSide;
-use crate::sync::{AtomicU32, Ordering, store_load_after_rmw};
+use crate::sync::{AtomicU32, Ordering, store_load, store_load_after_rmw};
 
 const ASLEEP: u64 = 1;
 const VERSION: u64 = 2;
@@ -44,7 +46,8 @@ impl EventSide {
                 Err(now) => seen = now,
             }
         }
-        store_load_after_rmw();
+        // ORDERING: the look that follows reads bits by relaxed loads.
+        store_load();
         sequence
     }
 

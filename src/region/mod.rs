@@ -7,8 +7,11 @@
 pub mod arena;
 #[cfg(not(ringmain_loom))]
 pub mod body;
+#[cfg(feature = "mapped")]
+pub mod duty;
 pub mod event;
 pub mod layout;
+pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
 pub mod pins;
@@ -130,6 +133,23 @@ mod home {
             Tended::default()
         }
 
+        /// A thread begins to sleep here; it calls `wait_ends` afterwards.
+        #[cfg(feature = "std")]
+        #[doc(hidden)]
+        fn wait_begins(&self) {}
+
+        /// A thread that had begun to sleep here goes on.
+        #[cfg(feature = "std")]
+        #[doc(hidden)]
+        fn wait_ends(&self) {}
+
+        /// Whether those who sleep are woken when others die.
+        #[cfg(feature = "std")]
+        #[doc(hidden)]
+        fn is_watched(&self) -> bool {
+            false
+        }
+
         /// Waits until commit `until` is on the disk.
         #[doc(hidden)]
         fn commit(&self, _place: &Place, _until: u64) -> Result<(), Error> {
@@ -187,6 +207,18 @@ mod home {
                 fn tend(&self, place: &Place) -> Tended {
                     (**self).tend(place)
                 }
+                #[cfg(feature = "std")]
+                fn wait_begins(&self) {
+                    (**self).wait_begins()
+                }
+                #[cfg(feature = "std")]
+                fn wait_ends(&self) {
+                    (**self).wait_ends()
+                }
+                #[cfg(feature = "std")]
+                fn is_watched(&self) -> bool {
+                    (**self).is_watched()
+                }
                 fn attachments(&self) -> u64 {
                     (**self).attachments()
                 }
@@ -216,4 +248,4 @@ mod home {
 #[cfg(not(ringmain_loom))]
 pub use home::{Intent, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
-pub(crate) use park::{futex_wait, futex_wake};
+pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};

@@ -9,6 +9,11 @@ pub fn store_load_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
+/// Orders a preceding read-modify-write before following loads.
+pub fn store_load() {
+    fence(Ordering::SeqCst);
+}
+
 /// Yields to the other threads of the model.
 pub fn spin_hint() {
     loom::thread::yield_now();

@@ -62,6 +62,12 @@ pub use atomics::{AtomicU32, AtomicU64, AtomicUsize};
 #[inline(always)]
 pub fn store_load_after_rmw() {}
 
+/// Orders a preceding `SeqCst` read-modify-write before following loads of any order.
+#[inline(always)]
+pub fn store_load() {
+    core::sync::atomic::fence(Ordering::SeqCst);
+}
+
 /// Tells the processor that this is a spin loop.
 #[inline(always)]
 pub fn spin_hint() {

@@ -94,15 +94,16 @@ impl WakerSet {
         woken
     }
 
-    /// Wakes up to `count` futures. Call it after what they wait for was published by a SeqCst
-    /// read-modify-write.
+    /// Wakes up to `count` futures, and returns how many it has. Call it after what they wait for
+    /// was published by a SeqCst read-modify-write.
     #[inline(always)]
-    pub fn wake(&self, count: u32) {
+    pub fn wake(&self, count: u32) -> u32 {
         store_load_after_rmw();
         // ORDERING: SeqCst; [waiting-bit] read after the publication.
-        if self.waiting.load(Ordering::SeqCst) != 0 {
-            self.wake_some(count);
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return 0;
         }
+        self.wake_some(count)
     }
 
     /// Whether any future waits.
@@ -111,11 +112,12 @@ impl WakerSet {
     }
 
     #[cold]
-    fn wake_some(&self, count: u32) {
+    fn wake_some(&self, count: u32) -> u32 {
+        let mut woken = 0;
         for _ in 0..count {
             let waiting = self.waiting.load(Ordering::SeqCst);
             if waiting == 0 {
-                return;
+                break;
             }
             let after = waiting & (u64::MAX << (self.served.load(Ordering::Relaxed) & 63));
             let slot = if after == 0 { waiting } else { after }.trailing_zeros() as usize;
@@ -126,7 +128,9 @@ impl WakerSet {
             if let Some(Some(waker)) = self.replace(slot, None) {
                 waker.wake();
             }
+            woken += 1;
         }
+        woken
     }
 
     /// Exchanges a slot's waker; `None` if somebody else has it in hand.

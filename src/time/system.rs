@@ -39,6 +39,18 @@ impl Deadline {
     }
 }
 
+/// What the monotonic clock will show that far from now.
+pub(crate) fn monotonic_after(wait: core::time::Duration) -> core::time::Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a live timespec. The call cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    let now = core::time::Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
+    now + wait.min(core::time::Duration::from_secs(86_400))
+}
+
 /// How long a waiter spins before it sleeps: not at all on one core.
 pub(crate) fn spins() -> u32 {
     static SPINS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();

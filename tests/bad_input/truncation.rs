@@ -114,7 +114,7 @@ fn opening_and_syncing_find_it_too() {
     drop(region);
 }
 
-/// A receiver that waits tends every 10 ms, so it is told.
+/// The warden of a receiver that waits sees that the file is cut short, so it is told.
 #[test]
 fn a_waiting_receiver_is_told() {
     let dir = Dir::shm("cut-wait");

@@ -3,6 +3,7 @@
 
 pub mod child;
 pub mod cycle;
+pub mod filter;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

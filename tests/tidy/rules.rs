@@ -30,9 +30,11 @@ const ROOMS: [(&str, u32); 15] = [
 ];
 /// The first floor that may start threads.
 const THREADS_FROM: u32 = 50;
-/// The files below it that may: the thread that passes wake-ups of other processes on to wakers,
-/// and the one that commits to a journal from time to time.
-pub const THREAD_FILES: [&str; 2] = [
+/// The files below it that may: the thread that watches for deaths while others wait, the one that
+/// passes wake-ups of other processes on to wakers, and the one that commits to a journal from time
+/// to time.
+pub const THREAD_FILES: [&str; 3] = [
+    "src/region/mapped/warden.rs",
     "src/region/mapped/sleeper.rs",
     "src/region/mapped/committer.rs",
 ];

@@ -78,10 +78,12 @@ mod trap {
 
     use super::{CAUGHT, LEFT, LET_GO, Life};
     use std::arch::asm;
-    use std::sync::atomic::{AtomicPtr, Ordering};
+    use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
     /// Whose instructions they are.
     static LIFE: AtomicPtr<Life> = AtomicPtr::new(std::ptr::null_mut());
+    /// Whose thread does them.
+    static THREAD: AtomicI32 = AtomicI32::new(0);
     const TRAP_FLAG: i64 = 0x100;
 
     #[inline(always)]
@@ -92,6 +94,7 @@ mod trap {
         // asks for and does only what a handler may. Setting the flag changes nothing but that each
         // instruction raises SIGTRAP; the stack is said to be used.
         unsafe {
+            THREAD.store(libc::gettid(), Ordering::SeqCst);
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = trapped as *const () as usize;
             action.sa_flags = libc::SA_SIGINFO;
@@ -108,6 +111,16 @@ mod trap {
 
     /// Runs after each instruction. The kernel has cleared the flag for the handler itself.
     extern "C" fn trapped(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        let context = context.cast::<libc::ucontext_t>();
+        // SAFETY: takes nothing and cannot fail.
+        if unsafe { libc::gettid() } != THREAD.load(Ordering::Relaxed) {
+            // SAFETY: the kernel's context of a thread that the call has started, and that got the
+            // flag with it: it goes on without.
+            unsafe {
+                (*context).uc_mcontext.gregs[libc::REG_EFL as usize] &= !TRAP_FLAG;
+            }
+            return;
+        }
         let left = LEFT.load(Ordering::Relaxed);
         if left > 1 {
             return LEFT.store(left - 1, Ordering::Relaxed);
@@ -123,7 +136,6 @@ mod trap {
             // SAFETY: the time is live; a handler may sleep.
             unsafe { libc::nanosleep(&nap, std::ptr::null_mut()) };
         }
-        let context = context.cast::<libc::ucontext_t>();
         // SAFETY: the kernel's context of the interrupted code: it goes on without the flag.
         unsafe {
             (*context).uc_mcontext.gregs[libc::REG_EFL as usize] &= !TRAP_FLAG;

@@ -11,6 +11,8 @@ mod os;
 mod owners;
 #[cfg(feature = "async")]
 mod sleeper;
+mod warden;
+mod watch;
 
 use super::home::{Intent, Region, Tended, Wish};
 use super::memory::{self, Place};
@@ -26,6 +28,7 @@ use sleeper::Sleeper;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use warden::Warden;
 
 /// A file in any directory, `/dev/shm` included, mapped into each process that takes part.
 ///
@@ -54,6 +57,7 @@ pub struct Mapped {
     // Before the attachment, so that their threads are gone when that detaches.
     #[cfg(feature = "async")]
     sleeper: Sleeper,
+    warden: Arc<Warden>,
     committer: Committer,
     attachment: Arc<Attachment>,
 }
@@ -104,9 +108,11 @@ impl Mapped {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let attachment = Arc::new(Attachment::open(path)?);
+        let warden = Arc::new(Warden::new(&attachment));
         Ok(Self {
             #[cfg(feature = "async")]
-            sleeper: Sleeper::new(&attachment),
+            sleeper: Sleeper::new(&attachment, &warden),
+            warden,
             committer: Committer::new(&attachment),
             attachment,
         })
@@ -207,6 +213,20 @@ unsafe impl Region for Mapped {
 
     fn tend(&self, _place: &Place) -> Tended {
         self.attachment.tend_owners()
+    }
+
+    #[cold]
+    fn wait_begins(&self) {
+        self.warden.wait_begins();
+    }
+
+    #[cold]
+    fn wait_ends(&self) {
+        self.warden.wait_ends();
+    }
+
+    fn is_watched(&self) -> bool {
+        self.warden.is_watching()
     }
 
     fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {

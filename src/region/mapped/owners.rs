@@ -113,6 +113,17 @@ impl Attachment {
 
     /// Looks for dead owners and takes back what they held.
     pub(super) fn tend_owners(&self) -> Tended {
+        self.tend(1)
+    }
+
+    /// [`tend_owners`](Self::tend_owners) for all who wait, once in `rest` ms: so that it mends as
+    /// often by the clock as under load.
+    pub(super) fn tend_at_rest(&self, rest: u64) {
+        self.tend((rest / 40).clamp(1, MEND_EVERY));
+    }
+
+    /// Tends, which counts as `times` times.
+    fn tend(&self, times: u64) -> Tended {
         let mut tended = Tended::default();
         if self.look_at_file().is_err() {
             return tended; // whoever asked finds it by `check`
@@ -138,9 +149,10 @@ impl Attachment {
                 os::unlock(&self.file, byte);
             }
         }
-        let times = self.tended.fetch_add(1, Ordering::Relaxed) + 1;
-        if times.is_multiple_of(MEND_EVERY) {
-            self.mend(times / MEND_EVERY - 1);
+        let before = self.tended.fetch_add(times, Ordering::Relaxed);
+        let turn = before / MEND_EVERY;
+        if before.wrapping_add(times) / MEND_EVERY > turn {
+            self.mend(turn);
         }
         // ORDERING: Release; pairs with the swap above.
         self.tending.store(false, Ordering::Release);
@@ -157,14 +169,20 @@ impl Attachment {
         if dead != self.owner {
             self.restore_journal(&place);
         }
-        if returned != 0 && store.head().event.has_sleepers() {
-            let count = returned.min(u32::MAX as u64) as u32;
-            store
-                .head()
-                .event
-                .wake(|word| crate::region::futex_wake(word, count, true));
+        if returned != 0 {
+            self.rouse_sleepers(&store, returned.min(u32::MAX as u64) as u32);
         }
         returned
+    }
+
+    /// Wakes whoever waits for `count` messages, in all processes; and as many futures of this one.
+    pub(super) fn rouse_sleepers(&self, store: &Store<'_>, count: u32) {
+        let event = &store.head().event;
+        if event.has_sleepers() {
+            event.wake(|word| crate::region::futex_wake(word, count, true));
+        }
+        #[cfg(feature = "async")]
+        self.wakers.wake(count);
     }
 
     /// Puts hints right that a participant took away and then stopped with, or that are damaged:

@@ -1,12 +1,24 @@
-//! The one thread below floor 5: it sleeps on the region's futex for the futures of an attachment.
+//! The thread that sleeps on the region's futex for the futures of an attachment.
 //!
 //! A future cannot sleep on a futex, and nothing that executors can poll is woken by another
 //! process without a file or a privilege that a region does not have. So the first future that
 //! waits at a mapped region starts this thread. While no future waits it is not there; it ends by
 //! itself shortly after the last one, and at once when the region is dropped.
+//!
+//! # Protocol
+//!
+//! While futures wait it sleeps as any waiting thread does, under the eyes of the
+//! [`Warden`]: it prepares, looks, and sleeps on the sequence. What it finds it tells the futures.
+//! When the last of them has gone, a wake-up may have come to it that nobody here will use: so it
+//! looks once more and passes it on to other sleepers. Then it waits away from the futex, where it
+//! takes no wake-up from anybody, and after a while it ends.
+//!
+//! `[sleeper-thread]`: a future's waker is put, and then `running` and `parked` are read; the
+//! thread sets `parked`, or clears `running`, and then looks for waiting futures once more. One of
+//! the two sees the other.
 
 use super::attachment::Attachment;
-use crate::region::repair::extent;
+use super::warden::Warden;
 use crate::region::{futex_wait, futex_wake};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, SystemClock};
@@ -14,10 +26,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long it sleeps at most: the time in which a death is noticed.
+/// How long it sleeps at most: where the warden cannot see deaths, the time in which it asks.
 const NAP: Duration = Duration::from_millis(8);
-/// How many naps without a waiting future before it ends.
-const IDLE_NAPS: u32 = 100;
+/// How long it sleeps at most under a warden: the longest time that a drop waits for it, if the
+/// file was cut short so that nobody can wake it. Also how long it stays without a waiting future.
+const SLEEP: Duration = Duration::from_secs(1);
 
 /// Starts the thread when it is needed, and ends it.
 #[derive(Debug)]
@@ -29,15 +42,19 @@ pub struct Sleeper {
 #[derive(Debug)]
 struct Shared {
     attachment: Arc<Attachment>,
+    warden: Arc<Warden>,
     running: AtomicBool,
+    parked: AtomicBool,
     stop: AtomicBool,
 }
 
 impl Sleeper {
-    pub fn new(attachment: &Arc<Attachment>) -> Self {
+    pub fn new(attachment: &Arc<Attachment>, warden: &Arc<Warden>) -> Self {
         let shared = Shared {
             attachment: Arc::clone(attachment),
+            warden: Arc::clone(warden),
             running: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         };
         Self {
@@ -49,10 +66,23 @@ impl Sleeper {
     /// Starts the thread unless it runs. If none can be had, futures are woken by this process
     /// only.
     pub fn start(&self) {
-        // ORDERING: SeqCst; [sleeper-thread]: the future's waker was put before; a thread that ends
-        // clears `running` and then looks for waiting futures once more.
-        if self.shared.running.swap(true, Ordering::SeqCst) {
+        // ORDERING: SeqCst; [sleeper-thread].
+        let running = self.shared.running.swap(true, Ordering::SeqCst);
+        if running && !self.shared.parked.swap(false, Ordering::SeqCst) {
             return;
+        }
+        let mut thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if running {
+            if let Some(thread) = &*thread {
+                thread.thread().unpark();
+            }
+            return;
+        }
+        if let Some(old) = thread.take() {
+            let _ = old.join(); // it has ended or is about to
         }
         let shared = Arc::clone(&self.shared);
         let named = std::thread::Builder::new().name("ringmain-sleeper".into());
@@ -60,11 +90,7 @@ impl Sleeper {
         if started.is_err() {
             self.shared.running.store(false, Ordering::SeqCst);
         }
-        let mut thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        *thread = started.ok(); // the one before it, if any, has ended or is about to
+        *thread = started.ok();
     }
 }
 
@@ -80,6 +106,7 @@ impl Drop for Sleeper {
         self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = thread.take() {
             self.shared.nudge();
+            thread.thread().unpark();
             let _ = thread.join(); // it does not panic; if it did, there is nothing to save
         }
     }
@@ -87,49 +114,85 @@ impl Drop for Sleeper {
 
 impl Shared {
     fn run(&self) {
-        let mut idle = 0;
         while !self.stop.load(Ordering::SeqCst) {
-            idle = if self.attachment.wakers.is_empty() {
-                idle + 1
-            } else {
-                0
-            };
-            if idle > IDLE_NAPS {
-                self.running.store(false, Ordering::SeqCst);
-                // ORDERING: [sleeper-thread]
-                if self.attachment.wakers.is_empty() || self.running.swap(true, Ordering::SeqCst) {
-                    return;
-                }
+            self.warden.wait_begins();
+            let mut told = 0;
+            while !self.stop.load(Ordering::SeqCst) && !self.attachment.wakers.is_empty() {
+                told = self.nap();
             }
-            self.nap();
+            self.warden.wait_ends();
+            self.pass_on(told);
+            self.parked.store(true, Ordering::SeqCst);
+            // ORDERING: [sleeper-thread]
+            if self.attachment.wakers.is_empty() && !self.stop.load(Ordering::SeqCst) {
+                std::thread::park_timeout(SLEEP);
+            }
+            self.parked.store(false, Ordering::SeqCst);
+            if !self.attachment.wakers.is_empty() {
+                continue;
+            }
+            self.running.store(false, Ordering::SeqCst);
+            // ORDERING: [sleeper-thread]
+            if self.attachment.wakers.is_empty() || self.running.swap(true, Ordering::SeqCst) {
+                return;
+            }
         }
     }
 
-    /// Looks, wakes a future if there is something for it, and sleeps.
-    fn nap(&self) {
+    /// Looks, wakes futures if there is something for them, and sleeps while others wait. Returns
+    /// how many it has woken last.
+    fn nap(&self) -> u32 {
         let attachment = &self.attachment;
-        if attachment.look_at_file().is_err() {
-            attachment.wakers.wake(u32::MAX); // each is told by its next look
-            return std::thread::park_timeout(NAP);
-        }
-        let Ok(Some(place)) = attachment.existing() else {
-            return std::thread::park_timeout(NAP);
+        let place = match (attachment.look_at_file(), attachment.existing()) {
+            (Ok(()), Ok(Some(place))) => place,
+            (sound, _) => {
+                let all = if sound.is_err() { u32::MAX } else { 0 };
+                attachment.wakers.wake(all); // each is told by its next look
+                std::thread::park_timeout(NAP);
+                return 0;
+            }
         };
         let store = attachment.store_at(&place);
         let sequence = store.head().event.prepare();
-        attachment.tend_owners();
-        let now_ms = SystemClock.now_ms().saturating_add(attachment.time_base_ms);
-        let ready = |block: &&crate::ring::blocks::Block| {
-            block.ready.load(Ordering::Relaxed) != 0 || block.due.ms() <= now_ms
-        };
-        let something = store.blocks()[..extent(&store)]
-            .iter()
-            .filter(ready)
-            .count();
-        if something != 0 {
-            attachment.wakers.wake(something as u32);
+        // ORDERING: [warden-lost] read after the sequence.
+        let watched = self.warden.is_watching();
+        if !watched {
+            attachment.tend_owners();
         }
-        futex_wait(&store.head().event.sequence, sequence, NAP, true);
+        let now_ms = self.now_ms();
+        let told = attachment.wakers.wake(store.visible(now_ms));
+        if attachment.wakers.is_empty() {
+            return told;
+        }
+        let longest = if watched { SLEEP } else { NAP };
+        let due = store
+            .next_due_ms(now_ms)
+            .map_or(longest, |due| Duration::from_millis(due - now_ms));
+        futex_wait(
+            &store.head().event.sequence,
+            sequence,
+            longest.min(due),
+            true,
+        );
+        0
+    }
+
+    /// Wakes others for what is visible beyond what the futures were `told` of. A future that was
+    /// told and does not receive passes it on itself.
+    fn pass_on(&self, told: u32) {
+        let attachment = &self.attachment;
+        if let (Ok(()), Ok(Some(place))) = (attachment.look_at_file(), attachment.existing()) {
+            let store = attachment.store_at(&place);
+            let visible = store.visible(self.now_ms());
+            if visible > told {
+                attachment.rouse_sleepers(&store, visible - told);
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let base = self.attachment.time_base_ms;
+        SystemClock.now_ms().saturating_add(base)
     }
 
     /// Wakes the thread, and whoever else sleeps there: they look and sleep again.
