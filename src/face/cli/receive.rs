@@ -19,6 +19,7 @@ use super::output::{self, Flushed, Output, note};
 use super::render::Form;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
+use crate::region::policy::VISIBILITY_MS;
 use crate::{Batch, Clock, Mapped, Queue, Receipt, Region};
 
 /// How long a wait goes on before signals and the pipe are looked at.
@@ -32,7 +33,7 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
     let mut run = Run {
         queue: &queue,
         stop,
-        visibility: queue.stat()?.visibility,
+        visibility: Duration::ZERO,
         output: Output::default(),
         held: Vec::new(),
         waiting: VecDeque::new(),
@@ -66,6 +67,7 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
 struct Run<'q> {
     queue: &'q Queue<Mapped>,
     stop: Stop,
+    /// The least visibility timeout under which something in hand may have been received.
     visibility: Duration,
     output: Output,
     /// Receipts of the messages whose lines are in `output`.
@@ -113,6 +115,14 @@ impl Run<'_> {
     /// Turns messages into lines, and passes lines on until none is left.
     fn take<R: Region, C: Clock>(&mut self, batch: Batch<'_, R, C>) -> Result<(), Trouble> {
         self.taken += batch.len() as u64;
+        // Somebody may change it while this runs.
+        let now = self.queue.options().policy()?[VISIBILITY_MS];
+        let now = Duration::from_millis(now);
+        self.visibility = if self.held.is_empty() {
+            now
+        } else {
+            now.min(self.visibility)
+        };
         self.text.clear();
         for message in batch {
             let start = self.text.len();
