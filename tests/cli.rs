@@ -9,10 +9,18 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "cli/attributes.rs"]
+mod attributes;
+#[path = "cli/manual.rs"]
+mod manual;
 #[path = "cli/pipes.rs"]
 mod pipes;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[path = "cli/settings.rs"]
+mod settings;
+#[path = "cli/settle.rs"]
+mod settle;
 
 const RINGMAIN: &str = env!("CARGO_BIN_EXE_ringmain");
 
@@ -79,10 +87,14 @@ fn refused(output: &Output, code: i32, words: &str) {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
+/// The one JSON object that was printed.
+fn json(output: &Output) -> Result<Value, Box<dyn Error>> {
+    assert_eq!(output.status.code(), Some(0));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 fn stat(path: &str) -> Result<Value, Box<dyn Error>> {
-    Ok(serde_json::from_slice(
-        &run(&["stat", path, "--json"])?.stdout,
-    )?)
+    json(&run(&["stat", path, "--json"])?)
 }
 
 #[test]
@@ -158,6 +170,8 @@ fn json_lines_carry_any_bytes() -> Outcome {
     assert_eq!(lines[0]["receive_count"], 1);
     assert_eq!(lines[0]["id"].as_str().map(str::len), Some(32));
     assert_eq!(lines[0]["receipt"].as_str().map(str::len), Some(48));
+    assert_eq!(lines[0].get("attributes"), None);
+    assert!(lines[0]["sent_ms"].as_u64() <= lines[0]["first_received_ms"].as_u64());
     assert!(lines[0]["sent_ms"].is_u64() && lines[0].get("body_base64").is_none());
     assert_eq!(lines[1]["body_base64"], "/wA=");
     assert!(lines[1].get("body").is_none());

@@ -198,6 +198,41 @@ fn what_waits_for_a_slow_reader_stays_invisible() -> Outcome {
 }
 
 #[test]
+fn a_timeout_that_is_changed_meanwhile_is_gone_by() -> Outcome {
+    let place = Place::new("changed")?;
+    let q = &place.file("q.ring");
+    run(&["create", q, "--size", "1M"])?;
+    let mut receiver = Command::new(RINGMAIN)
+        .args(["receive", q, "--follow", "--delete"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut output = BufReader::new(receiver.stdout.take().ok_or("no output")?);
+    expect(&run(&["send", q, "first"])?, 0, "");
+    let mut line = String::new();
+    output.read_line(&mut line)?;
+    // The receiver runs; what it gets from now on comes back after 300 ms, unless kept.
+    run(&["set", q, "--visibility", "300ms"])?;
+    let lines: String = (0..20).map(|n| format!("{n:04000}\n")).collect();
+    expect(&run_with(&["send", q], lines.as_bytes())?, 0, "");
+    let start = Instant::now();
+    while stat(q)?["visible"] != 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the receiver takes nothing"
+        );
+    }
+    expect(
+        &run(&["receive", q, "--max", "20", "--wait", "2500ms"])?,
+        3,
+        "",
+    );
+    signal(&receiver, Signal::TERM)?;
+    drop(output);
+    assert_eq!(receiver.wait()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
 fn a_full_queue_waits_or_says_so() -> Outcome {
     let place = Place::new("full")?;
     let q = &place.file("q.ring");

@@ -41,9 +41,12 @@ fn lines_that_cannot_be_messages_are_told_by_number() -> Outcome {
 fn bad_files_are_refused_and_left_alone() -> Outcome {
     let place = Place::new("bad")?;
     let missing = &place.file("missing.ring");
-    for verb in ["send", "receive", "stat", "purge"] {
+    for verb in ["send", "receive", "delete", "release", "stat", "purge"] {
         refused(&run(&[verb, missing])?, 1, missing);
     }
+    refused(&run(&["set", missing, "--delay", "1s"])?, 1, missing);
+    let receipt = &"0".repeat(48);
+    refused(&run(&["extend", missing, receipt, "1s"])?, 1, missing);
     assert!(!Path::new(missing).exists());
 
     let foreign = &place.file("foreign.ring");
@@ -91,10 +94,15 @@ fn options_out_of_range_are_refused() -> Outcome {
         (["--size", "100"], 1),
         (["--size", "8E"], 1),
         (["--visibility", "13h"], 1),
+        (["--retention", "59s"], 1),
+        (["--retention", "15d"], 1),
+        (["--delay", "901s"], 1),
         (["--max-body", "0"], 1),
         (["--size", "many"], 2),
         (["--size", "-1"], 2),
         (["--visibility", "soon"], 2),
+        (["--retention", "long"], 2),
+        (["--delay", "3"], 2),
     ] {
         let output = run(&[&["create", q][..], &args].concat())?;
         refused(&output, code, "");
@@ -105,6 +113,11 @@ fn options_out_of_range_are_refused() -> Outcome {
         &["send", q, "--rate", "0"][..],
         &["receive", q, "--max", "0"],
         &["demo", "--seconds", "0"],
+        &["receive", q, "--receipt", "--json"],
+        &["receive", q, "--receipt", "--delete"],
+        &["set", q],
+        &["extend", q],
+        &["completions", "csh"],
         &["frobnicate"],
         &[],
     ] {

@@ -1,12 +1,16 @@
-//! The command line: what may be written, and in which units.
+//! The command line: what may be written.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::Durability;
+use super::values::{
+    Attribute, attribute, delay, durability, duration, receipt, retention, size, visibility,
+};
+use crate::{Durability, Receipt};
 
 const EXITS: &str = "\
 Exit status: 0 done, 1 failed, 2 usage, 3 no message (receive), 4 full (send --no-wait).
@@ -29,14 +33,27 @@ pub(super) enum Verb {
     Send(SendArgs),
     /// Receive messages to standard output
     Receive(ReceiveArgs),
-    /// Show how many messages wait and how many are in flight
+    /// Delete received messages by their receipts
+    Delete(SettleArgs),
+    /// Make received messages visible at once, by their receipts
+    Release(SettleArgs),
+    /// Give a received message another visibility timeout, counted from now
+    Extend(ExtendArgs),
+    /// Show how many messages wait, are in flight and went through
     Stat(StatArgs),
+    /// Change the settings of a queue, for all participants at once
+    #[command(group = ArgGroup::new("settings").required(true).multiple(true))]
+    Set(SetArgs),
     /// Remove all messages
     Purge(PurgeArgs),
     /// Run the main job on this machine's telemetry while workers are killed, and audit it
     Demo(DemoArgs),
     /// Measure the queue cycle on this machine
     Bench(BenchArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all verbs
+    Man(ManArgs),
     #[command(hide = true, name = "demo-producer")]
     DemoProducer(ChildArgs),
     #[command(hide = true, name = "demo-worker")]
@@ -49,9 +66,12 @@ pub(super) struct ShapeArgs {
     /// Size of the file
     #[arg(long, default_value = "64M", value_parser = size)]
     pub(super) size: u64,
-    /// How long a received message stays invisible [default: 30s]
-    #[arg(long, value_parser = duration)]
+    /// How long a received message stays invisible, 0s to 12h [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = visibility)]
     pub(super) visibility: Option<Duration>,
+    /// How old a message may become, 1m to 14d [default: 4d]
+    #[arg(long, value_name = "DURATION", value_parser = retention)]
+    pub(super) retention: Option<Duration>,
     /// Largest body that the queue takes [default: the engine's]
     #[arg(long, value_parser = size)]
     pub(super) max_body: Option<u64>,
@@ -68,6 +88,9 @@ pub(super) struct ShapeArgs {
 pub(super) struct CreateArgs {
     /// File to make; it must not exist
     pub(super) path: PathBuf,
+    /// How long a message stays invisible after its send, 0s to 15m [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    pub(super) delay: Option<Duration>,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
 }
@@ -81,12 +104,21 @@ pub(super) struct SendArgs {
     /// Make the queue if the file does not exist (with the options of `create`)
     #[arg(long)]
     pub(super) create: bool,
+    /// How long these messages stay invisible, 0s to 15m [default: the queue's delay]
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    pub(super) delay: Option<Duration>,
+    /// An attribute of each message, up to 10: NAME=TEXT, NAME:number=12.5 or NAME:binary=BASE64
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    pub(super) attributes: Vec<Attribute>,
     /// Send at most this many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) rate: Option<u32>,
     /// Fail when the queue is full (exit status 4), instead of waiting for room
     #[arg(long)]
     pub(super) no_wait: bool,
+    /// The delay of a queue that --create makes [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    pub(super) queue_delay: Option<Duration>,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
 }
@@ -107,19 +139,62 @@ pub(super) struct ReceiveArgs {
     /// Go on until interrupted, or until the reader of the pipe goes away
     #[arg(long)]
     pub(super) follow: bool,
-    /// One JSON object a line: id, receipt, receive_count, sent_ms, body or body_base64
+    /// One JSON object a line: id, receipt, receive_count, sent_ms, first_received_ms, attributes,
+    /// body or body_base64
     #[arg(long)]
     pub(super) json: bool,
+    /// The receipt and a tab before each body, for delete, release and extend
+    #[arg(long, conflicts_with_all = ["json", "delete"])]
+    pub(super) receipt: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct StatArgs {
     /// File of the queue
     pub(super) path: PathBuf,
-    /// Show it each second until interrupted
+    /// Show it each second until interrupted, with rates from the second time on
     #[arg(long)]
     pub(super) watch: bool,
     /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SettleArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Receipts; without any, each line of standard input is one
+    #[arg(value_name = "RECEIPT", value_parser = receipt)]
+    pub(super) receipts: Vec<Receipt>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExtendArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// Receipt of the message
+    #[arg(value_parser = receipt)]
+    pub(super) receipt: Receipt,
+    /// How long it stays invisible from now on, 0s to 12h, and at most 12h after its receive
+    #[arg(value_name = "DURATION", value_parser = visibility)]
+    pub(super) visibility: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetArgs {
+    /// File of the queue
+    pub(super) path: PathBuf,
+    /// How long a received message stays invisible, 0s to 12h
+    #[arg(long, group = "settings", value_name = "DURATION", value_parser = visibility)]
+    pub(super) visibility: Option<Duration>,
+    /// How old a message may become, 1m to 14d
+    #[arg(long, group = "settings", value_name = "DURATION", value_parser = retention)]
+    pub(super) retention: Option<Duration>,
+    /// How long a message stays invisible after its send, 0s to 15m
+    #[arg(long, group = "settings", value_name = "DURATION", value_parser = delay)]
+    pub(super) delay: Option<Duration>,
+    /// One JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -152,6 +227,19 @@ pub(super) struct BenchArgs {
     pub(super) path: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Write the pages of the program and of each verb into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) dir: Option<PathBuf>,
+}
+
 /// What the demo hands to its children.
 #[derive(Debug, Args)]
 pub(super) struct ChildArgs {
@@ -159,25 +247,4 @@ pub(super) struct ChildArgs {
     pub(super) index: u32,
     pub(super) incarnation: u32,
     pub(super) parent: i32,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_size::Config::new()
-        .with_binary()
-        .parse_size(text)
-        .map_err(|error| format!("{error}; write 4096, 64K, 64M or 1G"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s or 5m"))
-}
-
-fn durability(text: &str) -> Result<Durability, String> {
-    match text {
-        "process" => Ok(Durability::Process),
-        "before-ok" => Ok(Durability::BeforeOk),
-        interval => humantime::parse_duration(interval)
-            .map(Durability::Interval)
-            .map_err(|error| format!("{error}; write process, before-ok, or a duration as 50ms")),
-    }
 }

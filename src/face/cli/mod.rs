@@ -1,4 +1,4 @@
-//! The `ringmain` program: `create`, `send`, `receive`, `stat`, `purge`, `bench` and `demo`.
+//! The `ringmain` program: queues in mapped files, from the command line and in pipes.
 //!
 //! Made for pipes: messages go to standard output and nothing else does, progress goes to standard
 //! error when that is a terminal, a closed pipe is not an error, and the exit status says what
@@ -9,18 +9,24 @@ mod args;
 mod bench;
 mod create;
 mod demo;
+mod envelope;
 mod exit;
 mod lines;
+mod manual;
 mod monotonic;
 mod output;
 mod pace;
 mod program;
 mod purge;
 mod receive;
+mod render;
 mod send;
+mod set;
+mod settle;
 mod stat;
 mod stop;
 mod submit;
+mod values;
 
 pub use exit::Exit;
 pub use program::main;

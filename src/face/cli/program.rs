@@ -7,7 +7,7 @@ use clap::Parser;
 use super::args::{Line, Verb};
 use super::exit::Exit;
 use super::output::note;
-use super::{bench, create, demo, purge, receive, send, stat};
+use super::{bench, create, demo, manual, purge, receive, send, set, settle, stat};
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
 ///
@@ -17,10 +17,16 @@ pub fn main() -> ExitCode {
         Verb::Create(args) => create::run(&args),
         Verb::Send(args) => send::run(&args),
         Verb::Receive(args) => receive::run(&args),
+        Verb::Delete(args) => settle::delete(&args),
+        Verb::Release(args) => settle::release(&args),
+        Verb::Extend(args) => settle::extend(&args),
         Verb::Stat(args) => stat::run(&args),
+        Verb::Set(args) => set::run(&args),
         Verb::Purge(args) => purge::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Man(args) => manual::man(&args),
         Verb::DemoProducer(args) => demo::producer(&args),
         Verb::DemoWorker(args) => demo::worker(&args),
     };

@@ -15,7 +15,7 @@ pub(super) fn run(args: &PurgeArgs) -> Result<Exit, Trouble> {
     let stat = queue.stat()?;
     let asks = !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal();
     if asks {
-        let there = stat.visible + stat.in_flight;
+        let there = stat.visible + stat.in_flight + stat.delayed;
         let term = Term::stderr();
         term.write_str(&format!(
             "Remove {there} messages from {}? [y/N] ",

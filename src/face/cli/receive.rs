@@ -10,18 +10,17 @@ use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use indicatif::ProgressBar;
-use serde::Serialize;
 
 use super::args::ReceiveArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::output::{self, Flushed, Output, note};
+use super::render::Form;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
-use crate::{Batch, Clock, Mapped, Queue, Receipt, Received, Region};
+use crate::region::policy::VISIBILITY_MS;
+use crate::{Batch, Clock, Mapped, Queue, Receipt, Region};
 
 /// How long a wait goes on before signals and the pipe are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -34,13 +33,13 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
     let mut run = Run {
         queue: &queue,
         stop,
-        visibility: queue.stat()?.visibility,
+        visibility: Duration::ZERO,
         output: Output::default(),
         held: Vec::new(),
         waiting: VecDeque::new(),
         text: Vec::new(),
         delete: args.delete,
-        json: args.json,
+        form: Form::of(args),
         taken: 0,
         stale: 0,
         ended: false,
@@ -68,6 +67,7 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
 struct Run<'q> {
     queue: &'q Queue<Mapped>,
     stop: Stop,
+    /// The least visibility timeout under which something in hand may have been received.
     visibility: Duration,
     output: Output,
     /// Receipts of the messages whose lines are in `output`.
@@ -77,7 +77,7 @@ struct Run<'q> {
     /// The lines of `waiting`.
     text: Vec<u8>,
     delete: bool,
-    json: bool,
+    form: Form,
     taken: u64,
     stale: u64,
     /// The reader went away, or a signal came.
@@ -115,14 +115,18 @@ impl Run<'_> {
     /// Turns messages into lines, and passes lines on until none is left.
     fn take<R: Region, C: Clock>(&mut self, batch: Batch<'_, R, C>) -> Result<(), Trouble> {
         self.taken += batch.len() as u64;
+        // Somebody may change it while this runs.
+        let now = self.queue.options().policy()?[VISIBILITY_MS];
+        let now = Duration::from_millis(now);
+        self.visibility = if self.held.is_empty() {
+            now
+        } else {
+            now.min(self.visibility)
+        };
         self.text.clear();
         for message in batch {
             let start = self.text.len();
-            if self.json {
-                render_json(&message, &mut self.text)?;
-            } else {
-                self.text.extend_from_slice(message.body());
-            }
+            self.form.render(&message, &mut self.text)?;
             self.text.push(b'\n');
             self.waiting
                 .push_back((message.detach(), start..self.text.len()));
@@ -187,34 +191,4 @@ impl Run<'_> {
         let waiting = self.waiting.iter().map(|(receipt, _)| *receipt);
         self.held.iter().copied().chain(waiting).collect()
     }
-}
-
-#[derive(Serialize)]
-struct Json<'m> {
-    id: String,
-    receipt: String,
-    receive_count: u32,
-    sent_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-}
-
-fn render_json<R: Region, C: Clock>(
-    message: &Received<'_, R, C>,
-    line: &mut Vec<u8>,
-) -> Result<(), Trouble> {
-    let text = std::str::from_utf8(message.body()).ok();
-    let json = Json {
-        id: message.id().to_string(),
-        receipt: message.receipt().to_string(),
-        receive_count: message.receive_count(),
-        sent_ms: message.sent_ms(),
-        body: text,
-        body_base64: text
-            .is_none()
-            .then(|| BASE64_STANDARD.encode(message.body())),
-    };
-    Ok(serde_json::to_writer(line, &json)?)
 }

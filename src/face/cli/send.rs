@@ -10,22 +10,24 @@ use indicatif::ProgressBar;
 
 use super::args::SendArgs;
 use super::create;
+use super::envelope::Envelope;
 use super::exit::{Exit, Trouble, about};
 use super::lines::{Found, Lines};
 use super::output::{self, note};
 use super::pace::Pace;
 use super::submit::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Submit};
-use crate::{Mapped, Queue};
 
 /// Sends, and tells on standard error what could not be sent.
 pub(super) fn run(args: &SendArgs) -> Result<Exit, Trouble> {
+    let envelope = Envelope::of(args)?;
     let queue = if args.create {
-        create::open_or_create(&args.path, &args.shape)?
+        create::open_or_create(&args.path, &args.shape, args.queue_delay)?
     } else {
         create::open(&args.path)?
     };
+    let body_bytes_max = envelope.body_bytes_max(queue.max_body())?;
     let mut run = Run {
-        submit: Submit::new(&queue, !args.no_wait),
+        submit: Submit::new(&queue, envelope, !args.no_wait),
         pace: Pace::new(args.rate),
         refused: 0,
         empty: 0,
@@ -36,7 +38,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, Trouble> {
         if io::stderr().is_terminal() && !io::stdin().is_terminal() {
             run.progress = output::progress("sent");
         }
-        run.lines(input, &queue)?;
+        run.lines(input, body_bytes_max)?;
     } else {
         run.arguments(args)?;
     }
@@ -66,7 +68,7 @@ impl Run<'_> {
             let mut bodies: heapless::Vec<&[u8], BATCH_ENTRIES_MAX> = heapless::Vec::new();
             let mut bytes = 0;
             for body in args.bodies[at..].iter().take(BATCH_ENTRIES_MAX) {
-                bytes += body.len();
+                bytes += body.len() + self.submit.envelope.size;
                 if bytes > BATCH_BYTES_MAX && !bodies.is_empty() {
                     break;
                 }
@@ -84,8 +86,8 @@ impl Run<'_> {
     }
 
     /// A line goes out at once when no further whole line has been read, else by tens.
-    fn lines(&mut self, input: File, queue: &Queue<Mapped>) -> Result<(), Trouble> {
-        let body_bytes_max = queue.max_body();
+    fn lines(&mut self, input: File, body_bytes_max: usize) -> Result<(), Trouble> {
+        let around = self.submit.envelope.size;
         let mut lines = Lines::new(input, body_bytes_max);
         let mut ready: Vec<Range<usize>> = Vec::with_capacity(BATCH_ENTRIES_MAX);
         let mut bytes = 0;
@@ -94,9 +96,9 @@ impl Run<'_> {
             if let Found::Line(line) = &found
                 && !line.is_empty()
                 && ready.len() < BATCH_ENTRIES_MAX
-                && bytes + line.len() <= BATCH_BYTES_MAX
+                && bytes + line.len() + around <= BATCH_BYTES_MAX
             {
-                bytes += line.len();
+                bytes += line.len() + around;
                 ready.push(line.clone());
                 continue;
             }
@@ -107,14 +109,19 @@ impl Run<'_> {
             match found {
                 Found::Line(line) if line.is_empty() => self.note_empty(lines.number()),
                 Found::Line(line) => {
-                    bytes = line.len();
+                    bytes = line.len() + around;
                     ready.push(line);
                 }
                 Found::TooLong => {
                     self.refused += 1;
                     let number = lines.number();
+                    let beside = if around > 0 {
+                        " beside the attributes"
+                    } else {
+                        ""
+                    };
                     note(format_args!(
-                        "line {number}: over the limit of {body_bytes_max} bytes"
+                        "line {number}: over the limit of {body_bytes_max} bytes{beside}"
                     ));
                 }
                 Found::NeedsInput => lines.fill().map_err(about("standard input"))?,

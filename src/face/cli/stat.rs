@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
 use console::Term;
+use humantime::format_duration;
 use serde::Serialize;
 
 use super::args::StatArgs;
@@ -23,8 +24,15 @@ pub(super) fn run(args: &StatArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
     let redraw = args.watch && !args.json && io::stdout().is_terminal();
     let mut lines_up = 0;
+    let mut before: Option<(Instant, Figures)> = None;
     loop {
-        let text = Figures::of(&queue)?.render(args.json)?;
+        let at = Instant::now();
+        let mut figures = Figures::of(&queue)?;
+        if let Some((since, before)) = &before {
+            figures.rates = Some(Rates::between(before, &figures, at - *since));
+        }
+        let text = figures.render(args.json)?;
+        before = Some((at, figures));
         if redraw {
             Term::stdout().clear_last_lines(lines_up)?;
             lines_up = text.lines().count();
@@ -33,7 +41,7 @@ pub(super) fn run(args: &StatArgs) -> Result<Exit, Trouble> {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
             outcome => outcome?,
         }
-        let next = Instant::now() + EVERY;
+        let next = at + EVERY;
         while args.watch && !stop.asked() && Instant::now() < next {
             thread::sleep(LOOK_EVERY);
         }
@@ -48,12 +56,25 @@ pub(super) fn run(args: &StatArgs) -> Result<Exit, Trouble> {
 struct Figures {
     visible: u64,
     in_flight: u64,
+    delayed: u64,
+    /// How old the oldest visible message is; none without one.
+    oldest_age_ms: Option<u64>,
+    sent: u64,
+    received: u64,
+    deleted: u64,
+    empty_receives: u64,
+    expired: u64,
+    purged: u64,
+    damaged: u64,
+    #[serde(flatten)]
+    rates: Option<Rates>,
+    visibility_ms: u64,
+    retention_ms: u64,
+    delay_ms: u64,
     slots: u64,
     slots_free: u64,
     slot_bytes: u64,
     body_bytes_max: u64,
-    visibility_ms: u64,
-    damaged: u64,
     attachments: u64,
     durability: String,
     /// The latest commit on the disk and that of what is done now; none without a journal.
@@ -61,18 +82,53 @@ struct Figures {
     position: Option<u64>,
 }
 
+/// How much went through a second, between two looks.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Rates {
+    sent_per_s: f64,
+    received_per_s: f64,
+    deleted_per_s: f64,
+}
+
+impl Rates {
+    fn between(before: &Figures, now: &Figures, took: Duration) -> Self {
+        let rate = |before: u64, now: u64| {
+            // A count may step back: it is made of a scan while others are at work.
+            let a_second = now.saturating_sub(before) as f64 / took.as_secs_f64();
+            (a_second * 10.0).round() / 10.0
+        };
+        Self {
+            sent_per_s: rate(before.sent, now.sent),
+            received_per_s: rate(before.received, now.received),
+            deleted_per_s: rate(before.deleted, now.deleted),
+        }
+    }
+}
+
 impl Figures {
     fn of(queue: &Queue<Mapped>) -> Result<Self, Error> {
         let stats = queue.stat()?;
+        let ms = |duration: Duration| duration.as_millis() as u64;
         Ok(Self {
             visible: stats.visible,
             in_flight: stats.in_flight,
+            delayed: stats.delayed,
+            oldest_age_ms: stats.oldest_age.map(ms),
+            sent: stats.sent,
+            received: stats.received,
+            deleted: stats.deleted,
+            empty_receives: stats.empty_receives,
+            expired: stats.expired,
+            purged: stats.purged,
+            damaged: stats.damaged,
+            rates: None,
+            visibility_ms: ms(stats.visibility),
+            retention_ms: ms(stats.retention),
+            delay_ms: ms(stats.delay),
             slots: stats.slots,
             slots_free: stats.slots_free,
             slot_bytes: stats.slot_bytes,
             body_bytes_max: stats.body_bytes_max,
-            visibility_ms: stats.visibility.as_millis() as u64,
-            damaged: stats.damaged,
             attachments: stats.attachments,
             durability: queue.durability().to_string(),
             durable_position: queue.durable_position().ok().map(Position::as_u64),
@@ -86,31 +142,59 @@ impl Figures {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        let numbers = [
-            ("visible", self.visible),
-            ("in flight", self.in_flight),
-            ("slots", self.slots),
-            ("slots free", self.slots_free),
-            ("slot bytes", self.slot_bytes),
-            ("largest body", self.body_bytes_max),
-            ("visibility ms", self.visibility_ms),
-            ("damaged slots", self.damaged),
-            ("attachments", self.attachments),
-        ];
-        for (name, value) in numbers {
-            table.add_row([name.to_owned(), value.to_string()]);
-        }
-        table.add_row(["durability", &self.durability]);
-        if let (Some(durable), Some(position)) = (self.durable_position, self.position) {
-            table.add_row(["durable position".to_owned(), durable.to_string()]);
-            table.add_row(["position".to_owned(), position.to_string()]);
+        for (name, value, rate) in self.rows() {
+            let rate = rate.map(|rate| format!("{rate:.1}/s")).unwrap_or_default();
+            table.add_row([name.to_owned(), value, rate]);
         }
         if let Some(column) = table.column_mut(0) {
             column.set_padding((0, 1));
         }
-        if let Some(column) = table.column_mut(1) {
+        for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         Ok(table.trim_fmt())
+    }
+
+    /// What people read: a name, a value, a rate.
+    fn rows(&self) -> Vec<(&'static str, String, Option<f64>)> {
+        let time = |ms| format_duration(Duration::from_millis(ms)).to_string();
+        let rate = |of: fn(&Rates) -> f64| self.rates.as_ref().map(of);
+        let oldest = self.oldest_age_ms.map_or("none".to_owned(), time);
+        let number = |name, value: u64| (name, value.to_string(), None);
+        let mut rows = vec![
+            number("visible", self.visible),
+            number("in flight", self.in_flight),
+            number("delayed", self.delayed),
+            ("oldest age", oldest, None),
+            ("sent", self.sent.to_string(), rate(|r| r.sent_per_s)),
+            (
+                "received",
+                self.received.to_string(),
+                rate(|r| r.received_per_s),
+            ),
+            (
+                "deleted",
+                self.deleted.to_string(),
+                rate(|r| r.deleted_per_s),
+            ),
+            number("empty receives", self.empty_receives),
+            number("expired", self.expired),
+            number("purged", self.purged),
+            number("damaged", self.damaged),
+            ("visibility", time(self.visibility_ms), None),
+            ("retention", time(self.retention_ms), None),
+            ("delay", time(self.delay_ms), None),
+            number("slots", self.slots),
+            number("slots free", self.slots_free),
+            number("slot bytes", self.slot_bytes),
+            number("largest body", self.body_bytes_max),
+            number("attachments", self.attachments),
+            ("durability", self.durability.clone(), None),
+        ];
+        if let (Some(durable), Some(position)) = (self.durable_position, self.position) {
+            rows.push(number("durable position", durable));
+            rows.push(number("position", position));
+        }
+        rows
     }
 }

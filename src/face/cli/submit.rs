@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use super::envelope::Envelope;
 use super::exit::{Exit, Trouble};
-use crate::{Error, Mapped, Queue};
+use crate::{Error, Mapped, Message, Queue};
 
 /// Most entries in a batch.
 pub(super) const BATCH_ENTRIES_MAX: usize = 10;
@@ -14,18 +15,21 @@ pub(super) const BATCH_BYTES_MAX: usize = 256 << 10;
 const PAUSE_MIN: Duration = Duration::from_micros(50);
 const PAUSE_MAX: Duration = Duration::from_millis(10);
 
-/// Sends bodies in order of arrival, and waits for room unless told not to.
+/// Sends bodies in order of arrival, in an envelope, and waits for room unless told not to.
 pub(super) struct Submit<'q> {
     queue: &'q Queue<Mapped>,
+    /// What is put around each body.
+    pub(super) envelope: Envelope<'q>,
     wait: bool,
     /// How many sends returned `Ok`.
     pub(super) sent: u64,
 }
 
 impl<'q> Submit<'q> {
-    pub(super) fn new(queue: &'q Queue<Mapped>, wait: bool) -> Self {
+    pub(super) fn new(queue: &'q Queue<Mapped>, envelope: Envelope<'q>, wait: bool) -> Self {
         Self {
             queue,
+            envelope,
             wait,
             sent: 0,
         }
@@ -36,7 +40,7 @@ impl<'q> Submit<'q> {
     pub(super) fn batch(
         &mut self,
         bodies: &[&[u8]],
-        mut refused: impl FnMut(usize, &Error),
+        mut refused: impl FnMut(usize, &str),
     ) -> Result<(), Trouble> {
         let mut left: heapless::Vec<usize, BATCH_ENTRIES_MAX> = (0..bodies.len()).collect();
         let mut pause = PAUSE_MIN;
@@ -62,11 +66,19 @@ impl<'q> Submit<'q> {
         &mut self,
         bodies: &[&[u8]],
         left: &[usize],
-        refused: &mut impl FnMut(usize, &Error),
+        refused: &mut impl FnMut(usize, &str),
     ) -> Result<heapless::Vec<usize, BATCH_ENTRIES_MAX>, Trouble> {
         let entries: heapless::Vec<&[u8], BATCH_ENTRIES_MAX> =
             left.iter().map(|&index| bodies[index]).collect();
-        let outcomes = match self.queue.send_batch(&entries) {
+        let sent = if self.envelope.is_empty() {
+            self.queue.send_batch(&entries)
+        } else {
+            let messages = entries.iter().map(|body| self.envelope.around(body));
+            let messages: heapless::Vec<Message<'_>, BATCH_ENTRIES_MAX> =
+                messages.collect::<Result<_, _>>()?;
+            self.queue.send_messages(&messages)
+        };
+        let outcomes = match sent {
             Ok(outcomes) => outcomes,
             Err(Error::Full) => return Ok(left.iter().copied().collect()),
             Err(error) => return Err(error.into()),
@@ -77,7 +89,7 @@ impl<'q> Submit<'q> {
                 Ok(_) => self.sent += 1,
                 // Never more than there were entries: the push cannot fail.
                 Err(Error::Full) => full.extend([index]),
-                Err(error) => refused(index, &error),
+                Err(error) => refused(index, &self.envelope.words(&error)),
             }
         }
         Ok(full)

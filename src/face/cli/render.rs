@@ -1,0 +1,106 @@
+//! How `ringmain receive` writes a message: its body, its receipt and its body, or JSON.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Serialize, Serializer};
+
+use super::args::ReceiveArgs;
+use super::exit::Trouble;
+use crate::{Attributes, Clock, Received, Region, Value};
+
+/// What a line holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Body,
+    ReceiptAndBody,
+    Json,
+}
+
+impl Form {
+    pub(super) fn of(args: &ReceiveArgs) -> Self {
+        match (args.json, args.receipt) {
+            (true, _) => Self::Json,
+            (false, true) => Self::ReceiptAndBody,
+            (false, false) => Self::Body,
+        }
+    }
+
+    /// Appends a message to `line`, without the newline.
+    pub(super) fn render<R: Region, C: Clock>(
+        self,
+        message: &Received<'_, R, C>,
+        line: &mut Vec<u8>,
+    ) -> Result<(), Trouble> {
+        match self {
+            Self::Body => line.extend_from_slice(message.body()),
+            Self::ReceiptAndBody => {
+                write!(line, "{}\t", message.receipt())?;
+                line.extend_from_slice(message.body());
+            }
+            Self::Json => serde_json::to_writer(line, &Json::of(message))?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'m> {
+    id: String,
+    receipt: String,
+    receive_count: u32,
+    sent_ms: u64,
+    first_received_ms: u64,
+    #[serde(
+        skip_serializing_if = "Attributes::is_empty",
+        serialize_with = "attributes"
+    )]
+    attributes: Attributes<'m>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl<'m> Json<'m> {
+    fn of<R: Region, C: Clock>(message: &'m Received<'_, R, C>) -> Self {
+        let body = message.body();
+        let text = std::str::from_utf8(body).ok();
+        Self {
+            id: message.id().to_string(),
+            receipt: message.receipt().to_string(),
+            receive_count: message.receive_count(),
+            sent_ms: message.sent_ms(),
+            first_received_ms: message.first_received_ms(),
+            attributes: message.attributes(),
+            body: text,
+            body_base64: text.is_none().then(|| BASE64_STANDARD.encode(body)),
+        }
+    }
+}
+
+/// An attribute's type, by the name that `send --attribute` has for it, and its value as text.
+#[derive(Serialize)]
+struct Typed<'m> {
+    r#type: &'static str,
+    value: Cow<'m, str>,
+}
+
+impl<'m> Typed<'m> {
+    fn of(value: Value<'m>) -> Self {
+        let (r#type, value) = match value {
+            Value::String(text) => ("string", text.into()),
+            // As text, so that no digit is lost.
+            Value::Number(text) => ("number", text.into()),
+            Value::Binary(bytes) => ("binary", BASE64_STANDARD.encode(bytes).into()),
+        };
+        Self { r#type, value }
+    }
+}
+
+fn attributes<S: Serializer>(attributes: &Attributes<'_>, to: S) -> Result<S::Ok, S::Error> {
+    let typed = attributes.iter();
+    to.collect_map(typed.map(|(name, value)| (name, Typed::of(value))))
+}

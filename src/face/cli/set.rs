@@ -1,0 +1,86 @@
+//! `ringmain set`: other settings for a queue that lives, for all its participants at once.
+
+use std::time::Duration;
+
+use humantime::format_duration;
+use serde::Serialize;
+
+use super::args::SetArgs;
+use super::create;
+use super::exit::{Exit, Trouble, about};
+use super::output::say;
+use crate::region::policy::{DELAY_MS, RETENTION_MS, VISIBILITY_MS};
+
+/// A setting before and after.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Change {
+    old: u64,
+    new: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Changes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility_ms: Option<Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention_ms: Option<Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<Change>,
+}
+
+/// Changes the settings that are named, and prints each, old and new.
+pub(super) fn run(args: &SetArgs) -> Result<Exit, Trouble> {
+    let queue = create::open(&args.path)?;
+    let mut options = queue.options();
+    let old = options.policy()?;
+    if let Some(visibility) = args.visibility {
+        options = options.visibility(visibility);
+    }
+    if let Some(retention) = args.retention {
+        options = options.retention(retention);
+    }
+    if let Some(delay) = args.delay {
+        options = options.delay(delay);
+    }
+    queue
+        .reconfigure(options)
+        .map_err(about(args.path.display()))?;
+    let new = options.policy()?;
+    let change = |named: Option<Duration>, setting: usize| {
+        let (old, new) = (old[setting], new[setting]);
+        named.map(|_| Change { old, new })
+    };
+    let changes = Changes {
+        visibility_ms: change(args.visibility, VISIBILITY_MS),
+        retention_ms: change(args.retention, RETENTION_MS),
+        delay_ms: change(args.delay, DELAY_MS),
+    };
+    if args.json {
+        say(serde_json::to_string(&changes)?)?;
+    } else {
+        changes.tell()?;
+    }
+    Ok(Exit::Done)
+}
+
+impl Changes {
+    fn tell(&self) -> Result<(), Trouble> {
+        let named = [
+            ("visibility", self.visibility_ms),
+            ("retention", self.retention_ms),
+            ("delay", self.delay_ms),
+        ];
+        for (name, change) in named {
+            let Some(Change { old, new }) = change else {
+                continue;
+            };
+            let [from, to] = [old, new].map(|ms| format_duration(Duration::from_millis(ms)));
+            if old == new {
+                say(format_args!("{name} {to}, as it was"))?;
+            } else {
+                say(format_args!("{name} {from} -> {to}"))?;
+            }
+        }
+        Ok(())
+    }
+}
