@@ -238,11 +238,15 @@ pub mod seeds {
     pub const TRACED: u64 = 20;
     /// The survivor's own, 40 to 59.
     pub const TRACER: u64 = 40;
+    /// What the ground holds of many messages.
+    pub const MANY: u64 = 100;
     /// What fills the queue at the end.
-    pub const FILL: u64 = 100;
+    pub const FILL: u64 = 1000;
+    /// What uses every free slot again.
+    pub const REUSE: u64 = 2000;
 }
 /// The first seed of the busy survivor; its others follow.
-pub const BUSY_FIRST: u64 = 1024;
+pub const BUSY_FIRST: u64 = 3072;
 
 /// The monotonic clock, ns.
 pub fn monotonic_ns() -> u64 {

@@ -12,8 +12,8 @@ use std::time::Duration;
 pub type Jobs = Queue<Arc<Mapped>, Time>;
 pub type Held<'q> = Received<'q, Arc<Mapped>, Time>;
 
-/// Bytes of the region: three blocks, of which the last has a few slots.
-pub const REGION_BYTES: u64 = 37 << 10;
+/// Bytes of the region: ten blocks, so that it has maps, of which the last lacks some slots.
+pub const REGION_BYTES: u64 = 84 << 10;
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 pub const VISIBILITY_MS: u64 = 30_000;
 pub const RETENTION_MS: u64 = 3_600_000;
@@ -248,6 +248,11 @@ impl Image {
             (owner as u32, self.word(bodies + slot_bytes * slot + 16))
         })
         .collect()
+    }
+
+    /// Puts a cursor at the first slot: the senders' (1) or the receivers' (2).
+    pub fn rewind(&mut self, line: usize) {
+        self.0[SECTION + 128 * line..][..8].fill(0);
     }
 
     /// Takes the bits in `set` out of a block's word of free (0) or ready (1) bits.

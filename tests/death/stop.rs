@@ -40,8 +40,6 @@ impl Meanwhile {
 
 /// Each 100th tending mends; so many see it happen.
 const TENDS: u32 = 101;
-/// The first seed of messages that reuse slots.
-const REUSE: u64 = 400;
 /// The one who goes on is done within this, or hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -350,7 +348,7 @@ impl<'q> Script<'_, 'q> {
         self.settle(all, meanwhile);
         for number in 0..=self.queue().capacity() as u64 {
             let len = if number % 8 == 7 { RUN } else { ONE };
-            match send(self.board(), self.queue(), REUSE + number, len) {
+            match send(self.board(), self.queue(), seeds::REUSE + number, len) {
                 Ok(()) => {}
                 Err(Error::Full) => break,
                 Err(_) => self.fault(Fault::Stuck, 0, "a send failed"),

@@ -1,10 +1,13 @@
 //! Receiving.
 
 use super::super::board::{Board, seeds, state};
+use super::super::common::body;
 use super::super::ground::{Image, Jobs, Maker, ONE, RETENTION_MS, RUN, send};
-use super::super::stage::{Stage, sound};
+use super::super::stage::{Stage, seed_in, sound};
 use super::super::tracer::{begin, end};
 use super::{Operation, PLAIN, empty, first, pass_visibility};
+use ringmain::Message;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 pub const ALL: &[Operation] = &[
@@ -39,6 +42,24 @@ pub const ALL: &[Operation] = &[
         ..PLAIN
     },
     Operation {
+        name: "receive, the delay just over",
+        prepare: delayed,
+        operate: |stage| {
+            stage.board.pass_ms(1000);
+            for (_, entry) in stage.board.named() {
+                entry.add(state::LATE); // not in flight, whatever the words say
+            }
+            receive(stage);
+        },
+        ..PLAIN
+    },
+    Operation {
+        name: "receive, striking empty blocks out",
+        prepare: empty_blocks,
+        operate: receive,
+        ..PLAIN
+    },
+    Operation {
         name: "receive, expiring others' holds",
         prepare: detached,
         hold: first,
@@ -59,6 +80,40 @@ pub const ALL: &[Operation] = &[
         ..PLAIN
     },
 ];
+
+/// Messages whose delay is a second.
+fn delayed(maker: &Maker<'_>) -> Option<Image> {
+    for (seed, len) in (seeds::GROUND..).zip([ONE, RUN]) {
+        let body = body(seed, len);
+        let entry = maker.board.known(seed);
+        entry.len.store(len as u32, SeqCst);
+        entry.add(state::SENDING | state::SENT);
+        let message = Message::new(&body).delay(Duration::from_secs(1));
+        maker.queue.send_message(&message).expect("room");
+    }
+    None
+}
+
+/// Three blocks are empty, the fourth has four messages, and the receivers' cursor stands at the
+/// first slot.
+fn empty_blocks(maker: &Maker<'_>) -> Option<Image> {
+    for seed in seeds::MANY..seeds::MANY + 3 * 64 + 4 {
+        maker.send(seed, ONE);
+    }
+    for _ in 0..3 * 64 {
+        let held = maker.queue.receive().expect("received").expect("there");
+        let seed = seed_in(held.body());
+        held.delete().expect("deleted");
+        maker
+            .board
+            .known(seed)
+            .add(state::DELETING | state::DELETED | state::CAME);
+    }
+    let mut image = Image::of(maker.path);
+    image.leave(1);
+    image.rewind(2);
+    Some(image)
+}
 
 /// Messages of one slot and of several.
 fn mixed(maker: &Maker<'_>) -> Option<Image> {

@@ -1,11 +1,12 @@
 //! Looking, emptying, and repairing after others.
 
 use super::super::board::{seeds, state};
-use super::super::ground::{Image, Maker, ONE, RUN, VISIBILITY_MS, open};
+use super::super::ground::{Image, Maker, ONE, RETENTION_MS, RUN, VISIBILITY_MS, open};
 use super::super::stage::Stage;
 use super::super::tracer::{begin, end};
 use super::{Operation, PLAIN, first};
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 pub const ALL: &[Operation] = &[
     Operation {
@@ -13,6 +14,21 @@ pub const ALL: &[Operation] = &[
         prepare: mixed,
         hold: first,
         operate: purge,
+        ..PLAIN
+    },
+    Operation {
+        name: "reconfigure",
+        prepare: mixed,
+        hold: first,
+        operate: |stage| {
+            let queue = stage.open();
+            let options = queue.options();
+            let longer = options.retention(2 * Duration::from_millis(RETENTION_MS));
+            begin();
+            let done = queue.reconfigure(longer);
+            end();
+            stage.must(done.is_ok(), 0, "not reconfigured");
+        },
         ..PLAIN
     },
     Operation {
