@@ -107,8 +107,8 @@ fn send_batch(stage: &Stage<'_>, lens: &[usize]) {
     stage.must(sent, seeds::TRACED, "not all sent");
 }
 
-/// A message with an attribute of each type; a delayed one comes when its delay is over, and that is
-/// as it should be.
+/// A message with an attribute of each type; a delayed one comes when its delay is over, and that
+/// is as it should be.
 fn message(stage: &Stage<'_>, seed: u64, len: usize, delay: Duration) -> Message<'static> {
     let body = stage.sending(seed, len);
     if !delay.is_zero() {
