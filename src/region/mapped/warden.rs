@@ -25,7 +25,7 @@
 //! - *A message becomes due* that was received while everybody slept: each look finds the least due
 //!   time, and the next pause ends there. A hold of the queue's own timeout cannot begin and end
 //!   within one rest.
-//! - *Somebody has stopped with bits in hand*: one warden at rest, of all, tends and mends.
+//! - *Somebody has stopped with bits in hand*: a warden at rest tends now and then, and mends.
 //! - *The file was cut short*: the sleepers are woken, and are told.
 //!
 //! An event for another reason (a participant detaches in order, a tool closes the file) costs
@@ -56,6 +56,8 @@ const PAUSE_MS_MIN: u64 = 8;
 const DEAF_MS: u64 = 4;
 /// After a longer pause than this an event is the first of its kind, ms.
 const CALM_MS: u64 = 32;
+/// So many attachments are few.
+const ATTACHED_FEW: u64 = 32;
 /// How long it stays when nobody waits any more, ms.
 const LINGER_MS: u64 = 1000;
 
@@ -213,6 +215,8 @@ impl Shared {
 struct Eye {
     /// How far the queue's clock was seen to be ahead of the system's, ms.
     ahead_ms: u64,
+    /// Looks at rest so far.
+    rests: u64,
 }
 
 impl Eye {
@@ -228,7 +232,7 @@ impl Eye {
         let now_ms = self.now_ms(attachment, &store);
         if !at_rest {
             attachment.tend_owners();
-        } else if is_elected(&store, now_ms, rest) {
+        } else if self.is_turn(attachment) {
             attachment.tend_at_rest(rest);
         }
         if attachment.check().is_err() {
@@ -241,6 +245,14 @@ impl Eye {
         store.next_due_ms(now_ms).map(|due| due - now_ms)
     }
 
+    /// Whether to tend at rest: always where few are attached, else now and then, since the question
+    /// costs a system call for each of them.
+    fn is_turn(&mut self, attachment: &Attachment) -> bool {
+        self.rests += 1;
+        let turns = attachment.attached() / ATTACHED_FEW + 1;
+        (self.rests + u64::from(attachment.owner)).is_multiple_of(turns)
+    }
+
     /// The region's time: by the system's clock, or by the queue's where that was seen to be ahead.
     fn now_ms(&mut self, attachment: &Attachment, store: &Store<'_>) -> u64 {
         let own_ms = SystemClock.now_ms().saturating_add(attachment.time_base_ms);
@@ -248,15 +260,6 @@ impl Eye {
         self.ahead_ms = self.ahead_ms.max(high_ms.saturating_sub(own_ms));
         own_ms.saturating_add(self.ahead_ms)
     }
-}
-
-/// Whether this warden is the one that tends at rest: nobody else has for so long.
-fn is_elected(store: &Store<'_>, now_ms: u64, rest: u64) -> bool {
-    let tended = &store.head.receive.tended_ms;
-    let last = tended.load(Ordering::Relaxed);
-    let long_ago = now_ms >= last.saturating_add(rest) || last > now_ms.saturating_add(1000);
-    let (done, failed) = (Ordering::Relaxed, Ordering::Relaxed);
-    long_ago && tended.compare_exchange(last, now_ms, done, failed).is_ok()
 }
 
 /// Wakes all sleepers of a file that was cut short, without touching it. If the queue's first page
