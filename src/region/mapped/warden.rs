@@ -57,7 +57,9 @@ const DEAF_MS: u64 = 4;
 /// After a longer pause than this an event is the first of its kind, ms.
 const CALM_MS: u64 = 32;
 /// So many attachments are few.
-const ATTACHED_FEW: u64 = 32;
+const ATTACHED_FEW: u64 = 16;
+/// Up to this pause after an event each look asks who has died, ms; then as at rest.
+const SOON_MS: u64 = 64;
 /// How long it stays when nobody waits any more, ms.
 const LINGER_MS: u64 = 1000;
 
@@ -171,7 +173,7 @@ impl Shared {
         let (mut pause, mut idle_ms) = (1, 0);
         while !self.stop.load(Ordering::SeqCst) {
             let rest = self.rest_ms();
-            let due = eye.look(&self.attachment, pause >= rest, rest);
+            let due = eye.look(&self.attachment, pause, pause >= rest.min(SOON_MS));
             let mut wait = due.unwrap_or(u64::MAX).max(PAUSE_MS_MIN).min(pause);
             if self.duty.is_needed() {
                 idle_ms = 0;
@@ -222,7 +224,7 @@ struct Eye {
 impl Eye {
     /// Looks who has died and what is visible, and wakes whom it concerns. Returns how long it is
     /// until something is due, ms.
-    fn look(&mut self, attachment: &Attachment, at_rest: bool, rest: u64) -> Option<u64> {
+    fn look(&mut self, attachment: &Attachment, pause: u64, at_rest: bool) -> Option<u64> {
         let place = attachment.existing().ok().flatten()?;
         if attachment.look_at_file().is_err() {
             wake_all_of_cut(attachment, &place);
@@ -233,7 +235,7 @@ impl Eye {
         if !at_rest {
             attachment.tend_owners();
         } else if self.is_turn(attachment) {
-            attachment.tend_at_rest(rest);
+            attachment.tend_at_rest(pause);
         }
         if attachment.check().is_err() {
             return None; // cut short in between: the next look wakes the sleepers
@@ -245,8 +247,8 @@ impl Eye {
         store.next_due_ms(now_ms).map(|due| due - now_ms)
     }
 
-    /// Whether to tend at rest: always where few are attached, else now and then, since the question
-    /// costs a system call for each of them.
+    /// Whether to tend at rest: always where few are attached, else now and then, since the
+    /// question costs a system call for each of them.
     fn is_turn(&mut self, attachment: &Attachment) -> bool {
         self.rests += 1;
         let turns = attachment.attached() / ATTACHED_FEW + 1;
