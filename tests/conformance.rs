@@ -6,10 +6,14 @@
 
 mod common;
 
+#[path = "conformance/attributes.rs"]
+mod attributes;
 #[path = "conformance/basics.rs"]
 mod basics;
 #[path = "conformance/batches.rs"]
 mod batches;
+#[path = "conformance/delays.rs"]
+mod delays;
 #[path = "conformance/ground.rs"]
 mod ground;
 #[path = "conformance/homes.rs"]
@@ -18,6 +22,8 @@ mod homes;
 mod pins;
 #[path = "conformance/receipts.rs"]
 mod receipts;
+#[path = "conformance/settings.rs"]
+mod settings;
 #[path = "conformance/sizes.rs"]
 mod sizes;
 #[path = "conformance/upkeep.rs"]
@@ -71,6 +77,14 @@ over_each_home! {
         a_small_buffer_leaves_the_message copies_are_whole runs_fit_where_others_left;
     upkeep: purge_removes_everything_sent retention_drops_what_is_old
         old_messages_do_not_hide_a_new_one stat_tells_what_is_there;
+    delays: delays_are_exact_to_the_millisecond a_message_may_have_its_own_delay
+        every_way_to_send_is_delayed a_delayed_message_has_no_receipt
+        delays_out_of_range_are_refused;
+    attributes: attributes_come_as_they_were_sent body_and_attributes_count_together
+        a_copy_is_of_the_body_alone batches_of_messages_have_one_to_ten;
+    settings: a_change_counts_from_the_next_call_on what_is_fixed_or_out_of_range_is_refused
+        ages_are_exact_to_the_millisecond a_full_queue_of_old_messages_takes_new_ones
+        a_shorter_retention_counts_for_what_is_there figures_count_what_has_happened;
 }
 
 /// Queues in two statics are two queues: the receipt of one is foreign to the other.

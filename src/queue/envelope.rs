@@ -107,6 +107,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         };
         let attributes_len = message.attributes_len();
         let len = body.len() + attributes_len;
+        if shape.run(len) > shape.slots {
+            let max = shape.body_bytes_max.saturating_sub(len - size);
+            return Err(Error::BodyTooLong { len: size, max });
+        }
         let mut claimed = self.claim_slots(store, shape.run(len), now_ms)?;
         let (head, tail) = claimed.bytes_mut(*store, len).split_at_mut(body.len());
         head.copy_from_slice(body);

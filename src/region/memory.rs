@@ -2,7 +2,8 @@
 
 use super::home::Wish;
 use super::layout::{
-    DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
+    ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES,
+    Settings, Shape,
 };
 use super::policy::RANGES;
 use super::store::Store;
@@ -74,7 +75,8 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
     shape.slots = shape.slots.min((1 << 31) - 64);
     let whole = shape.slots.saturating_mul(slot_bytes) - SLOT_HEAD_BYTES;
     shape.body_bytes_max = match wish.body_bytes_max {
-        None => BODY_BYTES_MAX.min(whole),
+        // Attributes may take some bytes more than they count.
+        None => BODY_BYTES_MAX.min(whole.saturating_sub(2 * ATTRIBUTES_MAX).max(1)),
         Some(max) if max <= whole => max,
         Some(max) => {
             let needed = (len + (max - whole)) as u64;

@@ -116,10 +116,10 @@ impl Attachment {
         self.tend(1)
     }
 
-    /// [`tend_owners`](Self::tend_owners) for all who wait, once in `rest` ms: so that it mends as
-    /// often by the clock as under load.
-    pub(super) fn tend_at_rest(&self, rest: u64) {
-        self.tend((rest / 40).clamp(1, MEND_EVERY));
+    /// [`tend_owners`](Self::tend_owners) for those who sleep, once in `pause` ms, so seldom: it
+    /// mends the more often.
+    pub(super) fn tend_at_rest(&self, pause: u64) {
+        self.tend((pause / 40).clamp(1, MEND_EVERY));
     }
 
     /// Tends, which counts as `times` times.

@@ -25,7 +25,7 @@
 //! - *A message becomes due* that was received while everybody slept: each look finds the least due
 //!   time, and the next pause ends there. A hold of the queue's own timeout cannot begin and end
 //!   within one rest.
-//! - *Somebody has stopped with bits in hand*: one warden at rest, of all, tends and mends.
+//! - *Somebody has stopped with bits in hand*: a warden at rest tends now and then, and mends.
 //! - *The file was cut short*: the sleepers are woken, and are told.
 //!
 //! An event for another reason (a participant detaches in order, a tool closes the file) costs
@@ -57,6 +57,10 @@ const PAUSE_MS_MIN: u64 = 8;
 const DEAF_MS: u64 = 4;
 /// After a longer pause than this an event is the first of its kind, ms.
 const CALM_MS: u64 = 32;
+/// So many attachments are few.
+const ATTACHED_FEW: u64 = 16;
+/// Up to this pause after an event each look asks who has died, ms; then as at rest.
+const SOON_MS: u64 = 64;
 /// How long it stays when nobody waits any more, ms.
 const LINGER_MS: u64 = 1000;
 
@@ -170,7 +174,7 @@ impl Shared {
         let (mut pause, mut idle_ms) = (1, 0);
         while !self.stop.load(Ordering::SeqCst) {
             let rest = self.rest_ms();
-            let due = eye.look(&self.attachment, pause >= rest, rest);
+            let due = eye.look(&self.attachment, pause, pause >= rest.min(SOON_MS));
             let mut wait = due.unwrap_or(u64::MAX).max(PAUSE_MS_MIN).min(pause);
             if self.duty.is_needed() {
                 idle_ms = 0;
@@ -217,12 +221,14 @@ impl Shared {
 struct Eye {
     /// How far the queue's clock was seen to be ahead of the system's, ms.
     ahead_ms: u64,
+    /// Looks at rest so far.
+    rests: u64,
 }
 
 impl Eye {
     /// Looks who has died and what is visible, and wakes whom it concerns. Returns how long it is
     /// until something is due, ms.
-    fn look(&mut self, attachment: &Attachment, at_rest: bool, rest: u64) -> Option<u64> {
+    fn look(&mut self, attachment: &Attachment, pause: u64, at_rest: bool) -> Option<u64> {
         let place = attachment.existing().ok().flatten()?;
         if attachment.look_at_file().is_err() {
             wake_all_of_cut(attachment, &place);
@@ -232,8 +238,8 @@ impl Eye {
         let now_ms = self.now_ms(attachment, &store);
         if !at_rest {
             attachment.tend_owners();
-        } else if is_elected(&store, now_ms, rest) {
-            attachment.tend_at_rest(rest);
+        } else if self.is_turn(attachment) {
+            attachment.tend_at_rest(pause);
         }
         if attachment.check().is_err() {
             return None; // cut short in between: the next look wakes the sleepers
@@ -245,6 +251,14 @@ impl Eye {
         store.next_due_ms(now_ms).map(|due| due - now_ms)
     }
 
+    /// Whether to tend at rest: always where few are attached, else now and then, since the
+    /// question costs a system call for each of them.
+    fn is_turn(&mut self, attachment: &Attachment) -> bool {
+        self.rests += 1;
+        let turns = attachment.attached() / ATTACHED_FEW + 1;
+        (self.rests + u64::from(attachment.owner)).is_multiple_of(turns)
+    }
+
     /// The region's time: by the system's clock, or by the queue's where that was seen to be ahead.
     fn now_ms(&mut self, attachment: &Attachment, store: &Store<'_>) -> u64 {
         let own_ms = SystemClock.now_ms().saturating_add(attachment.time_base_ms);
@@ -252,15 +266,6 @@ impl Eye {
         self.ahead_ms = self.ahead_ms.max(high_ms.saturating_sub(own_ms));
         own_ms.saturating_add(self.ahead_ms)
     }
-}
-
-/// Whether this warden is the one that tends at rest: nobody else has for so long.
-fn is_elected(store: &Store<'_>, now_ms: u64, rest: u64) -> bool {
-    let tended = &store.head().receive.tended_ms;
-    let last = tended.load(Ordering::Relaxed);
-    let long_ago = now_ms >= last.saturating_add(rest) || last > now_ms.saturating_add(1000);
-    let (done, failed) = (Ordering::Relaxed, Ordering::Relaxed);
-    long_ago && tended.compare_exchange(last, now_ms, done, failed).is_ok()
 }
 
 /// Wakes all sleepers of a file that was cut short, without touching it. If the queue's first page
