@@ -340,7 +340,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # Errors
     ///
     /// [`Error::OptionsDiffer`] for an option that is fixed at creation and not what it is;
-    /// [`Error::OutOfRange`], [`Error::Forked`]. Then nothing has changed.
+    /// [`Error::OutOfRange`], [`Error::Forked`]. Then nothing has changed. In a queue with a journal
+    /// also [`Error::NotDurable`]: then everything has, and is not known to be on the disk.
     ///
     /// # Examples
     ///
@@ -368,7 +369,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if wanted[RETENTION_MS] != retention_ms {
             store.forget_dues(); // they were reckoned with the other retention
         }
-        Ok(())
+        self.region.keep_settings(&self.place)
     }
 
     /// The longest body that the queue takes, bytes.

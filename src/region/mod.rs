@@ -156,6 +156,12 @@ mod home {
             Err(Error::NoJournal)
         }
 
+        /// Waits until the settings of a queue with a journal are on the disk.
+        #[doc(hidden)]
+        fn keep_settings(&self, _place: &Place) -> Result<(), Error> {
+            Ok(())
+        }
+
         /// Tells who commits from time to time that there is something to commit.
         #[doc(hidden)]
         fn rouse(&self, _place: &Place) {}
@@ -224,6 +230,9 @@ mod home {
                 }
                 fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
                     (**self).commit(place, until)
+                }
+                fn keep_settings(&self, place: &Place) -> Result<(), Error> {
+                    (**self).keep_settings(place)
                 }
                 fn rouse(&self, place: &Place) {
                     (**self).rouse(place)

@@ -2,7 +2,8 @@
 
 use crate::common::{Numbers, body, seed_of};
 use crate::machine::{Machine, SECTION_OFFSET, open};
-use ringmain::{Durability, Error, Queue, QueueOptions};
+use ringmain::Value;
+use ringmain::{Clock, Durability, Error, ManualClock, Message, Queue, QueueOptions, SystemClock};
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -52,6 +53,56 @@ fn what_was_sent_is_there_and_what_was_deleted_is_not() {
     // The deletes of that drain are durable in their turn.
     machine.stop();
     assert_eq!(drain(&machine), BTreeSet::new());
+}
+
+/// What a message carries besides its body, its delay, and settings that were changed.
+#[test]
+fn attributes_delays_and_settings_come_back() {
+    let mut machine = Machine::new("recovery-more", 1 << 18, SAFE);
+    let second = Duration::from_secs(1);
+    {
+        let region = machine.open();
+        let queue = Queue::open(&region).expect("the queue");
+        let options = queue.options().visibility(3 * second).delay(second / 2);
+        queue.reconfigure(options).expect("other settings");
+        let plain = Message::new("plain").delay(Duration::ZERO);
+        let attributed = plain.clone().string("kind", "x").expect("by the rules");
+        let long = [7; 3000];
+        let long = Message::new(&long).number("n", "1").expect("by the rules");
+        let hour = long.clone().delay(900 * second);
+        for message in [plain, attributed, hour] {
+            queue.send_message(&message).expect("room");
+        }
+    }
+    machine.stop();
+    let region = machine.open();
+    let clock = ManualClock::new(SystemClock.now_ms());
+    let queue = Queue::open_with(&region, &clock).expect("the queue");
+    let stat = queue.stat().expect("figures");
+    assert_eq!((stat.visible, stat.delayed, stat.sent), (2, 1, 3));
+    assert_eq!((stat.visibility, stat.delay), (3 * second, second / 2));
+    let mut kinds = [None; 2];
+    let held = [(); 2].map(|()| queue.receive().expect("a receive").expect("a message"));
+    for (kind, received) in kinds.iter_mut().zip(&held) {
+        assert_eq!(
+            (received.body(), received.receive_count()),
+            (&b"plain"[..], 1)
+        );
+        *kind = received.attribute("kind");
+    }
+    assert_eq!(kinds.iter().flatten().count(), 1, "one has it");
+    assert!(kinds.contains(&Some(Value::String("x"))));
+    held.map(|received| received.delete().expect("a delete"));
+    clock.advance(800 * second);
+    assert!(queue.receive().expect("a receive").is_none(), "its delay");
+    clock.advance(100 * second);
+    let late = queue
+        .receive()
+        .expect("a receive")
+        .expect("its delay is over");
+    assert_eq!((late.body(), late.receive_count()), (&[7; 3000][..], 1));
+    assert_eq!(late.attribute("n"), Some(Value::Number("1")));
+    late.delete().expect("a delete");
 }
 
 #[test]

@@ -392,6 +392,19 @@ impl Attachment {
         }
     }
 
+    /// Writes the head of a queue that has a journal to the disk: its settings are there and not in
+    /// the journal, and each word tells for itself whether it is whole.
+    pub(super) fn keep_head(&self, place: &Place) -> Result<(), Error> {
+        if !place.is_journaled() {
+            return Ok(());
+        }
+        self.map
+            .flush_range(SECTIONS_OFFSET as usize, size_of::<QueueHead>())
+            .map_err(|e| Error::NotDurable {
+                errno: e.raw_os_error().unwrap_or(libc::EIO),
+            })
+    }
+
     /// Writes the first `len` bytes to the disk.
     fn flush(&self, len: usize) -> Result<(), Error> {
         self.map

@@ -233,6 +233,10 @@ unsafe impl Region for Mapped {
         self.attachment.commit(place, until)
     }
 
+    fn keep_settings(&self, place: &Place) -> Result<(), Error> {
+        self.attachment.keep_head(place)
+    }
+
     #[cold]
     fn rouse(&self, place: &Place) {
         committer::rouse(&self.attachment, place, 1);
