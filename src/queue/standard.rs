@@ -340,8 +340,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # Errors
     ///
     /// [`Error::OptionsDiffer`] for an option that is fixed at creation and not what it is;
-    /// [`Error::OutOfRange`], [`Error::Forked`]. Then nothing has changed. In a queue with a journal
-    /// also [`Error::NotDurable`]: then everything has, and is not known to be on the disk.
+    /// [`Error::OutOfRange`], [`Error::Forked`]. Then nothing has changed. With a journal
+    /// [`Error::NotDurable`]: then everything has, and is not known to be on the disk.
     ///
     /// # Examples
     ///
