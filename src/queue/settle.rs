@@ -35,7 +35,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn delete_one(&self, receipt: &Receipt, free: &mut Bits<'_>) -> Result<(), Error> {
         let store = self.store();
         let hold = self.hold_of(receipt)?;
-        let run = store.run_at(hold.index as usize);
+        let run = store.measured_run(hold.index as usize);
         if let Some(run) = store.delete(&hold, run, self.region.owner())? {
             free.add_run(hold.index as usize, run);
         }

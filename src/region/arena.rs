@@ -42,7 +42,6 @@
 //! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
 //! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
 
-use super::layout::LEN_MASK;
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::error::Error;
@@ -315,12 +314,6 @@ impl Store<'_> {
             }
         }
         None
-    }
-
-    /// How many slots the message at `index` takes, by its head.
-    pub fn run_at(&self, index: usize) -> usize {
-        self.shape()
-            .run((self.slot(index).size.load(Ordering::Relaxed) & LEN_MASK) as usize)
     }
 
     /// Whether the slot still has the message of `hold`, and its word.

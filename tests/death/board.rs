@@ -241,12 +241,12 @@ pub mod seeds {
     /// What the ground holds of many messages.
     pub const MANY: u64 = 100;
     /// What fills the queue at the end.
-    pub const FILL: u64 = 1000;
+    pub const FILL: u64 = 400;
     /// What uses every free slot again.
-    pub const REUSE: u64 = 2000;
+    pub const REUSE: u64 = 1100;
 }
 /// The first seed of the busy survivor; its others follow.
-pub const BUSY_FIRST: u64 = 3072;
+pub const BUSY_FIRST: u64 = 1792;
 
 /// The monotonic clock, ns.
 pub fn monotonic_ns() -> u64 {

@@ -12,8 +12,10 @@ use std::time::Duration;
 pub type Jobs = Queue<Arc<Mapped>, Time>;
 pub type Held<'q> = Received<'q, Arc<Mapped>, Time>;
 
-/// Bytes of the region: ten blocks, so that it has maps, of which the last lacks some slots.
-pub const REGION_BYTES: u64 = 84 << 10;
+/// Bytes of the region: three blocks, of which the last has a few slots.
+pub const REGION_BYTES: u64 = 37 << 10;
+/// Bytes of a wide region: ten blocks, so that it has maps, of which the last lacks some slots.
+const WIDE_BYTES: u64 = 84 << 10;
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 pub const VISIBILITY_MS: u64 = 30_000;
 pub const RETENTION_MS: u64 = 3_600_000;
@@ -44,6 +46,8 @@ pub fn journaled() -> QueueOptions {
 pub enum Kind {
     /// A queue.
     Queue,
+    /// A queue of so many blocks that it has maps.
+    Wide,
     /// A queue with a journal.
     Journaled,
     /// A region without a queue.
@@ -54,7 +58,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn has_queue(self) -> bool {
-        matches!(self, Kind::Queue | Kind::Journaled)
+        matches!(self, Kind::Queue | Kind::Wide | Kind::Journaled)
     }
 }
 
@@ -109,7 +113,9 @@ impl Ground {
         let _ = std::fs::remove_file(journal_of(path));
         let mut bytes = Vec::new();
         if kind != Kind::Nothing {
-            let region = Arc::new(Mapped::create(path, REGION_BYTES).expect("a region"));
+            let wide = kind == Kind::Wide;
+            let bytes_of_it = if wide { WIDE_BYTES } else { REGION_BYTES };
+            let region = Arc::new(Mapped::create(path, bytes_of_it).expect("a region"));
             if kind.has_queue() {
                 let journaled = kind == Kind::Journaled;
                 let options = if journaled {

@@ -2,7 +2,7 @@
 
 use super::super::board::{Board, seeds, state};
 use super::super::common::body;
-use super::super::ground::{Image, Jobs, Maker, ONE, RETENTION_MS, RUN, send};
+use super::super::ground::{Image, Jobs, Kind, Maker, ONE, RETENTION_MS, RUN, send};
 use super::super::stage::{Stage, seed_in, sound};
 use super::super::tracer::{begin, end};
 use super::{Operation, PLAIN, empty, first, pass_visibility};
@@ -55,6 +55,7 @@ pub const ALL: &[Operation] = &[
     },
     Operation {
         name: "receive, striking empty blocks out",
+        kind: Kind::Wide,
         prepare: empty_blocks,
         operate: receive,
         ..PLAIN

@@ -1,7 +1,7 @@
 //! Sending.
 
 use super::super::board::{seeds, state};
-use super::super::ground::{BLOCKS, Image, Maker, ONE, RETENTION_MS, RUN, VISIBILITY};
+use super::super::ground::{BLOCKS, Image, Kind, Maker, ONE, RETENTION_MS, RUN, VISIBILITY};
 use super::super::stage::Stage;
 use super::super::tracer::{begin, end};
 use super::{Operation, PLAIN};
@@ -54,6 +54,7 @@ pub const ALL: &[Operation] = &[
     },
     Operation {
         name: "send, striking full blocks out",
+        kind: Kind::Wide,
         prepare: full_blocks,
         operate: |stage| send(stage, ONE),
         ..PLAIN

@@ -71,7 +71,7 @@ impl Memory {
     fn hold(&self, index: usize) -> (Hold, usize) {
         let store = self.store();
         let hold = store.hold(index, OWNER, false, SENT_MS + 1);
-        (hold.expect("a message"), store.run_at(index))
+        (hold.expect("a message"), store.measured_run(index))
     }
 
     /// Deletes the message of a slot.
