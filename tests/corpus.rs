@@ -210,6 +210,10 @@ fn twin_a_model_with_one_rule_altered() {
         Rule::ReceivesAreNotCounted,
         Rule::PurgeSparesTheHeld,
         Rule::ReadersKeepNothing,
+        Rule::DelayOneMsLonger,
+        Rule::DelayOneMsShorter,
+        Rule::DelayedCountsAsInFlight,
+        Rule::AttributesAreLost,
     ];
     for rule in altered {
         let caught = inputs

@@ -2,8 +2,8 @@
 
 use crate::common::SLOT_HEAD_BYTES;
 use crate::op::Op;
-use crate::reference::{Model, Receive, Rule};
-use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region};
+use crate::reference::{Attribute, Ever, Model, Receive, Rule};
+use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region, Value};
 use std::collections::HashSet;
 use std::fmt::Debug;
 
@@ -12,6 +12,7 @@ pub struct Holding<'a, R: Region> {
     pub received: Received<'a, R, &'a ManualClock>,
     pub receive: Receive,
     pub body: Vec<u8>,
+    pub attributes: Vec<Attribute>,
 }
 
 /// A queue, its model, and what the history has in its hands.
@@ -55,6 +56,15 @@ pub fn same_outcome(
 /// An operation that has no reason to fail.
 pub fn told<T>(result: Result<T, Error>) -> Result<T, String> {
     result.map_err(|error| format!("unexpected: {error}"))
+}
+
+/// A received message's attributes, copied out.
+pub fn attributes_of<R: Region>(received: &Received<'_, R, &ManualClock>) -> Vec<Attribute> {
+    let owned = |(name, value): (&str, Value<'_>)| {
+        let bytes = value.as_bytes().to_vec();
+        (name.to_owned(), value.type_name().to_owned(), bytes)
+    };
+    received.attributes().iter().map(owned).collect()
 }
 
 impl<'a, R: Region> Drive<'a, R> {
@@ -106,6 +116,12 @@ impl<'a, R: Region> Drive<'a, R> {
         told(self.queue.send(b"base"))?;
         let received = told(self.queue.receive())?.ok_or("one message")?;
         self.base_ms = received.sent_ms() - self.clock.now_ms();
+        self.model.ever = Ever {
+            sent: 1,
+            received: 1,
+            deleted: 1,
+            purged: 0,
+        };
         told(received.delete())
     }
 
@@ -114,10 +130,20 @@ impl<'a, R: Region> Drive<'a, R> {
         let stat = told(self.queue.stat())?;
         same("visible", stat.visible, self.model.visible() as u64)?;
         same("in flight", stat.in_flight, self.model.in_flight() as u64)?;
+        same("delayed", stat.delayed, self.model.delayed() as u64)?;
+        let ever = Ever {
+            sent: stat.sent,
+            received: stat.received,
+            deleted: stat.deleted,
+            purged: stat.purged,
+        };
+        same("ever", ever, self.model.ever)?;
         same("free slots", stat.slots_free, self.slots_free())?;
-        same("damaged", stat.damaged, 0)?;
+        same("damaged and expired", (stat.damaged, stat.expired), (0, 0))?;
         for holding in &self.held {
             same("a borrowed body", holding.received.body(), &holding.body)?;
+            let attributes = attributes_of(&holding.received);
+            same("borrowed attributes", &attributes, &holding.attributes)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 const HOURS_12_MS: u64 = 43_200_000;
+const MINUTES_15_MS: u64 = 900_000;
 
 fn len() -> impl Strategy<Value = usize> {
     prop_oneof![
@@ -23,6 +24,36 @@ fn visibility_ms() -> impl Strategy<Value = u64> {
         1 => Just(HOURS_12_MS),
         1 => Just(HOURS_12_MS + 1),
     ]
+}
+
+fn delay_ms() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        3 => Just(0u64),
+        4 => 1u64..20,
+        3 => Just(100u64),
+        2 => Just(1_000u64),
+        1 => Just(MINUTES_15_MS),
+        1 => Just(MINUTES_15_MS + 1),
+    ]
+}
+
+fn send_message() -> impl Strategy<Value = Op> {
+    let delay_ms = prop_oneof![1 => Just(None), 2 => delay_ms().prop_map(Some)];
+    (len(), delay_ms, 0usize..11).prop_map(|(len, delay_ms, attributes)| Op::SendMessage {
+        len,
+        delay_ms,
+        attributes,
+    })
+}
+
+/// Most often back to what the queue began with: histories go on as usual.
+fn reconfigure() -> impl Strategy<Value = Op> {
+    let visibility_ms = prop_oneof![4 => Just(100u64), 1 => visibility_ms()];
+    let delay_ms = prop_oneof![3 => Just(0u64), 1 => delay_ms()];
+    (visibility_ms, delay_ms).prop_map(|(visibility_ms, delay_ms)| Op::Reconfigure {
+        visibility_ms,
+        delay_ms,
+    })
 }
 
 /// Steps that meet and just miss the timeouts.
@@ -63,10 +94,17 @@ fn op() -> impl Strategy<Value = Op> {
         14 => step_ms().prop_map(|ms| Op::Advance { ms }),
         1 => prop_oneof![9 => Just(Op::Advance { ms: 1 }), 1 => Just(Op::Purge)],
         4 => Just(Op::Turn),
+        8 => send_message(),
+        3 => reconfigure(),
     ]
+}
+
+/// The shortest of the histories of about `ops` operations.
+pub const fn least(ops: usize) -> usize {
+    ops - ops / 10
 }
 
 /// Histories of about `ops` operations.
 pub fn histories(ops: usize) -> impl Strategy<Value = Vec<Op>> {
-    vec(op(), ops - ops / 10..ops + ops / 10)
+    vec(op(), least(ops)..ops + ops / 10)
 }

@@ -9,6 +9,12 @@ pub enum Op {
     SendBatch {
         lens: Vec<usize>,
     },
+    SendMessage {
+        len: usize,
+        /// The message's own delay, if it has one.
+        delay_ms: Option<u64>,
+        attributes: usize,
+    },
     Claim {
         len: usize,
         commit: bool,
@@ -55,6 +61,11 @@ pub enum Op {
         ms: u64,
     },
     Purge,
+    /// Gives the queue another visibility timeout and another delay.
+    Reconfigure {
+        visibility_ms: u64,
+        delay_ms: u64,
+    },
     /// Goes on through the other attachment, if there is one.
     Turn,
 }

@@ -2,10 +2,12 @@
 
 use ringmain::{Error, MessageId, Receipt};
 
-/// The queue's visibility timeout, ms.
+/// The visibility timeout that the queue begins with, ms.
 pub const VISIBILITY_MS: u64 = 100;
 /// The longest visibility timeout, ms.
 pub const VISIBILITY_MS_MAX: u64 = 43_200_000;
+/// The longest delay, ms.
+pub const DELAY_MS_MAX: u64 = 900_000;
 
 /// The rules as they are, or one of them altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,45 @@ pub enum Rule {
     ReceivesAreNotCounted,
     PurgeSparesTheHeld,
     ReadersKeepNothing,
+    DelayOneMsLonger,
+    DelayOneMsShorter,
+    DelayedCountsAsInFlight,
+    AttributesAreLost,
+}
+
+/// An attribute: its name, its type's name, its bytes.
+pub type Attribute = (String, String, Vec<u8>);
+
+/// What happened ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ever {
+    pub sent: u64,
+    pub received: u64,
+    pub deleted: u64,
+    pub purged: u64,
+}
+
+/// What is given to the queue.
+#[derive(Debug, Clone, Default)]
+pub struct Sending {
+    pub body: Vec<u8>,
+    pub attributes: Vec<Attribute>,
+    /// Bytes that the queue keeps: the body and the encoded attributes.
+    pub len: usize,
+    /// In place of the queue's delay.
+    pub delay_ms: Option<u64>,
+}
+
+impl Sending {
+    /// Nothing but a body.
+    pub fn plain(body: Vec<u8>) -> Self {
+        let len = body.len();
+        Self {
+            body,
+            len,
+            ..Self::default()
+        }
+    }
 }
 
 /// A message that has not been deleted.
@@ -25,9 +66,14 @@ pub enum Rule {
 pub struct Message {
     pub id: MessageId,
     pub body: Vec<u8>,
+    pub attributes: Vec<Attribute>,
+    /// Bytes that it takes.
+    pub len: usize,
     pub sent_ms: u64,
     pub receives: u32,
-    /// In flight until then; visible if it is past, or never was received.
+    /// Never received.
+    pub is_new: bool,
+    /// Until then it is in flight, or delayed if it never was received; visible if it is past.
     pub due_ms: u64,
     /// From then on a receive must find it; see [`Model::is_late`].
     pub sure_ms: u64,
@@ -47,6 +93,9 @@ pub struct Receive {
 pub struct Model {
     pub rule: Rule,
     pub now_ms: u64,
+    pub visibility_ms: u64,
+    pub delay_ms: u64,
+    pub ever: Ever,
     pub messages: Vec<Message>,
     /// Bodies that somebody reads in place, with the message's id, one a reader.
     pub readers: Vec<(MessageId, usize)>,
@@ -57,6 +106,9 @@ impl Model {
         Self {
             rule,
             now_ms,
+            visibility_ms: VISIBILITY_MS,
+            delay_ms: 0,
+            ever: Ever::default(),
             messages: Vec::new(),
             readers: Vec::new(),
         }
@@ -88,17 +140,24 @@ impl Model {
         }
     }
 
+    /// Sent, never received, and not visible yet.
+    pub fn delayed(&self) -> usize {
+        if self.rule == Rule::DelayedCountsAsInFlight {
+            return 0;
+        }
+        self.messages
+            .iter()
+            .filter(|message| message.is_new && message.due_ms > self.now_ms)
+            .count()
+    }
+
     pub fn in_flight(&self) -> usize {
-        self.messages.len() - self.visible()
+        self.messages.len() - self.visible() - self.delayed()
     }
 
     /// Lengths of all bodies that still take memory: of messages, and of deleted ones being read.
     pub fn bodies(&self) -> Vec<usize> {
-        let mut lens: Vec<usize> = self
-            .messages
-            .iter()
-            .map(|message| message.body.len())
-            .collect();
+        let mut lens: Vec<usize> = self.messages.iter().map(|message| message.len).collect();
         let mut gone: Vec<MessageId> = Vec::new();
         for &(id, len) in &self.readers {
             let kept = self.position(id).is_some() || gone.contains(&id);
@@ -110,17 +169,30 @@ impl Model {
         lens
     }
 
-    pub fn send(&mut self, id: MessageId, body: Vec<u8>) -> Result<(), String> {
+    pub fn send(&mut self, id: MessageId, sending: Sending) -> Result<(), String> {
         if self.position(id).is_some() {
             return Err(format!("{id} was given out twice"));
         }
-        let sent_ms = self.now_ms;
+        let delay_ms = match (sending.delay_ms.unwrap_or(self.delay_ms), self.rule) {
+            (0, _) => 0,
+            (delay_ms, Rule::DelayOneMsLonger) => delay_ms + 1,
+            (delay_ms, Rule::DelayOneMsShorter) => delay_ms - 1,
+            (delay_ms, _) => delay_ms,
+        };
+        let attributes = match self.rule {
+            Rule::AttributesAreLost => Vec::new(),
+            _ => sending.attributes,
+        };
+        self.ever.sent += 1;
         self.messages.push(Message {
             id,
-            body,
-            sent_ms,
+            body: sending.body,
+            attributes,
+            len: sending.len,
+            sent_ms: self.now_ms,
             receives: 0,
-            due_ms: 0,
+            is_new: true,
+            due_ms: self.now_ms + delay_ms,
             sure_ms: 0,
         });
         Ok(())
@@ -134,11 +206,13 @@ impl Model {
         let message = &mut self.messages[at];
         if message.due_ms > self.now_ms {
             return Err(format!(
-                "{id} was received, in flight until {}",
+                "{id} was received, in flight or delayed until {}",
                 message.due_ms
             ));
         }
         message.receives += (self.rule != Rule::ReceivesAreNotCounted) as u32;
+        message.is_new = false;
+        self.ever.received += 1;
         message.due_ms = self.now_ms + visibility_ms;
         message.sure_ms = 0;
         match self.rule {
@@ -175,6 +249,7 @@ impl Model {
             return Err(Error::NotInFlight);
         }
         self.messages.remove(at);
+        self.ever.deleted += 1;
         Ok(())
     }
 
@@ -206,7 +281,26 @@ impl Model {
         let spares = self.rule == Rule::PurgeSparesTheHeld;
         self.messages
             .retain(|message| spares && message.due_ms > now_ms);
-        (before - self.messages.len()) as u64
+        let purged = (before - self.messages.len()) as u64;
+        self.ever.purged += purged;
+        purged
+    }
+
+    pub fn reconfigure(&mut self, visibility_ms: u64, delay_ms: u64) -> Result<(), Error> {
+        let maxima = [(visibility_ms, VISIBILITY_MS_MAX), (delay_ms, DELAY_MS_MAX)];
+        for (value, max) in maxima {
+            if value > max {
+                let (what, min) = ("", 0);
+                return Err(Error::OutOfRange {
+                    what,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        (self.visibility_ms, self.delay_ms) = (visibility_ms, delay_ms);
+        Ok(())
     }
 
     pub fn read(&mut self, id: MessageId, len: usize) {

@@ -1,9 +1,9 @@
 //! Does one operation to the queue and to the model, and compares what comes back.
 
 use crate::common::{body, fill};
-use crate::drive::{Drive, Holding, same, same_outcome, told};
+use crate::drive::{Drive, Holding, attributes_of, same, same_outcome, told};
 use crate::op::Op;
-use crate::reference::{Message, Receive, VISIBILITY_MS, VISIBILITY_MS_MAX};
+use crate::reference::{Attribute, DELAY_MS_MAX, Message, Receive, Sending, VISIBILITY_MS_MAX};
 use ringmain::{Batch, Error, ManualClock, MessageId, Receipt, Region};
 use std::time::Duration;
 
@@ -16,19 +16,28 @@ const READERS_MAX: usize = 2;
 /// When a queue looks again at a message that three read.
 const PINNED_RETRY_MS: u64 = 10;
 
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
 impl<'a, R: Region> Drive<'a, R> {
     pub fn step(&mut self, op: &Op) -> Result<(), String> {
         match *op {
             Op::Send { len } => {
                 let bytes = self.next_body(len);
                 let result = self.queue.send(&bytes);
-                self.sent(result, bytes)
+                self.sent(result, Sending::plain(bytes))
             }
             Op::SendBatch { ref lens } => self.send_batch(lens),
+            Op::SendMessage {
+                len,
+                delay_ms,
+                attributes,
+            } => self.send_message(len, delay_ms, attributes),
             Op::Claim { len, commit } => self.claim(len, commit),
             Op::Receive { max } => {
                 let batch = self.queue.receive_batch(max);
-                self.received(batch, max, VISIBILITY_MS)
+                self.received(batch, max, self.model.visibility_ms)
             }
             Op::ReceiveOne => self.receive_one(),
             Op::ReceiveFor { max, visibility_ms } => {
@@ -45,6 +54,16 @@ impl<'a, R: Region> Drive<'a, R> {
             Op::Purge => {
                 let purged = told(self.queue.purge())?;
                 same("purged", purged, self.model.purge())
+            }
+            Op::Reconfigure {
+                visibility_ms,
+                delay_ms,
+            } => {
+                let (visibility, delay) = (ms(visibility_ms), ms(delay_ms));
+                let options = self.queue.options().visibility(visibility).delay(delay);
+                let found = self.queue.reconfigure(options);
+                let expected = self.model.reconfigure(visibility_ms, delay_ms);
+                same_outcome("reconfigure", found, expected)
             }
             Op::Turn => {
                 std::mem::swap(&mut self.queue, &mut self.other);
@@ -124,29 +143,84 @@ impl<'a, R: Region> Drive<'a, R> {
         body(self.sent, len)
     }
 
-    /// Why a body is refused, if it is.
-    fn refusal(&self, len: usize) -> Option<Error> {
+    /// Why a message is refused, if it is.
+    fn refusal(&self, body_len: usize, size: usize, delay_ms: Option<u64>) -> Option<Error> {
         let max = self.queue.max_body();
-        match len {
-            0 => Some(Error::BodyEmpty),
-            len if len > max => Some(Error::BodyTooLong { len, max }),
+        match delay_ms {
+            _ if body_len == 0 => Some(Error::BodyEmpty),
+            _ if size > max => Some(Error::BodyTooLong { len: size, max }),
+            Some(value) if value > DELAY_MS_MAX => Some(Error::OutOfRange {
+                what: "",
+                value,
+                min: 0,
+                max: DELAY_MS_MAX,
+            }),
             _ => None,
         }
     }
 
-    fn sent(&mut self, found: Result<MessageId, Error>, body: Vec<u8>) -> Result<(), String> {
-        if let Some(error) = self.refusal(body.len()) {
-            return same("send", found, Err(error));
+    fn sent(&mut self, found: Result<MessageId, Error>, sending: Sending) -> Result<(), String> {
+        let size = sending
+            .attributes
+            .iter()
+            .fold(sending.body.len(), |size, (name, type_name, bytes)| {
+                size + name.len() + type_name.len() + bytes.len()
+            });
+        if let Some(error) = self.refusal(sending.body.len(), size, sending.delay_ms) {
+            return same_outcome("send", found.map(|_| ()), Err(error));
         }
-        let (free, run) = (self.slots_free(), self.run(body.len()));
+        let (free, run) = (self.slots_free(), self.run(sending.len));
         match found {
             Ok(_) if run > free => Err(format!("{run} slots given out of {free}")),
             Ok(id) if !self.ids.insert(id) => Err(format!("{id} was given out twice")),
-            Ok(id) => self.model.send(id, body),
+            Ok(id) => self.model.send(id, sending),
             // A run wants adjacent slots, of which the model knows nothing.
             Err(Error::Full) if free < run || (run > 1 && free < self.slots) => Ok(()),
             Err(error) => Err(format!("{error}, with {free} slots free for {run}")),
         }
+    }
+
+    /// Attributes of each type, under names of their own.
+    fn send_message(
+        &mut self,
+        len: usize,
+        delay_ms: Option<u64>,
+        attributes: usize,
+    ) -> Result<(), String> {
+        let body = self.next_body(len);
+        let text = |n: usize| format!("{}", self.sent.wrapping_mul(7) + n as u64);
+        let wanted: Vec<Attribute> = (0..attributes)
+            .map(|n| match n % 3 {
+                0 => (format!("text.{n}"), "String", format!("é{}", text(n))),
+                1 => (format!("N{n}"), "Number", format!("-{}.5", text(n))),
+                _ => (format!("b-{n}"), "Binary", text(n)),
+            })
+            .map(|(name, kind, text)| (name, kind.to_owned(), text.into_bytes()))
+            .collect();
+        let mut message = ringmain::Message::new(&body);
+        for (name, kind, bytes) in &wanted {
+            let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+            message = told(match kind.as_str() {
+                "String" => message.string(name, text),
+                "Number" => message.number(name, text),
+                _ => message.binary(name, bytes),
+            })?;
+        }
+        if let Some(delay_ms) = delay_ms {
+            message = message.delay(ms(delay_ms));
+        }
+        let found = self.queue.send_message(&message);
+        let len = len + message.attributes_len();
+        drop(message); // its borrows end
+        self.sent(
+            found,
+            Sending {
+                body,
+                attributes: wanted,
+                len,
+                delay_ms,
+            },
+        )
     }
 
     fn send_batch(&mut self, lens: &[usize]) -> Result<(), String> {
@@ -159,7 +233,7 @@ impl<'a, R: Region> Drive<'a, R> {
         let outcomes = told(outcomes)?;
         same("outcomes", outcomes.len(), bodies.len())?;
         for (outcome, body) in outcomes.into_iter().zip(bodies) {
-            self.sent(outcome, body)?;
+            self.sent(outcome, Sending::plain(body))?;
         }
         Ok(())
     }
@@ -170,13 +244,13 @@ impl<'a, R: Region> Drive<'a, R> {
             Ok(mut claim) if commit => {
                 fill(self.sent, &mut claim);
                 let id = claim.commit();
-                self.sent(Ok(id), bytes)
+                self.sent(Ok(id), Sending::plain(bytes))
             }
             Ok(mut claim) => {
                 claim.fill(0xee);
-                same("claim", None, self.refusal(len))
+                same("claim", None, self.refusal(len, len, None))
             }
-            Err(error) => self.sent(Err(error), bytes),
+            Err(error) => self.sent(Err(error), Sending::plain(bytes)),
         }
     }
 
@@ -224,7 +298,9 @@ impl<'a, R: Region> Drive<'a, R> {
     fn receive_one(&mut self) -> Result<(), String> {
         let received = told(self.queue.receive())?;
         self.comes(received.is_some())?;
-        received.map_or(Ok(()), |received| self.hold(received, VISIBILITY_MS))
+        received.map_or(Ok(()), |received| {
+            self.hold(received, self.model.visibility_ms)
+        })
     }
 
     fn hold(
@@ -235,6 +311,7 @@ impl<'a, R: Region> Drive<'a, R> {
         let id = received.id();
         let message = self.model.receive(id, visibility_ms)?;
         same("body", received.body(), &message.body)?;
+        same("attributes", &attributes_of(&received), &message.attributes)?;
         same("receive count", received.receive_count(), message.receives)?;
         same(
             "send time",
@@ -252,11 +329,12 @@ impl<'a, R: Region> Drive<'a, R> {
             let oldest = self.held.remove(0);
             self.model.stop_reading(oldest.receive.id);
         }
-        self.model.read(id, message.body.len());
+        self.model.read(id, message.len);
         self.held.push(Holding {
             received,
             receive,
             body: message.body,
+            attributes: message.attributes,
         });
         Ok(())
     }
@@ -266,7 +344,9 @@ impl<'a, R: Region> Drive<'a, R> {
         let copied = told(self.queue.receive_into(&mut buffer))?;
         self.comes(copied.is_some())?;
         let Some(copied) = copied else { return Ok(()) };
-        let message = self.model.receive(copied.receipt.id(), VISIBILITY_MS)?;
+        let message = self
+            .model
+            .receive(copied.receipt.id(), self.model.visibility_ms)?;
         same("copied body", &buffer[..copied.len], &message.body)?;
         same("receive count", copied.receive_count, message.receives)?;
         self.remember(copied.receipt, &message);

@@ -6,7 +6,7 @@ use crate::ground::input::Input;
 use crate::ground::memory_file::MemoryFile;
 use crate::ground::unused_path;
 use crate::op::Op;
-use crate::reference::{Rule, VISIBILITY_MS, VISIBILITY_MS_MAX};
+use crate::reference::{DELAY_MS_MAX, Rule, VISIBILITY_MS, VISIBILITY_MS_MAX};
 use ringmain::{ManualClock, Mapped, Queue, QueueOptions};
 use std::time::Duration;
 
@@ -116,8 +116,40 @@ fn op(input: &mut Input<'_>) -> Op {
         49 | 50 => Op::Detach { pick: pick(input) },
         51 | 52 => Op::Drop { pick: pick(input) },
         53..=58 => Op::Advance { ms: step_ms(input) },
-        59 if input.byte() < 32 => Op::Purge,
+        59 => match input.byte() {
+            0..=31 => Op::Purge,
+            // Few older inputs have these numbers: nearly all mean what they meant.
+            248..=251 => send_message(input),
+            252..=255 => {
+                let (visibility_ms, delay_ms) = (visibility_ms(input), delay_ms(input));
+                Op::Reconfigure {
+                    visibility_ms,
+                    delay_ms,
+                }
+            }
+            _ => Op::Turn,
+        },
         _ => Op::Turn,
+    }
+}
+
+fn send_message(input: &mut Input<'_>) -> Op {
+    let own_delay = !input.byte().is_multiple_of(3);
+    let delay_ms = own_delay.then(|| delay_ms(input));
+    let attributes = input.byte() as usize % 11;
+    let len = len(input);
+    Op::SendMessage {
+        len,
+        delay_ms,
+        attributes,
+    }
+}
+
+fn delay_ms(input: &mut Input<'_>) -> u64 {
+    match input.byte() {
+        byte @ 0..=63 => u64::from(byte) % 4,
+        byte @ 64..=252 => u64::from(byte),
+        byte => DELAY_MS_MAX + u64::from(byte) - 254,
     }
 }
 
