@@ -104,12 +104,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         outcomes: &mut Outcomes<MessageId>,
     ) {
         let owner = self.region.owner();
-        let mut sent = 0;
+        let (mut sent, mut is_full) = (0, false);
         while outcomes.len() < bodies.len() {
             let wanted = (bodies.len() - outcomes.len()) as u32;
             let Some((block, set)) = store.take_free(wanted) else {
-                if self.make_room(store, now_ms) {
-                    continue;
+                if self.make_room(store, now_ms) || !core::mem::replace(&mut is_full, true) {
+                    continue; // as in `claim_slots`
                 }
                 let _ = outcomes.push(Err(Error::Full)); // as many as bodies: at most 10
                 continue;
@@ -269,11 +269,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         run: usize,
         now_ms: u64,
     ) -> Result<Claimed, Error> {
+        let mut is_full = false;
         loop {
             if let Some(claimed) = self.claim_free(store, run) {
                 return Ok(claimed);
             }
-            if !self.make_room(store, now_ms) {
+            // Somebody else may have dropped what was too old since the first look.
+            if !self.make_room(store, now_ms) && core::mem::replace(&mut is_full, true) {
                 return Err(Error::Full);
             }
         }

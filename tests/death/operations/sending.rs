@@ -163,12 +163,18 @@ fn full_blocks(maker: &Maker<'_>) -> Option<Image> {
     Some(image)
 }
 
-/// Every slot has a message that is older than the retention.
+/// The queue is full of messages that are older than the retention: as few as possible.
 fn full_of_old(maker: &Maker<'_>) -> Option<Image> {
-    for seed in seeds::MANY..seeds::MANY + maker.queue.capacity() as u64 {
-        maker.send(seed, ONE);
-        maker.board.known(seed).add(state::DELETING | state::OLD);
+    let mut seeds = seeds::MANY..seeds::FILL;
+    for len in [BLOCKS, 1900, RUN, ONE] {
+        while let Some(seed) = seeds.next() {
+            if super::super::ground::send(maker.board, &maker.queue, seed, len).is_err() {
+                break;
+            }
+            maker.board.known(seed).add(state::DELETING | state::OLD);
+        }
     }
+    assert!(maker.queue.send(b"x").is_err(), "the queue is full");
     maker.board.pass_ms(RETENTION_MS + 1000);
     None
 }
