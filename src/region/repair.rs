@@ -131,9 +131,7 @@ impl Store<'_> {
         }
         put_missing(&block.free, found.free);
         put_missing(&block.ready, found.ready);
-        if !cfg!(ringmain_twin = "maps") {
-            self.note_block(index);
-        }
+        self.note_block(index);
         found.returned as u64
     }
 
