@@ -167,7 +167,7 @@ fn full_blocks(maker: &Maker<'_>) -> Option<Image> {
 fn full_of_old(maker: &Maker<'_>) -> Option<Image> {
     let mut seeds = seeds::MANY..seeds::FILL;
     for len in [BLOCKS, 1900, RUN, ONE] {
-        while let Some(seed) = seeds.next() {
+        for seed in seeds.by_ref() {
             if super::super::ground::send(maker.board, &maker.queue, seed, len).is_err() {
                 break;
             }
