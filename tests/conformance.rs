@@ -14,6 +14,8 @@ mod basics;
 mod batches;
 #[path = "conformance/delays.rs"]
 mod delays;
+#[path = "conformance/figures.rs"]
+mod figures;
 #[path = "conformance/ground.rs"]
 mod ground;
 #[path = "conformance/homes.rs"]
@@ -22,6 +24,8 @@ mod homes;
 mod pins;
 #[path = "conformance/receipts.rs"]
 mod receipts;
+#[path = "conformance/retention.rs"]
+mod retention;
 #[path = "conformance/settings.rs"]
 mod settings;
 #[path = "conformance/sizes.rs"]
@@ -77,14 +81,25 @@ over_each_home! {
         a_small_buffer_leaves_the_message copies_are_whole runs_fit_where_others_left;
     upkeep: purge_removes_everything_sent retention_drops_what_is_old
         old_messages_do_not_hide_a_new_one stat_tells_what_is_there;
-    delays: delays_are_exact_to_the_millisecond a_message_may_have_its_own_delay
-        every_way_to_send_is_delayed a_delayed_message_has_no_receipt
-        delays_out_of_range_are_refused;
-    attributes: attributes_come_as_they_were_sent body_and_attributes_count_together
-        a_copy_is_of_the_body_alone batches_of_messages_have_one_to_ten;
-    settings: a_change_counts_from_the_next_call_on what_is_fixed_or_out_of_range_is_refused
-        ages_are_exact_to_the_millisecond a_full_queue_of_old_messages_takes_new_ones
-        a_shorter_retention_counts_for_what_is_there figures_count_what_has_happened;
+    delays: delays_are_exact_to_the_millisecond delays_out_of_range_are_refused
+        a_queues_delay_is_for_each_message a_messages_delay_goes_before_the_queues
+        a_new_delay_is_for_new_messages batches_carry_each_delay
+        claims_are_delayed_from_their_commit delayed_messages_are_purged
+        receipts_forged_for_delayed_messages_are_refused delays_of_a_full_queue_end_one_by_one
+        long_bodies_are_delayed;
+    attributes: attributes_are_read_as_they_were_sent long_attributes_take_runs
+        body_and_attributes_count_together each_entry_has_its_own_attributes
+        receive_into_copies_the_body_alone attributes_survive_redelivery no_attributes_stay_behind;
+    retention: retention_is_exact_to_the_millisecond a_receive_drops_all_that_are_too_old
+        a_send_into_a_full_queue_drops_what_is_too_old a_held_message_is_finished_by_its_holder
+        a_released_message_that_is_too_old_goes a_full_queue_drops_what_was_released
+        age_counts_from_the_send another_retention_is_for_what_is_there;
+    settings: options_are_told both_ends_of_each_range_may_be_set
+        a_new_visibility_is_for_later_receives
+        fixed_options_are_not_changed settings_out_of_range_change_nothing;
+    figures: sends_and_receives_are_counted what_did_not_happen_is_not_counted
+        runs_and_batches_are_counted a_small_buffer_counts_as_a_receive
+        expiry_and_purge_are_counted the_oldest_age_is_told;
 }
 
 /// Queues in two statics are two queues: the receipt of one is foreign to the other.
@@ -101,6 +116,87 @@ fn receipts_of_another_static_are_foreign() {
     assert_eq!(OTHER.delete(&receipt), Err(Error::ForeignReceipt));
     assert_ne!(id, other_id, "ids are unique over queues");
     assert_eq!(kept.body(), b"other");
+}
+
+/// What one handle sets, another goes by.
+fn both_go_by_new_settings<R: ringmain::Region>(
+    first: &ringmain::Queue<R, &ringmain::ManualClock>,
+    second: &ringmain::Queue<R, &ringmain::ManualClock>,
+    clock: &ringmain::ManualClock,
+) {
+    use std::time::Duration;
+    assert_eq!(second.options(), first.options());
+    let (second_s, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let options = first.options().visibility(second_s).delay(second_s);
+    first.reconfigure(options).expect("other settings");
+    assert_eq!(second.options(), options);
+    second.send(b"delayed").expect("room");
+    assert!(second.receive().expect("a receive").is_none());
+    clock.advance(second_s);
+    drop(second.receive().expect("a receive").expect("a message"));
+    clock.advance(second_s);
+    drop(first.receive().expect("a receive").expect("it came back"));
+    let options = second.options().retention(minute).visibility(minute);
+    second.reconfigure(options).expect("other settings");
+    clock.advance(minute - second_s * 2);
+    let received = first.receive().expect("a receive").expect("it came back");
+    clock.advance(minute);
+    assert!(first.receive().expect("a receive").is_none());
+    assert_eq!(second.stat().expect("figures").expired, 1);
+    assert_eq!(received.delete(), Ok(()), "gone already");
+    assert_eq!((first.options(), second.options()), (options, options));
+}
+
+#[test]
+fn another_handle_goes_by_new_settings() {
+    use ringmain::{Fixed, Heap, ManualClock, Queue, QueueOptions};
+    let clock = ManualClock::new(1_000_000);
+    let region = Heap::new(256 << 10).expect("memory");
+    let first = Queue::create_with(&region, QueueOptions::new(), &clock).expect("a queue");
+    let second = Queue::open_with(&region, &clock).expect("the same queue");
+    both_go_by_new_settings(&first, &second, &clock);
+    // A queue that comes with its memory has one handle, which is shared.
+    let only: Queue<Fixed<100, 96, 2>, _> = Queue::fixed(&clock, QueueOptions::new());
+    both_go_by_new_settings(&only, &only, &clock);
+}
+
+/// Another attachment, too, and who opens the file later.
+#[test]
+fn another_attachment_goes_by_new_settings() {
+    use ringmain::{ManualClock, Mapped, Queue, QueueOptions};
+    let dir = common::Dir::shm("conformance");
+    let (path, clock) = (dir.file("q.ring"), ManualClock::new(1_000_000));
+    let region = Mapped::create(&path, 256 << 10).expect("a region");
+    let first = Queue::create_with(&region, QueueOptions::new(), &clock).expect("a queue");
+    let second = Mapped::open(&path).expect("a region");
+    let second = Queue::open_with(&second, &clock).expect("the same queue");
+    both_go_by_new_settings(&first, &second, &clock);
+    let third = Mapped::open(&path).expect("a region");
+    let third = Queue::open_with(&third, &clock).expect("the same queue");
+    assert_eq!(third.options(), first.options());
+}
+
+/// More old messages than one call looks at: those that a receive meets are dropped, and do not
+/// count as received.
+#[test]
+fn what_is_set_aside_was_not_received() {
+    use ringmain::{Heap, ManualClock, Queue, QueueOptions};
+    use std::time::Duration;
+    let clock = ManualClock::new(1_000_000);
+    let minute = Duration::from_secs(60);
+    let options = QueueOptions::new().typical_body(48).retention(minute);
+    let region = Heap::new(1 << 20).expect("memory");
+    let queue = Queue::create_with(region, options, &clock).expect("a queue");
+    let capacity = queue.capacity() as u64;
+    assert!(capacity > 65 * 64, "more than 64 blocks");
+    for number in 0..capacity {
+        queue.send(&number.to_le_bytes()).expect("room");
+    }
+    clock.advance(minute + Duration::from_millis(1));
+    assert!(queue.receive().expect("a receive").is_none());
+    let stat = queue.stat().expect("figures");
+    assert_eq!((stat.sent, stat.received, stat.deleted), (capacity, 0, 0));
+    assert_eq!((stat.expired, stat.slots_free), (capacity, capacity));
 }
 
 /// The message is visible again at once, so there is nothing to release: that is no other error.

@@ -228,6 +228,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             &counters.expired
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        counters.received.fetch_sub(1, Ordering::Relaxed); // nobody gets it, so it is not received
         let (index, owner) = (hold.index as usize, self.region.owner());
         let run = store.measured_run(index);
         // It is held by this call and not read in place by anybody else, so this takes it out, or

@@ -9,6 +9,7 @@ use crate::region::Region;
 use crate::region::arena::Hold;
 use crate::region::body::Stored;
 use crate::region::policy::VISIBILITY_MS_MAX;
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::time::Clock;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -184,9 +185,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
         let store = self.store();
         store.release(hold, self.now_ms(&store), self.region.owner())?;
+        let index = hold.index as usize;
         let mut ready = Bits::ready(store, 0);
-        ready.add(hold.index as usize);
+        ready.add(index);
         ready.flush();
+        if hold.sent_ms() < self.oldest_ms(&store) {
+            // Whoever looks next drops it: while it was held, nobody looked at its age.
+            store.lower_due(index / BLOCK_SLOTS, 0);
+        }
         self.notify(&store, 1);
         Ok(())
     }
@@ -215,7 +221,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let due_at_ms = now_ms.saturating_add(ms);
         let word = store.extend(hold, now_ms, due_at_ms)?;
         let index = hold.index as usize;
-        let block = index / crate::ring::blocks::BLOCK_SLOTS;
+        let block = index / BLOCK_SLOTS;
         let sooner = store.lower_due(block, due_at_ms);
         if ms == 0 {
             let (oldest_ms, owner) = (self.oldest_ms(&store), self.region.owner());

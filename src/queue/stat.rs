@@ -138,6 +138,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let sent = scan.sent.saturating_add(ever(&counters.sent));
         let (damaged, expired) = (ever(&counters.damaged), ever(&counters.expired));
         let purged = ever(&counters.purged);
+        // The counter goes below 0 for what was set aside, which the slots have counted; not the
+        // sum, unless one was set aside between the looks.
+        let received = scan.received.wrapping_add(ever(&counters.received));
+        let received = if received >> 63 == 0 { received } else { 0 };
         let there = [scan.visible, scan.in_flight, scan.delayed];
         let others = [damaged, expired, purged];
         let deleted = there
@@ -159,7 +163,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             retention: setting(RETENTION_MS),
             delay: setting(DELAY_MS),
             sent,
-            received: scan.received.saturating_add(ever(&counters.received)),
+            received,
             deleted,
             empty_receives: ever(&counters.empty_receives),
             damaged,

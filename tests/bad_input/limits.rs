@@ -1,7 +1,7 @@
 //! Numbers out of their ranges. (Bodies, batches and receipts: see the conformance checks.)
 
 use crate::common::Dir;
-use ringmain::{Error, Heap, Mapped, Queue, QueueOptions};
+use ringmain::{Error, Heap, Mapped, Message, Queue, QueueOptions, Value};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -158,4 +158,163 @@ fn waits_are_checked() {
             .is_none()
     );
     assert!(queue.receive_timeout(MS * 30).expect("a wait").is_none());
+}
+
+fn queue_of(max_body: usize) -> Queue<Heap> {
+    let heap = Heap::new(4 << 20).expect("memory");
+    Queue::create(heap, QueueOptions::new().max_body(max_body)).expect("a queue")
+}
+
+fn refused<T>(outcome: Result<T, Error>) -> Error {
+    outcome.map(|_| ()).expect_err("beyond a limit")
+}
+
+#[test]
+fn settings_keep_both_bounds() {
+    let queue = queue_of(1000);
+    let options = queue.options();
+    let (zero, minute) = (Duration::ZERO, Duration::from_secs(60));
+    let (days_14, hours_12) = (minute * 60 * 24 * 14, minute * 60 * 12);
+    let good = [
+        options.visibility(zero),
+        options.visibility(hours_12),
+        options.retention(minute),
+        options.retention(days_14),
+        options.delay(zero),
+        options.delay(minute * 15),
+    ];
+    for options in good {
+        let heap = Heap::new(1 << 20).expect("memory");
+        Queue::create(heap, options).expect("a queue at its bound");
+        queue.reconfigure(options).expect("settings at their bound");
+        assert_eq!(queue.options(), options);
+    }
+    queue.reconfigure(options).expect("as they were");
+    let bad = [
+        (options.visibility(hours_12 + MS), [0, 43_200_000]),
+        (options.retention(minute - MS), [60_000, 1_209_600_000]),
+        (options.retention(days_14 + MS), [60_000, 1_209_600_000]),
+        (options.delay(minute * 15 + MS), [0, 900_000]),
+    ];
+    for (beyond, range) in bad {
+        let heap = Heap::new(1 << 20).expect("memory");
+        let error = refused(Queue::create(heap, beyond));
+        says(&error, &range);
+        assert_eq!(queue.reconfigure(beyond), Err(error));
+        assert_eq!(queue.options(), options);
+    }
+    // For a receive and for an extension as for the queue; for a message as for the queue.
+    queue.send(b"x").expect("room");
+    let error = refused(queue.receive_batch_for(1, hours_12 + MS));
+    says(&error, &[0, 43_200_000]);
+    drop(queue.receive_batch_for(1, zero).expect("a receive"));
+    let mut batch = queue.receive_batch_for(1, hours_12).expect("a receive");
+    says(&refused(batch[0].extend(hours_12 + MS)), &[0]);
+    batch[0].extend(zero).expect("an extend");
+    let late = Message::new("x").delay(minute * 15 + MS);
+    says(&refused(queue.send_message(&late)), &[0, 900_000]);
+    for delay in [zero, minute * 15] {
+        queue
+            .send_message(&Message::new("x").delay(delay))
+            .expect("room");
+    }
+}
+
+#[test]
+fn bodies_and_batches_keep_both_bounds() {
+    let queue = queue_of(1000);
+    let long = [7; 1001];
+    says(&refused(queue.send(b"")), &[1]);
+    says(&refused(queue.send(&long)), &[1001, 1000]);
+    says(&refused(queue.send_message(&Message::new(""))), &[1]);
+    says(
+        &refused(queue.send_message(&Message::new(&long))),
+        &[1001, 1000],
+    );
+    queue.send(b"1").expect("one byte");
+    queue.send(&long[1..]).expect("as long as may be");
+    for len in [0, 11] {
+        let batch = vec![Message::new("x"); len];
+        for error in [
+            refused(queue.send_batch(&vec![b"x"; len])),
+            refused(queue.send_messages(&batch)),
+            refused(queue.receive_batch(len)),
+        ] {
+            assert_eq!(error, Error::BatchSize { len });
+            says(&error, &[len as u64, 1, 10]);
+        }
+    }
+    for len in [1, 10] {
+        let batch = vec![Message::new("x"); len];
+        let sent = queue.send_messages(&batch).expect("a batch");
+        assert!(sent.len() == len && sent.iter().all(|outcome| outcome.is_ok()));
+        assert!(!queue.receive_batch(len).expect("a batch").is_empty());
+    }
+}
+
+/// A batch has at most 256 KiB in all, attributes included.
+#[test]
+fn batches_keep_their_sum() {
+    const MAX: usize = 256 << 10;
+    let queue = queue_of(MAX);
+    let long = vec![7; MAX];
+    let (half, most) = (&long[..MAX / 2], &long[..MAX / 2 - 8]);
+    let with = |body| Message::new(body).integer("n", 5).expect("a number");
+    let sent = queue.send_messages(&[Message::new(half), with(most)]);
+    assert!(sent.expect("a batch").iter().all(|outcome| outcome.is_ok()));
+    let error = refused(queue.send_messages(&[Message::new(&long[..MAX / 2 + 1]), with(most)]));
+    assert_eq!(
+        error,
+        Error::BatchTooLong {
+            len: MAX + 1,
+            max: MAX
+        }
+    );
+    says(&error, &[MAX as u64, MAX as u64 + 1]);
+    assert_eq!(refused(queue.send_batch(&[half, half, &[1]])), error);
+    assert_eq!(
+        queue.stat().expect("figures").visible,
+        2,
+        "nothing of it was sent"
+    );
+    assert!(queue.send_batch(&[half, half]).expect("a batch")[1].is_ok());
+}
+
+#[test]
+fn attributes_keep_their_bounds() {
+    let names: Vec<String> = (0..11).map(|number| format!("name-{number}")).collect();
+    let with = |count: usize| {
+        let mut names = names[..count].iter();
+        names.try_fold(Message::new("x"), |message, name| message.integer(name, 1))
+    };
+    let queue = queue_of(1000);
+    for count in [0, 10] {
+        queue
+            .send_message(&with(count).expect("room"))
+            .expect("room");
+        let received = queue.receive().expect("a receive").expect("a message");
+        assert_eq!(received.attributes().len(), count);
+        received.delete().expect("a delete");
+    }
+    says(&refused(with(11)), &[11, 10]);
+    let long = "n".repeat(257);
+    says(&refused(Message::new("x").integer("", 1)), &[1, 256]);
+    says(&refused(Message::new("x").integer(&long, 1)), &[1, 256]);
+    // The body and the attributes count together: 1 + 256 + 6 + 737.
+    let (name, value) = (&long[1..], "v".repeat(737));
+    let exact = Message::new("x").string(name, &value).expect("text");
+    queue.send_message(&exact).expect("as long as may be");
+    let received = queue.receive().expect("a receive").expect("a message");
+    assert_eq!(received.attribute(name), Some(Value::String(&value)));
+    received.delete().expect("a delete");
+    let beyond = Message::new("xy").string(name, &value).expect("text");
+    let error = refused(queue.send_message(&beyond));
+    assert_eq!(
+        error,
+        Error::BodyTooLong {
+            len: 1001,
+            max: 1000
+        }
+    );
+    says(&error, &[1001, 1000]);
 }

@@ -1,6 +1,8 @@
 //! What a check stands on: an empty queue and its clock.
 
-use ringmain::{ManualClock, MessageId, Queue, Received, Region};
+use ringmain::{
+    ManualClock, Message, MessageId, Queue, QueueOptions, QueueStats, Received, Region,
+};
 use std::time::Duration;
 
 /// The visibility timeout of each queue under test.
@@ -18,6 +20,17 @@ pub struct Ground<'a, R: Region> {
 impl<'a, R: Region> Ground<'a, R> {
     pub fn send(&self, body: &[u8]) -> MessageId {
         self.queue.send(body).expect("room for a message")
+    }
+
+    pub fn send_message(&self, message: &Message<'_>) -> MessageId {
+        self.queue.send_message(message).expect("room for it")
+    }
+
+    /// Changes some of the queue's settings.
+    #[track_caller]
+    pub fn set(&self, change: impl FnOnce(QueueOptions) -> QueueOptions) {
+        let options = change(self.queue.options());
+        self.queue.reconfigure(options).expect("other settings");
     }
 
     /// Receives the message that must be there.
@@ -38,6 +51,15 @@ impl<'a, R: Region> Ground<'a, R> {
         );
     }
 
+    /// There is this one message to receive, and no other. Deletes it.
+    #[track_caller]
+    pub fn nothing_but(&self, body: &[u8]) {
+        let received = self.receive();
+        assert_eq!(received.body(), body);
+        self.nothing();
+        received.delete().expect("a delete");
+    }
+
     pub fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }
@@ -46,8 +68,16 @@ impl<'a, R: Region> Ground<'a, R> {
         self.clock.advance(Duration::from_millis(ms));
     }
 
+    pub fn stat(&self) -> QueueStats {
+        self.queue.stat().expect("figures")
+    }
+
     pub fn slots_free(&self) -> u64 {
-        self.queue.stat().expect("figures").slots_free
+        self.stat().slots_free
+    }
+
+    pub fn delayed(&self) -> u64 {
+        self.stat().delayed
     }
 
     /// `{ visible, in flight }`
@@ -60,7 +90,8 @@ impl<'a, R: Region> Ground<'a, R> {
     #[track_caller]
     pub fn settled(&self) {
         let stat = self.queue.stat().expect("figures");
-        assert_eq!((stat.visible, stat.in_flight), (0, 0), "nothing is left");
+        let there = (stat.visible, stat.in_flight, stat.delayed);
+        assert_eq!(there, (0, 0, 0), "nothing is left");
         assert_eq!(stat.slots_free, stat.slots, "each slot has come back");
         assert_eq!(stat.damaged, 0);
     }

@@ -31,6 +31,7 @@ pub fn in_a_static(check: fn(&Ground<'_, Small>)) {
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     QUEUE.purge().expect("an empty queue to begin with");
+    QUEUE.reconfigure(OPTIONS).expect("the same settings");
     check(&Ground {
         queue: &QUEUE,
         clock: &CLOCK,

@@ -1,167 +1,144 @@
-//! Settings that change while the queue lives, ages, and the figures of what has happened.
+//! What may be changed while a queue lives, and what may not.
 
-use super::common::body;
 use super::ground::{Ground, VISIBILITY};
-use ringmain::{Error, Message, QueueStats, Region};
+use ringmain::{Durability, Error, Message, QueueOptions, Region};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const DAYS_4: Duration = Duration::from_secs(4 * 86_400);
+const DAYS_14: Duration = Duration::from_secs(14 * 86_400);
+const HOURS_12: Duration = Duration::from_secs(12 * 3600);
+const MINUTES_15: Duration = Duration::from_secs(900);
 
-fn stat<R: Region>(on: &Ground<'_, R>) -> QueueStats {
-    on.queue.stat().expect("figures")
+pub fn options_are_told<R: Region>(on: &Ground<'_, R>) {
+    let options = on.queue.options();
+    let same = options
+        .visibility(VISIBILITY)
+        .retention(DAYS_4)
+        .delay(Duration::ZERO)
+        .max_body(on.queue.max_body());
+    assert_eq!(options, same);
+    let stat = on.stat();
+    assert_eq!((stat.visibility, stat.retention), (VISIBILITY, DAYS_4));
+    assert_eq!(stat.delay, Duration::ZERO);
+    // As they are, they may be set again.
+    assert_eq!(on.queue.reconfigure(options), Ok(()));
+    assert_eq!(on.queue.options(), options);
 }
 
-pub fn a_change_counts_from_the_next_call_on<R: Region>(on: &Ground<'_, R>) {
-    let options = on.queue.options();
-    on.send(b"first");
-    let first = on.receive().detach();
-    on.queue
-        .reconfigure(options.visibility(SECOND))
-        .expect("a change");
-    assert_eq!(
-        (stat(on).visibility, on.queue.options()),
-        (SECOND, options.visibility(SECOND))
-    );
-    on.send(b"second");
-    drop(on.receive());
-    on.pass(SECOND);
-    assert_eq!(on.receive().body(), b"second"); // the first has the old timeout
-    on.queue.delete(&first).expect("a delete");
-    on.pass(SECOND);
-    on.receive().delete().expect("a delete");
-    on.queue.reconfigure(options).expect("as it was");
-    on.settled();
-}
-
-pub fn what_is_fixed_or_out_of_range_is_refused<R: Region>(on: &Ground<'_, R>) {
-    let options = on.queue.options();
-    let max = on.queue.max_body();
-    let other = on.queue.reconfigure(options.max_body(max + 1));
-    assert!(
-        matches!(other, Err(Error::OptionsDiffer { .. })),
-        "{other:?}"
-    );
-    let hours_12 = Duration::from_secs(12 * 3600);
-    let days_14 = Duration::from_secs(14 * 86_400);
-    let ranges = [
-        (options.visibility(hours_12 + MS), "43200000"),
-        (options.retention(MINUTE - MS), "60000"),
-        (options.retention(days_14 + MS), "1209600000"),
+pub fn both_ends_of_each_range_may_be_set<R: Region>(on: &Ground<'_, R>) {
+    let ends = [
+        (Duration::ZERO, MINUTE, Duration::ZERO),
+        (HOURS_12, DAYS_14, MINUTES_15),
+        (MS, MINUTE + MS, MS),
     ];
-    for (refused, bound) in ranges {
-        let error = on.queue.reconfigure(refused).expect_err("out of range");
-        assert!(error.to_string().contains(bound), "{error}");
-        assert_eq!(on.queue.options(), options, "nothing has changed");
+    for (visibility, retention, delay) in ends {
+        let options = on.queue.options();
+        let wanted = options
+            .visibility(visibility)
+            .retention(retention)
+            .delay(delay);
+        on.queue.reconfigure(wanted).expect("other settings");
+        assert_eq!(on.queue.options(), wanted);
+        let stat = on.stat();
+        let found = (stat.visibility, stat.retention, stat.delay);
+        assert_eq!(found, (visibility, retention, delay));
     }
-    for bounds in [
-        options.visibility(hours_12).retention(MINUTE),
-        options.visibility(Duration::ZERO).retention(days_14),
-    ] {
-        on.queue.reconfigure(bounds).expect("in range");
-        assert_eq!(on.queue.options(), bounds);
-    }
-    on.queue.reconfigure(options).expect("as it was");
 }
 
-pub fn ages_are_exact_to_the_millisecond<R: Region>(on: &Ground<'_, R>) {
-    let options = on.queue.options();
-    on.queue
-        .reconfigure(options.retention(MINUTE))
-        .expect("a minute");
-    let before = stat(on).expired;
-    for number in 0..20 {
-        on.send(&body(number, on.queue.max_body().min(300)));
-    }
-    on.pass(MINUTE);
-    assert_eq!(stat(on).oldest_age, Some(MINUTE));
-    let held = on.receive();
+/// Every later receive has the new timeout; what is held keeps its own.
+pub fn a_new_visibility_is_for_later_receives<R: Region>(on: &Ground<'_, R>) {
+    on.send(b"first");
+    on.send(b"second");
+    let first = on.receive();
+    on.set(|options| options.visibility(SECOND));
+    let second = on.receive();
+    on.pass(SECOND - MS);
+    assert_eq!(on.counts(), (0, 2));
     on.pass(MS);
-    // Nobody asks for the old ones by name: any receive drops them all.
+    assert_eq!(on.counts(), (1, 1));
+    second.delete().expect("a late delete");
+    on.pass(VISIBILITY - SECOND - MS);
+    assert_eq!(on.counts(), (0, 1));
+    on.pass(MS);
+    assert_eq!(on.counts(), (1, 0));
+    first.delete().expect("a late delete");
+    // A receive with a timeout of its own keeps to that, and 0 s hides nothing.
+    on.set(|options| options.visibility(Duration::ZERO));
+    on.send(b"third");
+    drop(on.receive());
+    assert_eq!(on.counts(), (1, 0));
+    let batch = on.queue.receive_batch_for(1, SECOND * 2).expect("a batch");
+    assert_eq!(batch[0].receive_count(), 2);
+    drop(batch);
+    on.pass(SECOND * 2 - MS);
     on.nothing();
-    assert_eq!(stat(on).expired, before + 19);
-    held.delete().expect("its holder may finish it");
-    on.settled();
-    on.queue.reconfigure(options).expect("as it was");
-}
-
-pub fn a_full_queue_of_old_messages_takes_new_ones<R: Region>(on: &Ground<'_, R>) {
-    let options = on.queue.options();
-    on.queue
-        .reconfigure(options.retention(MINUTE))
-        .expect("a minute");
-    let capacity = on.queue.capacity();
-    for _ in 0..capacity {
-        on.send(b"old");
-    }
-    on.pass(MINUTE);
-    assert_eq!(on.queue.send(b"new"), Err(Error::Full));
     on.pass(MS);
-    on.send(b"new");
-    assert_eq!(on.receive().body(), b"new");
-    on.pass(VISIBILITY);
     on.receive().delete().expect("a delete");
-    on.settled();
-    on.queue.reconfigure(options).expect("as it was");
 }
 
-pub fn a_shorter_retention_counts_for_what_is_there<R: Region>(on: &Ground<'_, R>) {
+#[track_caller]
+fn refused<R: Region>(on: &Ground<'_, R>, options: QueueOptions, words: &str) -> Error {
+    let before = on.queue.options();
+    let error = on
+        .queue
+        .reconfigure(options)
+        .expect_err("not to be changed");
+    let said = error.to_string();
+    assert!(said.contains(words), "{words} is not in: {said}");
+    assert_eq!(on.queue.options(), before, "nothing has changed: {said}");
+    error
+}
+
+pub fn fixed_options_are_not_changed<R: Region>(on: &Ground<'_, R>) {
+    on.set(|options| options.visibility(SECOND));
+    // With another setting that would do.
+    let options = on.queue.options().visibility(SECOND * 2).delay(SECOND);
+    let max = on.queue.max_body();
+    let fixed = [
+        (options.typical_body(1), "typical_body"),
+        (options.typical_body(1 << 16), "typical_body"),
+        (options.max_body(max + 1), "max_body"),
+        (options.max_body(max - 1), "max_body"),
+        (options.durability(Durability::BeforeOk), "durability"),
+        (
+            options.durability(Durability::Interval(SECOND)),
+            "durability",
+        ),
+    ];
+    for (options, words) in fixed {
+        let error = refused(on, options, words);
+        assert!(matches!(error, Error::OptionsDiffer { .. }), "{error:?}");
+    }
+    let both = [true, false].map(|check| on.queue.reconfigure(options.checksum(check)));
+    let differs = |outcome: &Result<(), Error>| matches!(outcome, Err(Error::OptionsDiffer { .. }));
+    assert_eq!(both.iter().filter(|outcome| differs(outcome)).count(), 1);
+    assert_eq!(both.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(on.queue.options(), options);
+}
+
+pub fn settings_out_of_range_change_nothing<R: Region>(on: &Ground<'_, R>) {
+    // Beside another setting that would do, whichever comes first.
     let options = on.queue.options();
-    on.send(b"two minutes old");
-    on.pass(2 * MINUTE);
-    on.send(b"new");
-    on.queue
-        .reconfigure(options.retention(MINUTE))
-        .expect("a minute");
-    assert_eq!(on.receive().body(), b"new");
-    on.nothing();
-    assert_eq!(on.queue.purge(), Ok(1), "only the new one is left");
-    on.queue.reconfigure(options).expect("as it was");
-    on.settled();
-}
-
-pub fn figures_count_what_has_happened<R: Region>(on: &Ground<'_, R>) {
-    let before = stat(on);
-    let since = || {
-        let now = stat(on);
-        let [sent, received, deleted, purged] = [
-            now.sent - before.sent,
-            now.received - before.received,
-            now.deleted - before.deleted,
-            now.purged - before.purged,
-        ];
-        (sent, received, deleted, purged)
-    };
-    let long = on.queue.max_body().min(300);
-    for number in 0..12 {
-        on.send(&body(number, if number % 3 == 0 { long } else { 20 }));
+    let good = options.visibility(SECOND).retention(MINUTE).delay(SECOND);
+    let bad = [
+        (good.visibility(HOURS_12 + MS), "0 to 43200000"),
+        (good.visibility(Duration::MAX), "0 to 43200000"),
+        (good.retention(MINUTE - MS), "60000 to 1209600000"),
+        (good.retention(Duration::ZERO), "60000 to 1209600000"),
+        (good.retention(DAYS_14 + MS), "60000 to 1209600000"),
+        (good.delay(MINUTES_15 + MS), "0 to 900000"),
+        (good.delay(Duration::MAX), "0 to 900000"),
+    ];
+    for (options, range) in bad {
+        let error = refused(on, options, range);
+        assert!(matches!(error, Error::OutOfRange { .. }), "{error:?}");
     }
-    drop(on.queue.claim(20).expect("room")); // sends nothing
-    on.queue
-        .send_message(&Message::new("later").delay(SECOND))
-        .expect("room");
-    assert_eq!(since(), (13, 0, 0, 0));
-    for _ in 0..3 {
-        on.receive().release().expect("a release");
-    }
-    assert_eq!(since(), (13, 3, 0, 0), "each receive counts");
-    let batch = on.queue.receive_batch(5).expect("a receive");
-    let taken = batch.len() as u64;
-    assert!(batch.delete().iter().all(Result::is_ok));
-    assert_eq!(since(), (13, 3 + taken, taken, 0));
-    for lap in 0..300 {
-        on.send(&body(lap, 20));
-        let received = on.receive();
-        received.delete().expect("a delete");
-    }
-    let laps = (313, 303 + taken, 300 + taken, 0);
-    assert_eq!(since(), laps, "slots are used again");
-    let left = on.queue.purge().expect("a purge");
-    assert_eq!(left, 13 - taken);
-    assert_eq!(since(), (313, 303 + taken, 300 + taken, left));
-    let empty = stat(on).empty_receives;
-    on.nothing();
-    assert_eq!(stat(on).empty_receives, empty + 1);
-    on.settled();
+    on.send_message(&Message::new("at once"));
+    let received = on.receive();
+    on.pass(SECOND);
+    assert_eq!(on.counts(), (0, 1), "the visibility is what it was");
+    received.delete().expect("a delete");
 }
