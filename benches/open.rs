@@ -137,11 +137,13 @@ fn home(name: &str, dir: &Path) -> bool {
     let slots = number("RINGMAIN_OPEN_SLOTS", SLOTS);
     let region = Mapped::create(
         &path,
-        24_576 + slots * (128 + 16 + 1) + (slots / 64 + 64) * 64,
+        24_576 + slots * (128 + 40 + 1) + (slots / 64 + 64) * 64,
     );
     let region = region.expect("room for the region");
     let slots = {
-        let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
+        // All of them may be held: the default bound is the service's.
+        let options = QueueOptions::new().max_in_flight(u32::MAX >> 1);
+        let queue = Queue::create(&region, options).expect("a queue");
         queue.capacity() as u64
     };
     drop(region);
