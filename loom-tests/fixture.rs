@@ -51,7 +51,7 @@ impl Memory {
             body_bytes_max: 8,
         };
         let settings = Settings {
-            policy: [LATER_MS, 60_000, 0, 120_000],
+            policy: [LATER_MS, 60_000, 0, 120_000, 0, 0, 0, 0],
             flags: 0,
             nonce: 1,
             durability: 0,

@@ -181,6 +181,20 @@ pub enum Error {
     },
     /// This is a forked child: the attachment belongs to its parent. Open the region again.
     Forked,
+    /// The queue has been deleted: this handle is of no more use.
+    Deleted,
+    /// The queue was purged less than a minute ago.
+    PurgedRecently {
+        /// How long to wait, ms.
+        wait_ms: u64,
+    },
+    /// The name of a queue breaks a rule.
+    Name {
+        /// The rule.
+        rule: &'static str,
+        /// The byte of the name, from 0, at which it does.
+        at: usize,
+    },
     /// No such file or directory.
     NotFound,
     /// The file exists already.
@@ -331,6 +345,14 @@ impl Error {
             }
             Error::Forked => {
                 f.write_str("forked child: the attachment is the parent's; open the region again")
+            }
+            Error::Deleted => f.write_str("the queue has been deleted; open or create it again"),
+            Error::PurgedRecently { wait_ms } => write!(
+                f,
+                "the queue was purged less than 60 s ago; it may be purged again in {wait_ms} ms"
+            ),
+            Error::Name { rule, at } => {
+                write!(f, "the name is refused at byte {at}: {rule}")
             }
             Error::NotFound => f.write_str("no such file or directory"),
             Error::Exists => f.write_str("the file exists already"),

@@ -57,7 +57,7 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     pub fn delete(self) -> Outcomes<()> {
         let mut outcomes = Outcomes::new();
         let queue = self.queue;
-        let usable = queue.region.check();
+        let usable = queue.check();
         let store = queue.store();
         let owner = queue.region.owner();
         let mut free = Bits::free(store);

@@ -195,7 +195,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     fn journaled(&self) -> Result<Store<'_>, Error> {
-        self.region.check()?;
+        self.check()?;
         if !self.place.is_journaled() {
             return Err(Error::NoJournal);
         }

@@ -41,7 +41,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn send_message(&self, message: &Message<'_>) -> Result<MessageId, Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         let id = self.send_enveloped(&store, message, self.now_ms(&store))?;
         self.make_durable()?;
@@ -60,7 +60,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// As [`send`](Queue::send).
     pub fn send_messages(&self, messages: &[Message<'_>]) -> Result<Outcomes<MessageId>, Error> {
-        self.region.check()?;
+        self.check()?;
         if messages.is_empty() || messages.len() > BATCH_MAX {
             return Err(Error::BatchSize {
                 len: messages.len(),

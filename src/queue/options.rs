@@ -7,7 +7,8 @@ use crate::region::Wish;
 use crate::region::layout::{self, SLOT_HEAD_BYTES};
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::policy::{
-    DELAY_MS, IN_FLIGHT_MAX, PolicyNumbers, RANGES, RETENTION_MS, Range, SETTINGS, VISIBILITY_MS,
+    DELAY_MS, IN_FLIGHT_MAX, OPTIONS, PolicyNumbers, RANGES, RECEIVES_MAX, RETENTION_MS, Range,
+    SETTINGS, VISIBILITY_MS,
 };
 use core::time::Duration;
 
@@ -20,6 +21,7 @@ use core::time::Duration;
 /// | [`retention`](Self::retention) | 4 days | 60 s to 14 days |
 /// | [`delay`](Self::delay) | 0 s | 0 s to 15 min |
 /// | [`max_in_flight`](Self::max_in_flight) | 120 000 | 1 to 2 147 483 647 |
+/// | [`max_receives`](Self::max_receives) | none | 1 to 1000 |
 /// | [`typical_body`](Self::typical_body) | 96 bytes | 1 byte to 1 MiB |
 /// | [`max_body`](Self::max_body) | 256 KiB, or the region's size | 1 byte to 1 GiB |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
@@ -31,6 +33,7 @@ pub struct QueueOptions {
     retention: Duration,
     delay: Duration,
     max_in_flight: u32,
+    max_receives: Option<u32>,
     typical_body: usize,
     max_body: Option<usize>,
     checksum: Option<bool>,
@@ -91,6 +94,7 @@ impl QueueOptions {
             retention: Duration::from_secs(4 * 86_400),
             delay: Duration::ZERO,
             max_in_flight: 120_000,
+            max_receives: None,
             typical_body: 96,
             max_body: None,
             checksum: None,
@@ -121,6 +125,14 @@ impl QueueOptions {
     /// receive beyond that is [`Error::InFlight`]. It is looked at in queues with more slots only.
     pub const fn max_in_flight(mut self, messages: u32) -> Self {
         self.max_in_flight = messages;
+        self
+    }
+
+    /// How often a message may be received without being deleted: the next receive moves it to the
+    /// queue of dead letters ([`Queue::dead_letters`](crate::Queue::dead_letters)) instead. It
+    /// stays where it is, and nobody receives it, while its receivers know of no such queue.
+    pub const fn max_receives(mut self, receives: u32) -> Self {
+        self.max_receives = Some(receives);
         self
     }
 
@@ -158,6 +170,10 @@ impl QueueOptions {
             retention: Duration::from_millis(policy[RETENTION_MS]),
             delay: Duration::from_millis(policy[DELAY_MS]),
             max_in_flight: policy[IN_FLIGHT_MAX] as u32,
+            max_receives: match policy[RECEIVES_MAX] {
+                0 => None,
+                receives => Some(receives as u32),
+            },
             typical_body: place.shape.single_bytes(),
             max_body: Some(place.shape.body_bytes_max),
             checksum: Some(place.checksum),
@@ -224,14 +240,20 @@ impl QueueOptions {
 
     /// What may be changed while the queue lives.
     pub(crate) const fn policy(&self) -> Result<PolicyNumbers, Error> {
-        let mut numbers: PolicyNumbers = [
-            whole_ms(self.visibility),
-            whole_ms(self.retention),
-            whole_ms(self.delay),
-            self.max_in_flight as u64,
-        ];
+        let mut numbers: PolicyNumbers = [0; SETTINGS];
+        numbers[VISIBILITY_MS] = whole_ms(self.visibility);
+        numbers[RETENTION_MS] = whole_ms(self.retention);
+        numbers[DELAY_MS] = whole_ms(self.delay);
+        numbers[IN_FLIGHT_MAX] = self.max_in_flight as u64;
+        if let Some(receives) = self.max_receives {
+            let Range { what, max, .. } = RANGES[RECEIVES_MAX];
+            numbers[RECEIVES_MAX] = match in_range(what, receives as u64, 1, max) {
+                Ok(receives) => receives,
+                Err(error) => return Err(error),
+            };
+        }
         let mut at = 0;
-        while at < SETTINGS {
+        while at < OPTIONS {
             numbers[at] = match setting(at, numbers[at]) {
                 Ok(number) => number,
                 Err(error) => return Err(error),

@@ -29,7 +29,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// who has died.
     #[inline]
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         self.admit_receive(&store, 1)?;
         let how = self.how(&store, 1, None);
@@ -138,7 +138,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if max == 0 || max > BATCH_MAX {
             return Err(Error::BatchSize { len: max });
         }
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         self.admit_receive(&store, max)?;
         let how = self.how(&store, max, visibility_ms);

@@ -104,7 +104,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     pub fn delete(self) -> Result<(), Error> {
         let this = ManuallyDrop::new(self);
         let queue = this.queue;
-        queue.region.check()?;
+        queue.check()?;
         let store = queue.store();
         if let Some(run) = store.delete(&this.hold, this.run(), queue.region.owner())? {
             store.put_free(this.hold.index as usize, run);
@@ -124,7 +124,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// Lock-free.
     pub fn release(self) -> Result<(), Error> {
         let this = ManuallyDrop::new(self);
-        this.queue.region.check()?;
+        this.queue.check()?;
         this.queue.release_hold(&this.hold)
     }
 
@@ -140,7 +140,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// Lock-free.
     pub fn extend(&mut self, visibility: Duration) -> Result<(), Error> {
         let queue = self.queue;
-        queue.region.check()?;
+        queue.check()?;
         let word = queue.extend_hold(&self.hold, self.received_ms, visibility)?;
         self.hold.word = word;
         Ok(())

@@ -31,7 +31,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// receiver sleeps. At `Durability::BeforeOk` it then waits for the disk, and for who writes.
     #[inline]
     pub fn send(&self, body: &[u8]) -> Result<MessageId, Error> {
-        self.region.check()?;
+        self.check()?;
         let run = self.admit(body.len())?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
@@ -57,7 +57,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// As [`send`](Queue::send).
     pub fn send_batch<B: AsRef<[u8]>>(&self, bodies: &[B]) -> Result<Outcomes<MessageId>, Error> {
-        self.region.check()?;
+        self.check()?;
         if bodies.is_empty() || bodies.len() > BATCH_MAX {
             return Err(Error::BatchSize { len: bodies.len() });
         }
@@ -379,7 +379,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn claim(&self, len: usize) -> Result<Claim<'_, R, C>, Error> {
-        self.region.check()?;
+        self.check()?;
         let run = self.admit(len)?;
         let store = self.store();
         let claimed = self.claim_slots(&store, run, self.now_ms(&store))?;

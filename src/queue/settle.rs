@@ -24,7 +24,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free.
     pub fn delete(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         let mut free = Bits::free(store);
         self.delete_one(receipt, &mut free)?;
@@ -54,7 +54,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free.
     pub fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), Error> {
-        self.region.check()?;
+        self.check()?;
         let hold = self.hold_of(receipt)?;
         self.extend_hold(&hold, receipt.received_ms(), visibility)
             .map(|_| ())
@@ -71,7 +71,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free.
     pub fn release(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.region.check()?;
+        self.check()?;
         self.release_hold(&self.hold_of(receipt)?)
     }
 
@@ -126,7 +126,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         receipts: &[Receipt],
         settle: impl FnMut(&Receipt) -> Result<(), Error>,
     ) -> Result<Outcomes<()>, Error> {
-        self.region.check()?;
+        self.check()?;
         if receipts.is_empty() || receipts.len() > BATCH_MAX {
             return Err(Error::BatchSize {
                 len: receipts.len(),

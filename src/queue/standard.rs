@@ -5,7 +5,7 @@ use super::options::QueueOptions;
 use crate::error::Error;
 use crate::region::layout::DURABILITY_PROCESS;
 use crate::region::memory::Place;
-use crate::region::policy::RETENTION_MS;
+use crate::region::policy::{DELETED, OPTIONS, RETENTION_MS};
 use crate::region::store::Store;
 use crate::region::{Fixed, Intent, Region, Tended};
 use crate::sync::Ordering;
@@ -175,6 +175,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
         &self.region
     }
 
+    /// An error if nothing may be done here: the queue is deleted, or this is a forked child.
+    #[inline(always)]
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.region.check()?;
+        if self.store().head().policy.get(DELETED) != 0 {
+            return Err(Error::Deleted);
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     pub(super) fn store(&self) -> Store<'_> {
         self.region.store(&self.place)
@@ -284,7 +294,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free; one system call, another for each attachment, and a scan after a death.
     pub fn tend(&self) -> Result<Tended, Error> {
-        self.region.check()?;
+        self.check()?;
         let tended = self.region.tend(&self.place);
         self.region.check()?; // before anything of a file that is cut short is touched
         let store = self.store();
@@ -357,13 +367,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free; a scan of the blocks if the retention changes.
     pub fn reconfigure(&self, options: QueueOptions) -> Result<(), Error> {
-        self.region.check()?;
+        self.check()?;
         let wanted = options.policy()?;
         options.agree(&self.options())?;
         let store = self.store();
         let policy = &store.head().policy;
         let retention_ms = policy.get(RETENTION_MS);
-        for (setting, value) in wanted.into_iter().enumerate() {
+        for (setting, value) in wanted.into_iter().enumerate().take(OPTIONS) {
             policy.set(setting, value);
         }
         if wanted[RETENTION_MS] != retention_ms {

@@ -128,7 +128,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Linear in the slots that have been used.
     pub fn stat(&self) -> Result<QueueStats, Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
         let scan = Scan::of(&store, now_ms);
@@ -191,7 +191,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Linear in the slots that have been used.
     pub fn purge(&self) -> Result<u64, Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         let used = (extent(&store) * BLOCK_SLOTS).min(store.words().len());
         let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();

@@ -70,11 +70,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
 impl<R: Region, C: Clock> sealed::Waiting for Queue<R, C> {
     fn look(&self) -> Result<bool, Error> {
-        self.region.check()?;
+        self.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
         self.tend_sometimes(&store, now_ms);
-        self.region.check()?; // before anything of a file that is cut short is touched
+        self.check()?; // before anything of a file that is cut short is touched
         if store.is_due(now_ms) {
             let owner = self.region.owner();
             let expired = store.expire_some(now_ms, self.oldest_ms(&store), owner);

@@ -210,6 +210,8 @@ pub struct Counters {
     /// How many more messages may be received before those in flight are counted again: a number
     /// with a sign.
     pub in_flight_left: AtomicU64,
+    /// Messages moved to another queue.
+    pub moved: AtomicU64,
 }
 
 /// The head of a queue; blocks, state words and slots follow it.
@@ -372,6 +374,7 @@ impl QueueHead {
                     sent: AtomicU64::new(0),
                     received: AtomicU64::new(0),
                     in_flight_left: AtomicU64::new(0),
+                    moved: AtomicU64::new(0),
                 }),
             }
         }

@@ -5,7 +5,7 @@ use super::layout::{
     ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES,
     Settings, Shape,
 };
-use super::policy::RANGES;
+use super::policy::{OPTIONS, RANGES};
 use super::store::Store;
 use crate::error::Error;
 use crate::ring::blocks::Block;
@@ -165,7 +165,7 @@ pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error>
             })
         }
     };
-    for (setting, range) in RANGES.iter().enumerate() {
+    for (setting, range) in RANGES[..OPTIONS].iter().enumerate() {
         let found = store.head().policy.get(setting);
         option(range.what, found, wish.policy[setting])?;
     }

@@ -22,8 +22,10 @@ pub struct Range {
     pub max: u64,
 }
 
-/// How many settings there are.
-pub const SETTINGS: usize = 4;
+/// How many words there are.
+pub const SETTINGS: usize = 8;
+/// The first so many of them are options; the others are marks that operations set.
+pub const OPTIONS: usize = 5;
 /// Visibility timeout, ms.
 pub const VISIBILITY_MS: usize = 0;
 /// Retention, ms.
@@ -32,6 +34,14 @@ pub const RETENTION_MS: usize = 1;
 pub const DELAY_MS: usize = 2;
 /// Messages in flight at most.
 pub const IN_FLIGHT_MAX: usize = 3;
+/// Receives of a message before it is a dead letter; 0: as many as there are.
+pub const RECEIVES_MAX: usize = 4;
+/// Low bits of the name of the queue to which dead letters go; 0: none.
+pub const DEAD_LETTERS: usize = 5;
+/// 1: the queue has been deleted, and its memory is about to go.
+pub const DELETED: usize = 6;
+/// When the queue was last purged, ms; 0: never.
+pub const PURGED_MS: usize = 7;
 
 /// The longest visibility timeout, ms: 12 h.
 pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
@@ -41,6 +51,9 @@ pub const RETENTION_MS_MIN: u64 = 60_000;
 pub const RETENTION_MS_MAX: u64 = 14 * 86_400_000;
 /// The longest delay, ms: 15 min.
 pub const DELAY_MS_MAX: u64 = 900_000;
+
+/// The most receives before a message is a dead letter.
+pub const RECEIVES_MAX_MAX: u64 = 1000;
 
 /// The settings' ranges, by their index.
 pub const RANGES: [Range; SETTINGS] = [
@@ -63,6 +76,26 @@ pub const RANGES: [Range; SETTINGS] = [
         what: "max_in_flight",
         min: 1,
         max: (1 << 31) - 1,
+    },
+    Range {
+        what: "max_receives",
+        min: 0,
+        max: RECEIVES_MAX_MAX,
+    },
+    Range {
+        what: "dead_letters",
+        min: 0,
+        max: VALUE_MASK,
+    },
+    Range {
+        what: "deleted",
+        min: 0,
+        max: 1,
+    },
+    Range {
+        what: "purged (ms)",
+        min: 0,
+        max: VALUE_MASK,
     },
 ];
 
@@ -96,6 +129,10 @@ impl Policy {
                     AtomicU64::new(word_of(1, values[1])),
                     AtomicU64::new(word_of(2, values[2])),
                     AtomicU64::new(word_of(3, values[3])),
+                    AtomicU64::new(word_of(4, values[4])),
+                    AtomicU64::new(word_of(5, values[5])),
+                    AtomicU64::new(word_of(6, values[6])),
+                    AtomicU64::new(word_of(7, values[7])),
                 ],
             }
         }
@@ -111,6 +148,14 @@ impl Policy {
     /// Changes a setting. The caller has checked the range.
     pub fn set(&self, setting: usize, value: u64) {
         self.words[setting].store(word_of(setting, value), Ordering::Release);
+    }
+
+    /// Changes a setting if it is still `from`; whether it did.
+    pub fn exchange(&self, setting: usize, from: u64, to: u64) -> bool {
+        let (from, to) = (word_of(setting, from), word_of(setting, to));
+        self.words[setting]
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// All settings.
@@ -140,10 +185,11 @@ mod tests {
 
     #[test]
     fn a_word_is_its_own_check() {
-        let policy = Policy::new([30_000, 60_000, 0, 120_000]);
+        let policy = Policy::new([30_000, 60_000, 0, 120_000, 5, 77, 1, 1 << 40]);
         assert_eq!(policy.get(VISIBILITY_MS), 30_000);
         policy.set(DELAY_MS, 900_000);
-        assert_eq!(policy.numbers(), [30_000, 60_000, 900_000, 120_000]);
+        let numbers = [30_000, 60_000, 900_000, 120_000, 5, 77, 1, 1 << 40];
+        assert_eq!(policy.numbers(), numbers);
         #[cfg(feature = "mapped")]
         for (setting, range) in RANGES.iter().enumerate() {
             assert_eq!(policy.damaged(), None);

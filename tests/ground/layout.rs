@@ -48,11 +48,11 @@ pub const ROOT_DUE: usize = SELDOM + 16;
 /// The settings that may be changed.
 pub const POLICY: usize = SECTION + 640;
 /// How many they are.
-pub const SETTINGS: usize = 4;
+pub const SETTINGS: usize = 8;
 /// The counters.
 pub const COUNTERS: usize = SECTION + 768;
 /// How many they are.
-pub const COUNTERS_LEN: usize = 7;
+pub const COUNTERS_LEN: usize = 8;
 /// The blocks.
 pub const BLOCKS: usize = SECTION + 896;
 /// Bytes of a block.

@@ -15,8 +15,8 @@ use std::sync::Mutex;
 
 /// "RINGJRNL" in the file's first eight bytes.
 const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
-/// 2: the page has the queue's settings too.
-const VERSION: u32 = 2;
+/// 3: the page has all of the queue's settings.
+const VERSION: u32 = 3;
 /// Where the ring begins.
 pub const RING_OFFSET: u64 = 4096;
 /// Bytes written at once when the ring is initialised.
@@ -48,7 +48,7 @@ pub struct JournalHead {
 }
 
 const CHECKED_BYTES: usize = core::mem::offset_of!(JournalHead, check);
-const _: () = assert!(size_of::<JournalHead>() == 128 && CHECKED_BYTES == 120);
+const _: () = assert!(size_of::<JournalHead>() == 160 && CHECKED_BYTES == 152);
 
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ const OWNER: u32 = 1;
 /// The send time of all messages, ms.
 const SENT_MS: u64 = 1000;
 const SETTINGS: Settings = Settings {
-    policy: [60_000, 600_000, 0, 120_000],
+    policy: [60_000, 600_000, 0, 120_000, 0, 0, 0, 0],
     flags: 1,
     nonce: 8,
     durability: DURABILITY_BEFORE_OK,
@@ -43,7 +43,7 @@ impl Memory {
             body_bytes_typical: typical,
             body_bytes_max: Some(longest),
             checksum: Some(true),
-            policy: [60_000, 600_000, 0, 120_000],
+            policy: [60_000, 600_000, 0, 120_000, 0, 0, 0, 0],
             durability: DURABILITY_PROCESS,
         };
         let mut place = heap.place(Intent::Create, &wish).expect("a queue");
