@@ -87,6 +87,15 @@ mod home {
         pub returned: u64,
     }
 
+    /// Another queue, as one sees it who moves messages there.
+    #[derive(Clone, Copy)]
+    pub struct Neighbour<'a> {
+        /// Its region.
+        pub region: &'a dyn Region,
+        /// Where it lies there.
+        pub place: &'a Place,
+    }
+
     /// Memory in which a queue can live. See the implementors.
     ///
     /// # Safety
@@ -181,6 +190,20 @@ mod home {
         fn attachments(&self) -> u64 {
             1
         }
+
+        /// What the queue is called, if it has a name.
+        #[doc(hidden)]
+        fn label(&self) -> &str {
+            ""
+        }
+
+        /// Shows `act` the queue to which this one's dead letters go, if this participant can
+        /// reach it; whether it did. `id` is the setting `DEAD_LETTERS` as it is now: what is
+        /// shown has to be the queue whose nonce has these low bits.
+        #[doc(hidden)]
+        fn dead_letters(&self, _id: u64, _act: &mut dyn FnMut(Neighbour<'_>)) -> bool {
+            false
+        }
     }
 
     macro_rules! forward {
@@ -228,6 +251,12 @@ mod home {
                 fn attachments(&self) -> u64 {
                     (**self).attachments()
                 }
+                fn label(&self) -> &str {
+                    (**self).label()
+                }
+                fn dead_letters(&self, id: u64, act: &mut dyn FnMut(Neighbour<'_>)) -> bool {
+                    (**self).dead_letters(id, act)
+                }
                 fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
                     (**self).commit(place, until)
                 }
@@ -255,6 +284,6 @@ mod home {
 }
 
 #[cfg(not(ringmain_loom))]
-pub use home::{Intent, Region, Tended, Wish};
+pub use home::{Intent, Neighbour, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};
