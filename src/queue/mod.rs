@@ -14,6 +14,8 @@ mod any_async;
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
+#[cfg(not(ringmain_loom))]
+mod dead;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod durability;
 #[cfg(not(ringmain_loom))]
