@@ -116,7 +116,10 @@ fn queues_of_any_home_are_linked() {
         fail(&jobs, 1);
         assert!(jobs.receive().expect("looked").is_none());
         let letter = DEAD.receive().expect("received").expect("a dead letter");
-        assert_eq!((letter.body(), letter.receive_count()), (&[round; 100][..], 2));
+        assert_eq!(
+            (letter.body(), letter.receive_count()),
+            (&[round; 100][..], 2)
+        );
         letter.delete().expect("deleted");
     }
     assert_empty(&jobs);
@@ -194,7 +197,10 @@ fn without_a_way_to_it_a_dead_letter_is_held_back() {
     let plain = Queue::create_with(&region, OPTIONS.max_receives(1), &clock).expect("a queue");
     plain.send(b"x").expect("sent");
     fail(&plain, 1);
-    assert!(plain.receive().expect("looked").is_none(), "no more than one");
+    assert!(
+        plain.receive().expect("looked").is_none(),
+        "no more than one"
+    );
     assert_eq!(stat(&plain).in_flight, 1);
     // Linked elsewhere, and then here: who cannot reach the queue of dead letters leaves it alone.
     let again = || Queue::open_with(&region, &clock).expect("the queue");
@@ -241,14 +247,23 @@ fn a_queue_of_dead_letters_has_to_take_what_comes() {
     let clock = ManualClock::new(START_MS);
     let small = heap(&clock, OPTIONS.max_body(99));
     let jobs = heap(&clock, OPTIONS.max_receives(1).max_body(100));
-    let error = jobs.with_dead_letters(&small).map(|_| ()).expect_err("too small");
+    let error = jobs
+        .with_dead_letters(&small)
+        .map(|_| ())
+        .expect_err("too small");
     let said = error.to_string();
     assert!(said.contains("is 99") && said.contains("100 to"), "{said}");
     let region = Heap::new(1 << 16).expect("memory");
     let one = Queue::create_with(&region, OPTIONS, &clock).expect("a queue");
     let same = Queue::open_with(&region, &clock).expect("the queue");
-    let error = one.with_dead_letters(&same).map(|_| ()).expect_err("itself");
-    assert!(error.to_string().contains("other than the queue itself"), "{error}");
+    let error = one
+        .with_dead_letters(&same)
+        .map(|_| ())
+        .expect_err("itself");
+    assert!(
+        error.to_string().contains("other than the queue itself"),
+        "{error}"
+    );
 }
 
 #[test]
