@@ -5,8 +5,7 @@
 mod common;
 
 use ringmain::{
-    Error, Fixed, Heap, Linked, ManualClock, Message, Queue, QueueOptions, QueueStats, Region,
-    Value,
+    Error, Fixed, Heap, ManualClock, Message, Queue, QueueOptions, QueueStats, Region, Value,
 };
 use std::time::Duration;
 
@@ -92,7 +91,7 @@ fn the_receive_after_the_last_allowed_one_moves_it() {
     let clock = ManualClock::new(START_MS);
     let dead = heap(&clock, OPTIONS);
     let jobs = heap(&clock, OPTIONS.max_receives(3));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     for len in [1, 80, 96, 97, 5000] {
         moves(&clock, &jobs, &dead, &vec![len as u8; len]);
     }
@@ -110,7 +109,7 @@ fn queues_of_any_home_are_linked() {
     };
     let clock = ManualClock::new(START_MS);
     let jobs = heap(&clock, OPTIONS.max_receives(1).max_body(100));
-    let jobs = jobs.with_dead_letters(&DEAD).expect("linked");
+    let jobs = jobs.with_dead_letters(DEAD.by_ref()).expect("linked");
     for round in 0..50u8 {
         jobs.send(&[round; 100]).expect("sent");
         fail(&jobs, 1);
@@ -131,7 +130,7 @@ fn others_are_received_instead() {
     let clock = ManualClock::new(START_MS);
     let dead = heap(&clock, OPTIONS);
     let jobs = heap(&clock, OPTIONS.max_receives(1));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     for body in 0..100u8 {
         jobs.send(&[body]).expect("sent");
     }
@@ -165,7 +164,7 @@ fn a_dead_letter_that_cannot_move_is_held_back_and_not_lost() {
     let region = Heap::new(1 << 13).expect("memory");
     let dead = Queue::create_with(region, OPTIONS.max_body(1000), &clock).expect("a queue");
     let jobs = heap(&clock, OPTIONS.max_receives(1).max_body(1000));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     let mut filled = 0;
     while dead.send(&[9; 80]).is_ok() {
         filled += 1;
@@ -204,9 +203,8 @@ fn without_a_way_to_it_a_dead_letter_is_held_back() {
     assert_eq!(stat(&plain).in_flight, 1);
     // Linked elsewhere, and then here: who cannot reach the queue of dead letters leaves it alone.
     let again = || Queue::open_with(&region, &clock).expect("the queue");
-    let elsewhere: Queue<Linked<'_, &Heap>, &ManualClock> =
-        again().with_dead_letters(&other).expect("linked");
-    let here = again().with_dead_letters(&dead).expect("linked");
+    let elsewhere = again().with_dead_letters(other.by_ref()).expect("linked");
+    let here = again().with_dead_letters(dead.by_ref()).expect("linked");
     clock.advance(Duration::from_secs(1));
     assert!(elsewhere.receive().expect("looked").is_none());
     assert_eq!((stat(&other).sent, stat(&plain).in_flight), (0, 1));
@@ -233,7 +231,7 @@ fn the_number_of_receives_has_bounds_and_may_change() {
     let clock = ManualClock::new(START_MS);
     let dead = heap(&clock, OPTIONS);
     let jobs = heap(&clock, OPTIONS.max_receives(1000));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     jobs.send(b"x").expect("sent");
     fail(&jobs, 1000);
     assert!(jobs.receive().expect("looked").is_none());
@@ -248,7 +246,7 @@ fn a_queue_of_dead_letters_has_to_take_what_comes() {
     let small = heap(&clock, OPTIONS.max_body(99));
     let jobs = heap(&clock, OPTIONS.max_receives(1).max_body(100));
     let error = jobs
-        .with_dead_letters(&small)
+        .with_dead_letters(small.by_ref())
         .map(|_| ())
         .expect_err("too small");
     let said = error.to_string();
@@ -257,7 +255,7 @@ fn a_queue_of_dead_letters_has_to_take_what_comes() {
     let one = Queue::create_with(&region, OPTIONS, &clock).expect("a queue");
     let same = Queue::open_with(&region, &clock).expect("the queue");
     let error = one
-        .with_dead_letters(&same)
+        .with_dead_letters(same.by_ref())
         .map(|_| ())
         .expect_err("itself");
     assert!(
@@ -271,9 +269,9 @@ fn dead_letters_of_dead_letters_keep_their_first_id() {
     let clock = ManualClock::new(START_MS);
     let last = heap(&clock, OPTIONS);
     let middle = heap(&clock, OPTIONS.max_receives(4));
-    let middle = middle.with_dead_letters(&last).expect("linked");
+    let middle = middle.with_dead_letters(last.by_ref()).expect("linked");
     let jobs = heap(&clock, OPTIONS.max_receives(2));
-    let jobs = jobs.with_dead_letters(&middle).expect("linked");
+    let jobs = jobs.with_dead_letters(middle.by_ref()).expect("linked");
     let id = jobs.send(b"x").expect("sent");
     fail(&jobs, 2);
     assert!(jobs.receive().expect("looked").is_none());
@@ -290,7 +288,7 @@ fn retention_counts_from_the_first_send() {
     let clock = ManualClock::new(START_MS);
     let dead = heap(&clock, OPTIONS.retention(Duration::from_secs(100)));
     let jobs = heap(&clock, OPTIONS.max_receives(1));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     jobs.send(b"x").expect("sent");
     clock.advance(Duration::from_secs(60));
     fail(&jobs, 1);
@@ -307,7 +305,7 @@ fn a_former_holder_reads_on_while_its_message_moves() {
     let clock = ManualClock::new(START_MS);
     let dead = heap(&clock, OPTIONS);
     let jobs = heap(&clock, OPTIONS.max_receives(1));
-    let jobs = jobs.with_dead_letters(&dead).expect("linked");
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
     jobs.send(b"read on").expect("sent");
     let late = jobs.receive().expect("received").expect("a message");
     clock.advance(Duration::from_secs(30));

@@ -10,7 +10,7 @@ use crate::message::Origin;
 use crate::region::arena::Hold;
 use crate::region::body::{Stored, seed, size_of_stored};
 use crate::region::layout::{DURABILITY_PROCESS, HAS_ORIGIN};
-use crate::region::memory::BODY_BYTES_LIMIT;
+use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::moving::{Cargo, Landing, tag_of};
 use crate::region::policy::{DEAD_LETTERS, DELETED, RETENTION_MS};
 use crate::region::store::Store;
@@ -41,6 +41,7 @@ fn time_in(clock_ms: u64, base_ms: u64) -> u64 {
 
 impl<R: Region, C: Clock> Queue<R, C> {
     /// The same handle, which knows where dead letters go: to `dead`, another queue, in any home.
+    /// `None` makes a handle of the same type that knows of no such queue.
     ///
     /// A message that has been received [`max_receives`](crate::QueueOptions::max_receives) times
     /// without being deleted is moved there by the next receive that meets it, with its id, body,
@@ -65,7 +66,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// let dead = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
     /// let jobs = Queue::create(Heap::new(1 << 16)?, QueueOptions::new().max_receives(2))?;
-    /// let jobs = jobs.with_dead_letters(&dead)?;
+    /// let jobs = jobs.with_dead_letters(dead.by_ref())?;
     /// jobs.send(b"not to be handled")?;
     /// for _ in 0..2 {
     ///     let job = jobs.receive()?.expect("delivered");
@@ -76,15 +77,30 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// assert_eq!((letter.body(), letter.receive_count()), (&b"not to be handled"[..], 3));
     /// # Ok::<(), ringmain::Error>(())
     /// ```
-    pub fn with_dead_letters<D, E>(
+    pub fn with_dead_letters<D: Region, E: Clock>(
         self,
-        dead: &Queue<D, E>,
-    ) -> Result<Queue<Linked<'_, R>, C>, Error>
-    where
-        D: Region + Sync,
-        E: Clock,
-    {
+        dead: impl Into<Option<Queue<D, E>>>,
+    ) -> Result<Queue<Linked<R, D>, C>, Error> {
         self.check()?;
+        let link = match dead.into() {
+            Some(dead) => Some(self.link_to(dead)?),
+            None => None,
+        };
+        let linked = Queue {
+            region: Linked::new(self.region, link),
+            place: self.place,
+            clock: self.clock,
+            nonce: self.nonce,
+            tends: self.tends,
+            #[cfg(feature = "mapped")]
+            durability: self.durability,
+        };
+        linked.finish_moves();
+        Ok(linked)
+    }
+
+    /// Makes another queue that of the dead letters of this one.
+    fn link_to<D: Region, E: Clock>(&self, dead: Queue<D, E>) -> Result<(u64, D, Place), Error> {
         dead.check()?;
         let nonce = dead.name(&dead.store());
         let store = self.store();
@@ -110,17 +126,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             policy.set(DEAD_LETTERS, id_of(nonce));
             self.region.keep_settings(&self.place)?;
         }
-        let linked = Queue {
-            region: Linked::new(self.region, nonce, &dead.region, dead.place),
-            place: self.place,
-            clock: self.clock,
-            nonce: self.nonce,
-            tends: self.tends,
-            #[cfg(feature = "mapped")]
-            durability: self.durability,
-        };
-        linked.finish_moves();
-        Ok(linked)
+        Ok((nonce, dead.region, dead.place))
     }
 
     /// Moves a message that was received too often, or holds it back for a while.
@@ -281,7 +287,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 if !usable(&to) {
                     return Landing::Unknown;
                 }
-                if target.land(slot, nonce, from) {
+                if !cfg!(ringmain_twin = "landing") && target.land(slot, nonce, from) {
                     notify(to.region, &target, 1);
                     make_durable(to, &target);
                     return Landing::Landed;
@@ -291,6 +297,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             landing
         });
         for to in targets.iter().filter(usable) {
+            to.region.tend(to.place); // so that what the dead were moving there is orphaned
             let target = to.region.store(to.place);
             let tag = tag_of(name_of(&target));
             target.settle_orphans(to.region.owner(), tag, nonce, &store);

@@ -205,6 +205,19 @@ impl<R: Region, C: Clock> Queue<R, C> {
         })
     }
 
+    /// A handle to the same queue that borrows this one's region and clock.
+    pub fn by_ref(&self) -> Queue<&R, &C> {
+        Queue {
+            region: &self.region,
+            place: self.place,
+            clock: &self.clock,
+            nonce: self.nonce,
+            tends: self.tends,
+            #[cfg(feature = "mapped")]
+            durability: self.durability,
+        }
+    }
+
     /// The region that the queue is in.
     pub fn region(&self) -> &R {
         &self.region

@@ -10,7 +10,7 @@ use super::stage::{seed_in, sound};
 use super::survivor::{Survivor, check_again};
 use super::tracer::{Pid, Stop, Way, end_child, go_on, told, wait_for};
 use super::world::{Row, World};
-use ringmain::Error;
+use ringmain::{Error, Receipt};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -88,6 +88,7 @@ fn stop_once(
             board,
             path: &world.path,
             queue,
+            dead: living.dead.as_ref(),
         };
         let script = Script {
             survivor: &survivor,
@@ -115,6 +116,7 @@ fn stop_once(
         board,
         path: &world.path,
         queue,
+        dead: living.dead.as_ref(),
     };
     keeps(board, taken);
     survivor.tend();
@@ -243,9 +245,17 @@ impl<'q> Script<'_, 'q> {
 
     /// Receives all that is visible, and holds it.
     fn receive_all(&self) -> Vec<Held<'q>> {
+        let mut all = self.receive_all_of(self.queue());
+        if let Some(dead) = self.survivor.dead {
+            all.append(&mut self.receive_all_of(dead));
+        }
+        all
+    }
+
+    fn receive_all_of(&self, queue: &'q Jobs) -> Vec<Held<'q>> {
         let mut all = Vec::new();
-        for _ in 0..self.queue().capacity() + 32 {
-            let Ok(batch) = self.queue().receive_batch(10) else {
+        for _ in 0..queue.capacity() + 32 {
+            let Ok(batch) = queue.receive_batch(10) else {
                 self.fault(Fault::Stuck, 0, "a receive failed");
                 break;
             };
@@ -279,7 +289,7 @@ impl<'q> Script<'_, 'q> {
                 entry.add(state::CAME | state::DELETED);
                 match number % 3 {
                     0 => held.delete(),
-                    1 => self.queue().delete(&held.detach()),
+                    1 => self.delete(&held.detach()),
                     _ => {
                         receipts.push(held.receipt());
                         drop(held);
@@ -297,10 +307,22 @@ impl<'q> Script<'_, 'q> {
             }
         }
         for receipts in receipts.chunks(10) {
-            let outcomes = self.queue().delete_batch(receipts);
-            if !outcomes.is_ok_and(|outcomes| outcomes.iter().all(|outcome| outcome.is_ok())) {
+            let outcomes = self.queue().delete_batch(receipts).expect("at most ten");
+            let deleted = |(outcome, receipt)| match outcome {
+                &Err(Error::ForeignReceipt) => self.delete(receipt).is_ok(),
+                outcome => outcome.is_ok(),
+            };
+            if !outcomes.iter().zip(receipts).all(deleted) {
                 self.fault(Fault::Taken, 0, "what the survivor holds, it cannot settle");
             }
+        }
+    }
+
+    /// Deletes by a receipt, in the queue that it is of.
+    fn delete(&self, receipt: &Receipt) -> Result<(), Error> {
+        match (self.queue().delete(receipt), self.survivor.dead) {
+            (Err(Error::ForeignReceipt), Some(dead)) => dead.delete(receipt),
+            (done, _) => done,
         }
     }
 
