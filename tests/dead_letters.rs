@@ -323,3 +323,70 @@ fn a_former_holder_reads_on_while_its_message_moves() {
     assert_eq!(jobs.purge(), Ok(stat(&jobs).sent - 1));
     assert_empty(&jobs);
 }
+
+#[test]
+fn redriven_messages_are_new_ones() {
+    let clock = ManualClock::new(START_MS);
+    let dead = heap(&clock, OPTIONS);
+    let jobs = heap(&clock, OPTIONS.max_receives(1));
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
+    let body = |n: u64| vec![n as u8; 40 + 30 * n as usize];
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        let body = body(n);
+        let message = Message::new(&body)
+            .integer("n", n as i64)
+            .expect("a number");
+        ids.push(jobs.send_message(&message).expect("sent"));
+    }
+    for _ in 0..20 {
+        fail(&jobs, 1);
+    }
+    assert!(jobs.receive().expect("looked").is_none());
+    assert_eq!((stat(&dead).visible, stat(&jobs).moved), (20, 20));
+    clock.advance(Duration::from_secs(100));
+    assert_eq!(dead.redrive(&jobs, 7), Ok(7));
+    assert_eq!((stat(&dead).visible, stat(&jobs).visible), (13, 7));
+    assert_eq!(dead.redrive(&jobs, u64::MAX), Ok(13));
+    assert_eq!(dead.redrive(&jobs, u64::MAX), Ok(0));
+    assert_empty(&dead);
+    assert_eq!((stat(&dead).moved, stat(&dead).received), (20, 0));
+    let mut seen = Vec::new();
+    while let Some(job) = jobs.receive().expect("received") {
+        let Some(Value::Number(n)) = job.attribute("n") else {
+            panic!("its attribute is gone: {job:?}");
+        };
+        let n: u64 = n.parse().expect("a number");
+        assert_eq!(job.body(), body(n));
+        assert_eq!((job.receive_count(), job.source()), (1, None));
+        assert_eq!(job.sent_ms(), job.received_ms());
+        assert!(!ids.contains(&job.id()), "an id of its own");
+        seen.push(n);
+        job.delete().expect("deleted");
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    assert_empty(&jobs);
+}
+
+#[test]
+fn redrive_stops_at_a_full_queue_and_refuses_itself() {
+    let clock = ManualClock::new(START_MS);
+    let dead = heap(&clock, OPTIONS);
+    let region = Heap::new(1 << 13).expect("memory");
+    let jobs = Queue::create_with(&region, OPTIONS, &clock).expect("a queue");
+    let room = jobs.capacity() as u64;
+    for n in 0..room + 5 {
+        dead.send(&n.to_le_bytes()).expect("sent");
+    }
+    assert_eq!(dead.redrive(&jobs, u64::MAX), Ok(room));
+    assert_eq!((stat(&dead).visible, stat(&dead).in_flight), (5, 0));
+    assert_eq!(jobs.purge(), Ok(room));
+    assert_eq!(dead.redrive(&jobs, u64::MAX), Ok(5));
+    let again = Queue::open_with(&region, &clock).expect("the queue");
+    let error = jobs.redrive(&again, 1).expect_err("itself");
+    assert!(
+        error.to_string().contains("other than the queue itself"),
+        "{error}"
+    );
+}

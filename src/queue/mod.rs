@@ -31,6 +31,8 @@ mod receive;
 #[cfg(not(ringmain_loom))]
 mod received;
 #[cfg(not(ringmain_loom))]
+mod redrive;
+#[cfg(not(ringmain_loom))]
 mod send;
 #[cfg(not(ringmain_loom))]
 mod settle;

@@ -3,7 +3,9 @@
 //! visibility timeout, and nobody waits for it but who opens or creates.
 
 use super::board::{Board, Fault, seeds, state, who};
-use super::ground::{Ground, Held, Image, Jobs, ONE, RUN, VISIBILITY, VISIBILITY_MS, send};
+use super::ground::{
+    Ground, Held, Image, Jobs, ONE, RUN, VISIBILITY, VISIBILITY_MS, dead_of, send,
+};
 use super::kill::{Living, start};
 use super::operations::Operation;
 use super::stage::{seed_in, sound};
@@ -204,14 +206,16 @@ impl<'q> Script<'_, 'q> {
         let index = image.index_of(self.pid);
         // Who was dead before is repaired by this survivor, or by the stopped one when it goes on.
         let living = |owner: u32| owner == 0 || Some(owner) == index;
-        let (in_flight, of_the_dead): (Vec<_>, Vec<_>) = image
+        let (mut in_flight, of_the_dead): (Vec<_>, Vec<_>) = image
             .held()
             .into_iter()
             .partition(|&(owner, _)| living(owner));
+        in_flight.extend(self.held_in_dead());
         let seeds_of = |held: Vec<(u32, u64)>| held.into_iter().map(|(_, seed)| seed).collect();
         let (in_flight, of_the_dead): (HashSet<u64>, HashSet<u64>) =
             (seeds_of(in_flight), seeds_of(of_the_dead));
-        for _ in 0..TENDS {
+        self.survivor.tend();
+        for _ in 1..TENDS {
             if self.queue().tend().is_err() {
                 self.fault(Fault::Stuck, 0, "tending failed");
             }
@@ -241,6 +245,15 @@ impl<'q> Script<'_, 'q> {
         self.settle(all, meanwhile);
         self.survivor.work(seeds::TRACER + 11);
         self.look(sets_up);
+    }
+
+    /// What somebody holds of the queue of dead letters, if there is one: nobody has died there.
+    fn held_in_dead(&self) -> Vec<(u32, u64)> {
+        let image = self
+            .survivor
+            .dead
+            .map(|_| Image::of(&dead_of(self.survivor.path)));
+        image.map_or(Vec::new(), |image| image.held())
     }
 
     /// Receives all that is visible, and holds it.
@@ -344,7 +357,8 @@ impl<'q> Script<'_, 'q> {
     /// The time of all holds is over: what the stopped one held comes. Returns it, or uses its
     /// slots again.
     fn time_passes(&self, meanwhile: Meanwhile) -> Vec<Held<'q>> {
-        let in_flight = Image::of(self.survivor.path).held();
+        let mut in_flight = Image::of(self.survivor.path).held();
+        in_flight.extend(self.held_in_dead());
         self.board().pass_ms(2 * VISIBILITY_MS + 1); // the longest that an operation asks for
         for (_, entry) in self.board().named() {
             if entry.holder.load(SeqCst) != 0 {

@@ -28,6 +28,11 @@ impl Survivor<'_> {
 
     /// Asks who has died, until nobody has: a bounded number of times.
     pub fn tend(&self) -> u32 {
+        if let Some(dead) = self.dead
+            && (dead.tend().is_err() || dead.redrive(self.queue, 0).is_err())
+        {
+            self.fault(Fault::Stuck, 0, "tending failed");
+        }
         let mut dead = 0;
         for _ in 0..3 {
             match self.queue.tend() {

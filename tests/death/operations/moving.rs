@@ -1,7 +1,7 @@
 //! Moves to another queue: dead letters.
 
 use super::super::board::seeds;
-use super::super::ground::{Image, Kind, Maker, ONE, RECEIVES_MAX, RUN};
+use super::super::ground::{Image, Kind, Maker, ONE, RECEIVES_MAX, RUN, open_both, send};
 use super::super::stage::Stage;
 use super::super::tracer::{begin, end};
 use super::{Operation, PLAIN, seed_in};
@@ -43,6 +43,27 @@ pub const ALL: &[Operation] = &[
                 stage.holds(held.body());
                 stage.settle(held);
             }
+        },
+        ..PLAIN
+    },
+    Operation {
+        name: "redrive, two of three",
+        kind: Kind::Dead,
+        prepare: |maker| {
+            let (_, dead) = open_both(maker.board, maker.path);
+            let dead = dead.expect("there is one");
+            for (seed, len) in (seeds::GROUND..).zip([ONE, RUN, ONE]) {
+                send(maker.board, &dead, seed, len).expect("room");
+            }
+            None
+        },
+        operate: |stage| {
+            let (queue, dead) = open_both(stage.board, stage.path);
+            let dead = dead.expect("there is one");
+            begin();
+            let redriven = dead.redrive(&queue, 2);
+            end();
+            stage.must(redriven.is_ok_and(|moved| moved == 2), 0, "not redriven");
         },
         ..PLAIN
     },
