@@ -33,7 +33,13 @@ pub(crate) mod mapped;
 #[cfg(not(ringmain_loom))]
 pub(crate) mod memory;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod record;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod shelf;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod verify;
 
@@ -286,4 +292,8 @@ mod home {
 #[cfg(not(ringmain_loom))]
 pub use home::{Intent, Neighbour, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use named::Named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use shelf::Home;
