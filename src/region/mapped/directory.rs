@@ -93,6 +93,10 @@ impl Directory {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
                 return Err(os::error("making the directory", &e));
             }
+            Err(_) if !path.is_dir() => {
+                let problem = "it is no directory";
+                return Err(Error::NotAnEngine { problem });
+            }
             _ => {}
         }
         let marker = path.join(MARKER);
