@@ -4,6 +4,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod engine;
 mod error;
 #[cfg(all(feature = "cli", not(ringmain_loom)))]
 #[doc(hidden)]
@@ -22,6 +24,11 @@ pub mod sync;
 mod sync;
 mod time;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use engine::{
+    DeadLetterPolicy, DefaultHome, Engine, EngineQueue, Finding, Problem, QueueDescription,
+    QueueSpec, Report,
+};
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
@@ -43,6 +50,8 @@ pub use region::Heap;
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use region::{Home, Named};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
