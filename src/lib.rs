@@ -33,6 +33,8 @@ pub use queue::wait_any;
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use queue::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
