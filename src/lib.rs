@@ -4,6 +4,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod engine;
 mod error;
 #[cfg(all(feature = "cli", not(ringmain_loom)))]
 #[doc(hidden)]
@@ -22,6 +24,11 @@ pub mod sync;
 mod sync;
 mod time;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use engine::{
+    Alarm, AlarmOptions, AlarmState, Comparison, Metric, MissingData, Monitor, Statistic,
+    Transition,
+};
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
@@ -34,7 +41,7 @@ pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, 
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
-pub use queue::{LatencyBucket, LatencyHistogram};
+pub use queue::{LatencyBucket, LatencyHistogram, QueueRates};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]

@@ -24,6 +24,8 @@ mod in_flight;
 mod latency;
 #[cfg(not(ringmain_loom))]
 mod options;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod rates;
 #[cfg(not(ringmain_loom))]
 mod receipt;
 #[cfg(not(ringmain_loom))]
@@ -59,6 +61,10 @@ pub use durability::{Durability, Position};
 pub use latency::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use rates::QueueRates;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use rates::increase;
 #[cfg(not(ringmain_loom))]
 pub use receipt::{MessageId, Receipt};
 #[cfg(not(ringmain_loom))]
