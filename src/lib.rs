@@ -26,8 +26,9 @@ mod time;
 
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use engine::{
-    DeadLetterPolicy, DefaultHome, Engine, EngineQueue, Finding, Problem, QueueDescription,
-    QueueSpec, Report,
+    Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,
+    EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
+    Report, Statistic, Transition,
 };
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
@@ -40,6 +41,8 @@ pub use queue::wait_any;
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use queue::{LatencyBucket, LatencyHistogram, QueueRates};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]

@@ -6,6 +6,7 @@
 //! queue that an engine has opened is a plain [`Queue`](crate::Queue).
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod create;
 mod dead;
 mod describe;
@@ -16,6 +17,10 @@ mod shared;
 mod spec;
 mod verify;
 
+pub use alarm::{
+    Alarm, AlarmOptions, AlarmState, Comparison, Metric, MissingData, Monitor, Statistic,
+    Transition,
+};
 pub use dead::DeadLetterPolicy;
 pub use describe::QueueDescription;
 pub use handle::{DefaultHome, Engine, EngineQueue};

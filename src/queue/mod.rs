@@ -22,8 +22,12 @@ mod durability;
 mod envelope;
 #[cfg(not(ringmain_loom))]
 mod in_flight;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod latency;
 #[cfg(not(ringmain_loom))]
 mod options;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod rates;
 #[cfg(not(ringmain_loom))]
 mod receipt;
 #[cfg(not(ringmain_loom))]
@@ -57,8 +61,14 @@ pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 pub use batch::{Batch, Outcomes};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use latency::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use rates::QueueRates;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use rates::increase;
 #[cfg(not(ringmain_loom))]
 pub use receipt::{MessageId, Receipt};
 #[cfg(not(ringmain_loom))]

@@ -37,10 +37,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
             && let Some(received) = self.admit_hold(&store, hold, &how)
         {
             self.tend_sometimes(&store, how.now_ms);
+            #[cfg(feature = "std")]
+            received.count_latency(&store);
             return Ok(Some(received));
         }
         let mut one = None;
         self.receive_each(&store, &how, |received| one = Some(received));
+        #[cfg(feature = "std")]
+        if let Some(received) = &one {
+            received.count_latency(&store);
+        }
         Ok(one)
     }
 
@@ -144,6 +150,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let how = self.how(&store, max, visibility_ms);
         let mut batch = Batch::new(self);
         self.receive_each(&store, &how, |received| batch.push(received));
+        #[cfg(feature = "std")]
+        batch.count_latency(&store, how.now_ms);
         Ok(batch)
     }
 

@@ -10,6 +10,8 @@ use crate::region::Region;
 use crate::region::arena::Hold;
 use crate::region::body::Stored;
 use crate::region::policy::VISIBILITY_MS_MAX;
+#[cfg(feature = "std")]
+use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::time::Clock;
 use core::fmt;
@@ -51,6 +53,16 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     #[inline(always)]
     pub(super) fn run(&self) -> usize {
         self.queue.place.shape.run(self.stored.len as usize)
+    }
+
+    /// Counts how long it lay, unless it came in the millisecond of its send.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(super) fn count_latency(&self, store: &Store<'_>) {
+        if self.hold.sent_ms() != self.received_ms {
+            let latency = &store.head().latency;
+            latency.count_one(self.hold.sent_ms(), self.received_ms);
+        }
     }
 
     /// The message's id: the one that its send returned, also in a queue of dead letters.

@@ -1,5 +1,7 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+use super::latency::Latency;
 use super::policy::{Policy, PolicyNumbers};
 use crate::ring::blocks::Block;
 use crate::ring::due::Due;
@@ -240,17 +242,26 @@ pub struct QueueHead {
     pub policy: Padded<Policy>,
     /// What happened.
     pub counters: Padded<Counters>,
+    /// How long messages lay before they were received. Firmware does not pay for it, and no model
+    /// looks at it.
+    #[cfg(all(feature = "std", not(ringmain_loom)))]
+    pub latency: Padded<Latency>,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
 const _: () = {
-    assert!(size_of::<QueueHead>() == 896);
     assert!(core::mem::offset_of!(QueueHead, send) == 128);
     assert!(core::mem::offset_of!(QueueHead, receive) == 256);
     assert!(core::mem::offset_of!(QueueHead, event) == 384);
     assert!(core::mem::offset_of!(QueueHead, seldom) == 512);
     assert!(core::mem::offset_of!(QueueHead, policy) == 640);
     assert!(core::mem::offset_of!(QueueHead, counters) == 768);
+    #[cfg(feature = "std")]
+    assert!(core::mem::offset_of!(QueueHead, latency) == 896);
+    #[cfg(feature = "std")]
+    assert!(size_of::<Latency>() == 192);
+    let end = if cfg!(feature = "std") { 1152 } else { 896 };
+    assert!(size_of::<QueueHead>() == end);
 };
 
 /// The numbers that fix a queue's layout; verified before use, then kept outside the region.
@@ -392,6 +403,8 @@ impl QueueHead {
                     in_flight_left: AtomicU64::new(0),
                     moved: AtomicU64::new(0),
                 }),
+                #[cfg(all(feature = "std", not(ringmain_loom)))]
+                latency: Padded(Latency::new()),
             }
         }
     }

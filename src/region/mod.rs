@@ -10,6 +10,8 @@ pub mod body;
 #[cfg(feature = "mapped")]
 pub mod duty;
 pub mod event;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub mod latency;
 pub mod layout;
 pub mod look;
 #[cfg(feature = "mapped")]

@@ -17,7 +17,7 @@
 //!                            |    owner dead
 //!                            +--------------> orphan { arrival, owner 0 } --+
 //!                            |                                              |
-//!                            +-- given up (the departure failed) --> Free <-+ S is not departed to T
+//!                            +-- given up (departure failed) --> Free <-----+ S not departed to T
 //! ```
 //!
 //! Invariants:

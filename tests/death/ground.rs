@@ -251,7 +251,7 @@ pub struct Image(Vec<u8>);
 const REGISTRY: usize = 4096;
 const SECTION: usize = 20_480;
 /// Where, in the section, the blocks begin.
-const BLOCKS_AT: usize = 896;
+const BLOCKS_AT: usize = 1152;
 const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
 
 impl Image {

@@ -179,8 +179,8 @@ fn targets_that_would_lose_messages_are_refused<H: Home>(engine: &Engine<H>) {
     let spec = body(1000).dead_letters("e", 5);
     let short = engine.create_queue("f", &spec).map(|_| ());
     assert!(matches!(short, Err(Error::DeadLetters { .. })), "{short:?}");
-    // One that was deleted leaves its name in others' metadata: a new one of that name may not close
-    // the circle either.
+    // One that was deleted leaves its name in others' metadata: a new one of that name may not
+    // close the circle either.
     engine.delete_queue("a").expect("deleted");
     engine.create_queue("z", &body(1000)).expect("a queue");
     engine
