@@ -4,6 +4,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod engine;
 mod error;
 #[cfg(all(feature = "cli", not(ringmain_loom)))]
 #[doc(hidden)]
@@ -22,6 +24,8 @@ pub mod sync;
 mod sync;
 mod time;
 
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
@@ -60,3 +64,8 @@ pub mod internals {
 #[cfg(all(doctest, feature = "mapped"))]
 #[doc = include_str!("../docs/durability.md")]
 mod durability_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "mapped"))]
+#[doc = include_str!("../docs/large.md")]
+mod large_page {}

@@ -20,6 +20,8 @@ mod durability;
 mod envelope;
 #[cfg(not(ringmain_loom))]
 mod in_flight;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod large;
 #[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
@@ -53,6 +55,8 @@ pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 pub use batch::{Batch, Outcomes};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub(crate) use large::KEPT_MS_MAX;
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
 #[cfg(not(ringmain_loom))]

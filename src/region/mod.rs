@@ -14,6 +14,8 @@ pub mod layout;
 pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub mod named;
 pub mod pins;
 pub mod policy;
 pub mod repair;

@@ -44,6 +44,21 @@ impl Store<'_> {
         }
     }
 
+    /// Counts the receives of the message that was in a slot which the caller has claimed, and no
+    /// send: the claim is given up, and the slot's generation with it (`region::named`).
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub(super) fn count_spoiled(&self, note: &Note, generation: u64) {
+        let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let next = note
+            .tally
+            .load(Ordering::Relaxed)
+            .wrapping_add(received << 32);
+        note.tally.store(next, Ordering::Relaxed);
+        if (next | next << 32) >> 63 != 0 {
+            self.move_on_tally(note, next);
+        }
+    }
+
     #[cold]
     fn move_on_tally(&self, note: &Note, tally: u64) {
         let (mut sent, mut received) = (tally & SENT_MASK, tally >> 32);
@@ -69,9 +84,9 @@ impl Store<'_> {
             Phase::Free | Phase::Claimed => 1,
         };
         let now = receives(word.generation(), stamp, frees);
-        // While a message is being freed the difference is less by one, which must not look like a
-        // great number.
-        let now = if now == GENERATIONS - 1 { 0 } else { now };
+        // While a message is being freed the difference is less by one, and while one is being sent
+        // less by two, which must not look like a great number.
+        let now = if now >= GENERATIONS - 2 { 0 } else { now };
         (tally & SENT_MASK, (tally >> 32) + now)
     }
 }

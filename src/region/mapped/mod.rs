@@ -9,6 +9,7 @@ mod header;
 mod journal;
 mod os;
 mod owners;
+pub(crate) mod side;
 #[cfg(feature = "async")]
 mod sleeper;
 mod warden;
