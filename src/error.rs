@@ -21,6 +21,13 @@ pub enum Error {
         /// The queue's limit, bytes.
         max: usize,
     },
+    /// What the body is read from ended before the body did; nothing was sent.
+    BodyShort {
+        /// Bytes read.
+        len: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
     /// The caller's buffer is too small: for the message, which stays in the queue, or for the
     /// encoded attributes.
     BufferTooSmall {
@@ -67,6 +74,13 @@ pub enum Error {
         first: usize,
         /// The place that the other would get.
         second: usize,
+    },
+    /// A large message has at most 9 attributes of its own: one more says where its body is.
+    LargeAttributes {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
     },
     /// The value of an attribute breaks a rule of its type.
     AttributeValue {
@@ -245,8 +259,23 @@ pub enum Error {
     Permission,
     /// The file or its file system can only be read.
     ReadOnly,
-    /// The disk is full: the region's space could not be reserved.
+    /// The disk is full: there is no space for the region, or for the body of a large message.
     NoSpace,
+    /// The side store of large messages, or what a body is read from, says no.
+    SideStore {
+        /// What was being done.
+        doing: &'static str,
+        /// The error number (`errno`); 0 if there is none.
+        errno: i32,
+    },
+    /// The body of a large message is not in the side store: somebody else has deleted the message
+    /// meanwhile, or the file was taken away.
+    SideMissing,
+    /// The body of a large message is not the one that was sent.
+    SideDamaged {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Any other error of the operating system.
     Os {
         /// What was being done.
@@ -266,6 +295,9 @@ impl fmt::Display for Error {
                     f,
                     "the body has {len} bytes; this queue takes at most {max}"
                 )
+            }
+            Error::BodyShort { len, expected } => {
+                write!(f, "the body ended after {len} bytes of {expected}")
             }
             Error::BufferTooSmall { needed, len } => {
                 write!(f, "the buffer has {len} bytes; {needed} are needed")
@@ -329,6 +361,18 @@ impl Error {
             }
             Error::AttributeValue { rule, at } => {
                 write!(f, "the attribute's value is refused at byte {at}: {rule}")
+            }
+            Error::LargeAttributes { count, max } => write!(
+                f,
+                "{count} attributes; a large message has at most {max}, since one more says where \
+                 its body is"
+            ),
+            Error::SideStore { doing, errno } => {
+                write!(f, "large message: {doing}: errno {errno}")
+            }
+            Error::SideMissing => f.write_str("the large message's body is not in the side store"),
+            Error::SideDamaged { problem } => {
+                write!(f, "the large message's body is damaged: {problem}")
             }
             ref other => other.fmt_region(f),
         }
@@ -432,7 +476,7 @@ impl Error {
             Error::Exists => f.write_str("the file exists already"),
             Error::Permission => f.write_str("permission denied"),
             Error::ReadOnly => f.write_str("the file or its file system is read-only"),
-            Error::NoSpace => f.write_str("no space left on the device for the whole region"),
+            Error::NoSpace => f.write_str("no space left on the device for the whole of it"),
             Error::Os { doing, errno } => write!(f, "{doing}: errno {errno}"),
             _ => f.write_str("error"),
         }

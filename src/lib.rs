@@ -30,6 +30,8 @@ pub use engine::{
     EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
     Report, Statistic, Transition,
 };
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
@@ -72,3 +74,8 @@ pub mod internals {
 #[cfg(all(doctest, feature = "mapped"))]
 #[doc = include_str!("../docs/durability.md")]
 mod durability_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "mapped"))]
+#[doc = include_str!("../docs/large.md")]
+mod large_page {}

@@ -11,6 +11,8 @@ mod create;
 mod dead;
 mod describe;
 mod handle;
+#[cfg(feature = "mapped")]
+mod large;
 mod meta;
 mod report;
 mod shared;
@@ -24,5 +26,7 @@ pub use alarm::{
 pub use dead::DeadLetterPolicy;
 pub use describe::QueueDescription;
 pub use handle::{DefaultHome, Engine, EngineQueue};
+#[cfg(feature = "mapped")]
+pub use large::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use report::{Finding, Problem, Report};
 pub use spec::QueueSpec;

@@ -17,6 +17,8 @@ pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
 pub mod moving;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub mod names;
 pub mod pins;
 pub mod policy;
 pub mod repair;

@@ -37,8 +37,8 @@
 //! Both are idempotent, may run side by side and beside living movers, and may die.
 //!
 //! Race: a finisher sees S departed, looks at T, and T is no arrival of S. S departed after T was
-//! sealed (`[sealed-first]`), so T has landed, and S may leave. While S is departed nobody else can
-//! move into T on behalf of the same slot S; so if T is an arrival with this origin, it is this one.
+//! sealed (`[sealed-first]`), so T has landed, and S may leave. While S is departed nobody else
+//! moves on behalf of the same slot S; so if T is an arrival with this origin, it is this one.
 //!
 //! Race: two finishers land T. One compare-exchange wins, the other finds it landed. One that
 //! stopped before its compare-exchange fails, since generations of T have grown.
