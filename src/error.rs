@@ -195,6 +195,11 @@ pub enum Error {
     },
     /// This is a forked child: the attachment belongs to its parent. Open the region again.
     Forked,
+    /// A redrive cannot begin, go on or end so.
+    Redrive {
+        /// Why.
+        problem: &'static str,
+    },
     /// The queue has been deleted: this handle is of no more use.
     Deleted,
     /// The queue was purged less than a minute ago.
@@ -432,6 +437,7 @@ impl Error {
             Error::Forked => {
                 f.write_str("forked child: the attachment is the parent's; open the region again")
             }
+            Error::Redrive { problem } => write!(f, "redrive: {problem}"),
             Error::Deleted => f.write_str("the queue has been deleted; open or create it again"),
             Error::PurgedRecently { wait_ms } => write!(
                 f,

@@ -28,7 +28,7 @@ mod time;
 pub use engine::{
     Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,
     EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
-    Report, Statistic, Transition,
+    RedriveOptions, RedriveState, RedriveStatus, Report, Statistic, Transition,
 };
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};

@@ -45,6 +45,7 @@ impl<H: Home> Shared<H> {
             created_ms: wall_ms(),
             dead_letters,
             tags: spec.tags.clone(),
+            redrives: Vec::new(),
         };
         self.shelf.set_record(name, &meta.seal())?;
         match self.shelf.create(name, spec.bytes, &wish) {

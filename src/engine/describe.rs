@@ -35,7 +35,7 @@ pub struct QueueDescription {
 
 impl<H: Home> Shared<H> {
     /// The queues whose dead letters go to `target`, sorted.
-    fn sources(&self, target: &str) -> Result<Vec<String>, Error> {
+    pub(super) fn sources(&self, target: &str) -> Result<Vec<String>, Error> {
         let mut sources = self.names("")?;
         sources.retain(|name| {
             let policy = self.meta(name).ok().and_then(|meta| meta.dead_letters);

@@ -195,7 +195,7 @@ impl<H: Home, C: Clock> Engine<H, C> {
 
 impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Tends every queue that this engine has open ([`Queue::tend`]), and finishes what those who
-    /// died have left of creations, deletions and changes. Nobody has to call it: what an operation
+    /// died have left of creations, deletions, changes and moves. Nobody has to call it: what an operation
     /// meets it finishes itself.
     ///
     /// # Errors
@@ -209,10 +209,12 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     pub fn tend(&self) -> Result<Tended, Error> {
         let mut sum = Tended::default();
         let mut outcome = self.shared.shelf.turn(|| self.shared.settle());
-        for queue in self.shared.opened() {
-            let tended = Queue::open_with(queue, &self.clock).and_then(|queue| queue.tend());
+        for named in self.shared.opened() {
+            let queue = Queue::open_with(Arc::clone(&named), &self.clock);
+            let tended = queue.and_then(|queue| queue.tend());
             match tended {
                 Ok(tended) => {
+                    outcome = outcome.and(self.finish_moves_if_any(&named));
                     sum.dead += tended.dead;
                     sum.returned += tended.returned;
                 }

@@ -5,6 +5,7 @@
 //! created 1764096000000
 //! dead-letters 0000a1b2c3d4e5f6 5 orders-dead
 //! tag team<TAB>orders
+//! redrive 6f0c1d9be2a35784 1764096000000 500 120 0 0 0 running -
 //! check 6f0c1d9be2a35784
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! it. A change writes the record first. If it dies before the setting, the record is what was
 //! wanted, and [`Shared::settle`](super::shared::Shared::settle) sets it.
 
+use super::task::{TASKS_MAX, Task};
 use crate::error::Error;
 use crate::region::policy::{RANGES, RECEIVES_MAX, VALUE_MASK};
 use crate::region::record::{self, Kind};
@@ -52,6 +54,8 @@ pub struct Meta {
     pub dead_letters: Option<Target>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Its latest redrives, the newest last.
+    pub redrives: Vec<Task>,
 }
 
 /// Refuses what is no tag.
@@ -111,6 +115,9 @@ impl Meta {
         for (key, value) in &self.tags {
             let _ = writeln!(lines, "tag {key}\t{value}");
         }
+        for task in &self.redrives {
+            let _ = writeln!(lines, "redrive {task}");
+        }
         record::seal(KIND, &lines)
     }
 
@@ -128,11 +135,15 @@ impl Meta {
                 "created" => rest.parse().ok().map(|ms| meta.created_ms = ms),
                 "dead-letters" => Self::target(rest).map(|target| meta.dead_letters = Some(target)),
                 "tag" => meta.put_tag(rest),
+                "redrive" => rest.parse().ok().map(|task| meta.redrives.push(task)),
                 _ => None,
             };
             done.ok_or(KIND.damaged("a line"))?;
         }
         check_tags(&meta.tags).map_err(|_| KIND.damaged("a tag"))?;
+        if meta.redrives.len() > TASKS_MAX {
+            return Err(KIND.damaged("the number of redrives"));
+        }
         Ok(meta)
     }
 

@@ -14,9 +14,11 @@ mod handle;
 #[cfg(feature = "mapped")]
 mod large;
 mod meta;
+mod redrive;
 mod report;
 mod shared;
 mod spec;
+mod task;
 mod verify;
 
 pub use alarm::{
@@ -28,5 +30,7 @@ pub use describe::QueueDescription;
 pub use handle::{DefaultHome, Engine, EngineQueue};
 #[cfg(feature = "mapped")]
 pub use large::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
+pub use redrive::RedriveOptions;
 pub use report::{Finding, Problem, Report};
 pub use spec::QueueSpec;
+pub use task::{RedriveState, RedriveStatus};

@@ -61,6 +61,8 @@ pub use any_async::{WaitAnyFuture, wait_any_async};
 pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(not(ringmain_loom))]
 pub use batch::{Batch, Outcomes};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use dead::Moved;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]

@@ -10,7 +10,7 @@ use super::layout::DURABILITY_PROCESS;
 use super::memory::{self, Place};
 use super::policy::{PolicyNumbers, SETTINGS};
 use crate::error::Error;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The longest name of a queue, characters.
@@ -104,6 +104,13 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// The names of all files, sorted; those that a directory would have.
     fn files(&self) -> Result<Vec<String>, Error>;
 
+    /// Takes a duty on, if nobody living has it: there is one of each number. Ends with
+    /// [`resign`](Shelf::resign), or with the life of this process.
+    fn take_on(&self, duty: u64) -> Result<bool, Error>;
+
+    /// Gives a duty back that this shelf has taken on.
+    fn resign(&self, duty: u64);
+
     /// Checks a region without taking part in it: nothing is changed.
     fn look(&self, name: &str) -> Result<Look, Error>;
 }
@@ -152,6 +159,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Rack {
     turn: Mutex<()>,
     kept: Mutex<BTreeMap<String, Kept>>,
+    duties: Mutex<BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -238,6 +246,14 @@ impl Shelf for Rack {
             files.extend(kept.region.is_some().then(|| format!("{name}.queue")));
         }
         Ok(files)
+    }
+
+    fn take_on(&self, duty: u64) -> Result<bool, Error> {
+        Ok(lock(&self.duties).insert(duty))
+    }
+
+    fn resign(&self, duty: u64) {
+        lock(&self.duties).remove(&duty);
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {

@@ -39,6 +39,7 @@ use crate::region::home::{Intent, Region, Wish};
 use crate::region::memory::{self, Place};
 use crate::region::record::{self, Kind, RECORD_BYTES_MAX};
 use crate::region::shelf::{Look, Shelf, State, check_name, lock};
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -57,6 +58,8 @@ const JOURNAL_END: &str = ".queue.journal";
 const NEW_END: &str = ".new";
 /// The lock that lets one change what is there.
 const TURN_BYTE: i64 = 0;
+/// The locks of duties, which have 44 bits, begin here.
+const DUTY_BYTES: i64 = 1 << 61;
 
 const KIND: Kind = Kind {
     word: "engine",
@@ -70,6 +73,8 @@ pub struct Directory {
     path: PathBuf,
     nonce: u64,
     marker: Mutex<File>,
+    /// The duties of this process: its locks do not exclude each other.
+    duties: Mutex<BTreeSet<u64>>,
     fork: ForkMark,
 }
 
@@ -185,6 +190,7 @@ impl Directory {
             path,
             nonce: *nonce.as_ref().unwrap_or(&0),
             marker: Mutex::new(marker),
+            duties: Mutex::default(),
             fork: ForkMark::new()?,
         };
         Ok((directory, nonce.err()))
@@ -244,6 +250,11 @@ fn unlink(path: &Path) -> Result<(), Error> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(os::error("removing a file", &e)),
         _ => Ok(()),
     }
+}
+
+/// The byte of the marker that is locked by who has a duty.
+const fn byte_of(duty: u64) -> i64 {
+    DUTY_BYTES + (duty & ((1 << 44) - 1)).cast_signed()
 }
 
 /// The name of a queue whose file of this kind `file` is.
@@ -376,6 +387,23 @@ impl Shelf for Directory {
 
     fn files(&self) -> Result<Vec<String>, Error> {
         files_in(&self.path)
+    }
+
+    fn take_on(&self, duty: u64) -> Result<bool, Error> {
+        self.check()?;
+        let mut duties = lock(&self.duties);
+        let taken = !duties.contains(&duty) && os::try_lock(&lock(&self.marker), byte_of(duty));
+        if taken {
+            duties.insert(duty);
+        }
+        Ok(taken)
+    }
+
+    fn resign(&self, duty: u64) {
+        let mut duties = lock(&self.duties);
+        if duties.remove(&duty) && !self.fork.is_child() {
+            os::unlock(&lock(&self.marker), byte_of(duty));
+        }
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {
