@@ -46,11 +46,11 @@ impl<H: Home> Shared<H> {
             dead_letters,
             tags: spec.tags.clone(),
         };
-        self.shelf.set_record(name, &meta.seal())?;
+        self.shelf.set_card(name, &meta.seal())?;
         match self.shelf.create(name, spec.bytes, &wish) {
             Ok((region, place)) => self.made(name, region, place),
             Err(error) => {
-                let _ = self.shelf.remove(name); // a record alone goes the next time
+                let _ = self.shelf.remove(name); // a card alone goes the next time
                 Err(error)
             }
         }

@@ -61,7 +61,7 @@ impl<H: Home> Shared<H> {
             if meta == before {
                 return Ok(());
             }
-            self.shelf.set_record(name, &meta.seal())
+            self.shelf.set_card(name, &meta.seal())
         })
     }
 }
@@ -71,7 +71,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::RecordDamaged`]; those of `Mapped::open`.
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`]; those of `Mapped::open`.
     ///
     /// # Complexity
     ///
@@ -116,7 +116,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Tag`]; [`Error::TagCount`]: it has 50 already; [`Error::NoQueue`],
-    /// [`Error::Name`], [`Error::RecordDamaged`].
+    /// [`Error::Name`], [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///
@@ -134,7 +134,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Tag`]: it is no key; [`Error::NoQueue`], [`Error::Name`],
-    /// [`Error::RecordDamaged`].
+    /// [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///

@@ -96,7 +96,7 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Permission`]; [`Error::NotAnEngine`]: it has no marker;
-    /// [`Error::RecordVersion`]: the marker is one of a newer library; [`Error::RecordDamaged`].
+    /// [`Error::MetadataVersion`]: the marker is one of a newer library; [`Error::MetadataDamaged`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(dir, SystemClock)
     }

@@ -8,7 +8,7 @@
 //! Locks, in the order in which they are taken: a *turn* of the shelf (`region::shelf`), `linking`,
 //! `open`, and the link of a queue (`region::named`). A turn is for changes of what there is, and
 //! only the operations of [`Engine`](super::Engine) take one; no closure of a caller runs in it.
-//! Receivers that meet a dead letter take `linking` and `open`, and read records, which are
+//! Receivers that meet a dead letter take `linking` and `open`, and read cards, which are
 //! replaced whole.
 //!
 //! What an operation meets half-made or half-deleted it finishes ([`Shared::finish`]), in a turn:
@@ -173,8 +173,8 @@ impl<H: Home> Shared<H> {
 
     /// The metadata of a queue that is there.
     pub fn meta(&self, name: &str) -> Result<Meta, Error> {
-        match self.shelf.record(name)? {
-            Some(record) => Meta::parse(&record),
+        match self.shelf.card(name)? {
+            Some(card) => Meta::parse(&card),
             None => Ok(Meta::default()), // somebody has removed it
         }
     }
