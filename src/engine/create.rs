@@ -3,6 +3,7 @@
 use super::handle::{Engine, EngineQueue};
 use super::meta::{Meta, Target};
 use super::shared::Shared;
+use super::shared::gone;
 use super::spec::QueueSpec;
 use crate::error::Error;
 use crate::queue::{Queue, QueueOptions};
@@ -129,6 +130,18 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// Lock-free towards other processes, unless the queue is being made or deleted: then it waits
     /// for who does it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Error, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// assert!(matches!(engine.open_queue("orders"), Err(Error::NoQueue)));
+    /// engine.create_queue("orders", &QueueSpec::new())?.send(b"one")?;
+    /// assert!(engine.open_queue("orders")?.receive()?.is_some());
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn open_queue(&self, name: &str) -> Result<EngineQueue<H, C>, Error> {
         let queue = self.shared.find(name)?;
         Queue::open_with(queue, self.clock.clone())
@@ -172,7 +185,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 if queue.options() != before {
                     return Ok(false);
                 }
-                queue.reconfigure(wanted).map(|()| true)
+                queue.reconfigure(wanted).map(|()| true).map_err(gone)
             })?;
             if done {
                 return Ok(());
