@@ -221,19 +221,19 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
-    /// A record of an engine has a format that this library does not read.
-    RecordVersion {
+    /// The marker of an engine, or the metadata of a queue, have a format that is not read here.
+    MetadataVersion {
         /// Which one.
-        record: &'static str,
+        what: &'static str,
         /// The format found.
         found: u32,
         /// The format that this library reads.
         supported: u32,
     },
-    /// A record of an engine is damaged.
-    RecordDamaged {
+    /// The marker of an engine, or the metadata of a queue, are damaged.
+    MetadataDamaged {
         /// Which one.
-        record: &'static str,
+        what: &'static str,
         /// What of it.
         problem: &'static str,
     },
@@ -456,18 +456,18 @@ impl Error {
             Error::NotAnEngine { problem } => {
                 write!(f, "the directory is not an engine's: {problem}")
             }
-            Error::RecordVersion {
-                record,
+            Error::MetadataVersion {
+                what,
                 found,
                 supported,
             } => {
                 write!(
                     f,
-                    "{record} has format {found}; this library reads format {supported}"
+                    "{what} has format {found}; this library reads format {supported}"
                 )
             }
-            Error::RecordDamaged { record, problem } => {
-                write!(f, "{record} is damaged: {problem}")
+            Error::MetadataDamaged { what, problem } => {
+                write!(f, "{what} is damaged: {problem}")
             }
             Error::DeadLetters { problem } => {
                 write!(f, "the queue of dead letters is refused: {problem}")

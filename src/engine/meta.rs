@@ -9,14 +9,14 @@
 //! check 6f0c1d9be2a35784
 //! ```
 //!
-//! The setting of the queue's region is what receivers go by; the record says which name belongs to
-//! it. A change writes the record first. If it dies before the setting, the record is what was
+//! The setting of the queue's region is what receivers go by; the card says which name belongs to
+//! it. A change writes the card first. If it dies before the setting, the card is what was
 //! wanted, and [`Shared::settle`](super::shared::Shared::settle) sets it.
 
 use super::task::{TASKS_MAX, Task};
 use crate::error::Error;
+use crate::region::card::{self, Kind};
 use crate::region::policy::{RANGES, RECEIVES_MAX, VALUE_MASK};
-use crate::region::record::{self, Kind};
 use crate::region::shelf::check_name;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -45,7 +45,7 @@ pub struct Target {
     pub receives: u32,
 }
 
-/// The record of a queue.
+/// The card of a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// When it was created, ms since 1970; 0: not known.
@@ -106,7 +106,7 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
 }
 
 impl Meta {
-    /// The record of this.
+    /// The card of this.
     pub fn seal(&self) -> Vec<u8> {
         let mut lines = format!("created {}\n", self.created_ms);
         if let Some(Target { name, id, receives }) = &self.dead_letters {
@@ -118,16 +118,16 @@ impl Meta {
         for task in &self.redrives {
             let _ = writeln!(lines, "redrive {task}");
         }
-        record::seal(KIND, &lines)
+        card::seal(KIND, &lines)
     }
 
-    /// Reads a record, and believes none of it before.
+    /// Reads a card, and believes none of it before.
     ///
     /// # Errors
     ///
-    /// [`Error::RecordDamaged`], [`Error::RecordVersion`].
+    /// [`Error::MetadataDamaged`], [`Error::MetadataVersion`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let lines = record::unseal(KIND, bytes)?;
+        let lines = card::unseal(KIND, bytes)?;
         let mut meta = Self::default();
         for line in lines.split_terminator('\n') {
             let (what, rest) = line.split_once(' ').ok_or(KIND.damaged("a line"))?;
@@ -210,7 +210,7 @@ mod tests {
             "\n",
         ];
         for line in lines {
-            let parsed = Meta::parse(&record::seal(KIND, line));
+            let parsed = Meta::parse(&card::seal(KIND, line));
             assert!(parsed.is_err(), "{line:?}: {parsed:?}");
         }
     }

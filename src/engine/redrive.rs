@@ -3,15 +3,15 @@
 //!
 //! # Protocol
 //!
-//! A task is a line in the queue's record, and *running* until a turn of the shelf says otherwise.
+//! A task is a line in the queue's card, and *running* until a turn of the shelf says otherwise.
 //! Who runs it has the *duty* of that queue (`region::shelf`), which ends with its life; so when it
 //! has died, whoever takes the duty on goes on with the task. Each message is moved by itself, and
 //! a death in that is finished first (`region::moving`).
 //!
 //! What the task has moved is the queue's counter of moved messages less what it was at the
-//! beginning, so nobody writes down how far it is; it becomes a number in the record at the end.
+//! beginning, so nobody writes down how far it is; it becomes a number in the card at the end.
 //!
-//! Who runs it reads the record before each message: a task that is cancelled, in whatever process,
+//! Who runs it reads the card before each message: a task that is cancelled, in whatever process,
 //! moves at most one more.
 
 use super::handle::Engine;
@@ -127,7 +127,7 @@ impl<H: Home> Shared<H> {
                 Some(task) => end(task),
                 None => return Ok(()),
             }
-            self.shelf.set_record(name, &meta.seal())
+            self.shelf.set_card(name, &meta.seal())
         })
     }
 
@@ -153,7 +153,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// [`Error::Redrive`]: it is no queue's queue of dead letters, it is being redriven already, or
     /// the destination is itself or is not there; [`Error::OutOfRange`] (rate);
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::RecordDamaged`].
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///
@@ -231,7 +231,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 meta.redrives.remove(0);
             }
             meta.redrives.push(task.clone());
-            self.shared.shelf.set_record(name, &meta.seal())?;
+            self.shared.shelf.set_card(name, &meta.seal())?;
             Ok(RedriveStatus::of(name, task, stats.moved))
         })
     }
@@ -246,7 +246,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Redrive`]: none is under way, or somebody else who lives runs it;
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::RecordDamaged`], [`Error::Deleted`],
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`], [`Error::Deleted`],
     /// [`Error::Forked`].
     ///
     /// # Progress
@@ -279,7 +279,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         let redrives = self.redrives(name)?.into_iter();
         let own = redrives.rev().find(|status| status.id == task.id);
         own.ok_or(Error::Redrive {
-            problem: "its record is gone",
+            problem: "its card is gone",
         })
     }
 
@@ -349,7 +349,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Redrive`]: none is under way; [`Error::NoQueue`], [`Error::Name`],
-    /// [`Error::RecordDamaged`].
+    /// [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///
@@ -373,7 +373,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::RecordDamaged`].
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`].
     pub fn redrives(&self, name: &str) -> Result<Vec<RedriveStatus>, Error> {
         let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
         let (tasks, moved) = (self.shared.meta(name)?.redrives, queue.stat()?.moved);

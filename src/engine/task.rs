@@ -1,4 +1,4 @@
-//! Redrives as they are written down in a queue's record, and as they are told.
+//! Redrives as they are written down in a queue's card, and as they are told.
 
 use crate::region::shelf::check_name;
 use core::fmt;
@@ -39,7 +39,7 @@ impl fmt::Display for RedriveState {
     }
 }
 
-/// A redrive, as its record has it:
+/// A redrive, as its card has it:
 /// `{ id started_ms rate total moved_before moved skipped state destination }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {

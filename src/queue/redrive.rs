@@ -13,8 +13,8 @@ use core::mem::ManuallyDrop;
 impl<R: Region, C: Clock> Queue<R, C> {
     /// Moves up to `max` messages that are visible now to another queue, where they are as if sent
     /// just then: with an id, a send time and a receive count of their own. Returns how many moved:
-    /// fewer than `max` if no more are visible, or the other queue is full. One that is longer than the
-    /// other queue takes stays, and is visible again when its visibility timeout runs out.
+    /// fewer than `max` if no more are visible, or the other queue is full. One that is longer than
+    /// the other queue takes stays, and is visible again when its visibility timeout runs out.
     ///
     /// Each is moved whole, wherever this process dies. What a death has left in mid-move is
     /// finished by the next call with the same two queues.

@@ -1,6 +1,6 @@
 //! Where an engine keeps its queues, by name: a directory, or the memory of the process.
 //!
-//! A [`Shelf`] keeps three things under a name: a region with one queue, and a small record beside
+//! A [`Shelf`] keeps three things under a name: a region with one queue, and a small card beside
 //! it. What is changed here is changed in a *turn*: nobody else, in any process, has a turn at the
 //! same time. What is read may be read at any time. `mapped::directory` tells what a death leaves.
 
@@ -89,11 +89,11 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// In a turn: removes whatever lies under a name.
     fn remove(&self, name: &str) -> Result<(), Error>;
 
-    /// The record beside a region.
-    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+    /// The card beside a region.
+    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
     /// In a turn: sets it.
-    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error>;
+    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error>;
 
     /// How long a region is, bytes.
     fn bytes(region: &Self::Region) -> u64;
@@ -165,7 +165,7 @@ pub struct Rack {
 #[derive(Debug, Default)]
 struct Kept {
     region: Option<Arc<Heap>>,
-    record: Option<Vec<u8>>,
+    card: Option<Vec<u8>>,
 }
 
 impl Shelf for Rack {
@@ -218,14 +218,14 @@ impl Shelf for Rack {
         Ok(())
     }
 
-    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let kept = lock(&self.kept);
-        Ok(kept.get(name).and_then(|kept| kept.record.clone()))
+        Ok(kept.get(name).and_then(|kept| kept.card.clone()))
     }
 
-    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error> {
+    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error> {
         let mut kept = lock(&self.kept);
-        kept.entry(name.into()).or_default().record = Some(record.to_vec());
+        kept.entry(name.into()).or_default().card = Some(card.to_vec());
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl Shelf for Rack {
         let kept = lock(&self.kept);
         let mut files = Vec::new();
         for (name, kept) in kept.iter() {
-            files.extend(kept.record.is_some().then(|| format!("{name}.meta")));
+            files.extend(kept.card.is_some().then(|| format!("{name}.meta")));
             files.extend(kept.region.is_some().then(|| format!("{name}.queue")));
         }
         Ok(files)
