@@ -51,7 +51,7 @@ pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
-pub use region::{Borrowed, Fixed, Region, Tended};
+pub use region::{Borrowed, Fixed, Linked, Region, Tended};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
@@ -61,7 +61,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, duty, event, layout, marks, repair, store, word};
+    pub use crate::region::{arena, duty, event, layout, marks, moving, repair, store, word};
     pub use crate::ring::{blocks, due, maps};
 }
 

@@ -134,9 +134,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     ///
     /// Wait-free.
     pub fn attributes(&self) -> Attributes<'_> {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        Attributes::new(stored.get(body_len..).unwrap_or_default())
+        Attributes::new(self.attributes_bytes())
     }
 
     /// The value of the attribute of this name.

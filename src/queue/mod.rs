@@ -14,6 +14,8 @@ mod any_async;
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
+#[cfg(not(ringmain_loom))]
+mod dead;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod durability;
 #[cfg(not(ringmain_loom))]
@@ -32,6 +34,8 @@ mod receipt;
 mod receive;
 #[cfg(not(ringmain_loom))]
 mod received;
+#[cfg(not(ringmain_loom))]
+mod redrive;
 #[cfg(not(ringmain_loom))]
 mod send;
 #[cfg(not(ringmain_loom))]

@@ -29,6 +29,15 @@ impl MessageId {
         }
     }
 
+    /// Both words, and an id made of them.
+    pub(crate) const fn words(self) -> [u64; 2] {
+        [self.place, self.stamp]
+    }
+
+    pub(crate) const fn from_words([place, stamp]: [u64; 2]) -> Self {
+        Self { place, stamp }
+    }
+
     /// The id as a number.
     pub const fn as_u128(self) -> u128 {
         (self.place as u128) << 64 | self.stamp as u128

@@ -5,6 +5,7 @@ use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
 use super::standard::Queue;
 use crate::error::Error;
+use crate::message::Origin;
 use crate::region::Region;
 use crate::region::arena::Hold;
 use crate::region::body::Stored;
@@ -64,13 +65,39 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         }
     }
 
-    /// The message's id.
+    /// The message's id: the one that its send returned, also in a queue of dead letters.
     pub fn id(&self) -> MessageId {
+        if let Some(origin) = self.origin() {
+            return MessageId::from_words(origin.id);
+        }
         MessageId::new(
             self.queue.name(&self.queue.store()),
             self.hold.index,
             self.hold.stamp,
         )
+    }
+
+    /// Of a dead letter: the name of the queue that it was moved from, empty if that has none (only
+    /// an engine's queues have names). `None` for any other message.
+    pub fn source(&self) -> Option<&str> {
+        self.origin().map(|origin| origin.source)
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        if !self.stored.has_origin() {
+            return None;
+        }
+        let len = self.stored.len as usize;
+        let stored = self.queue.store().held_bytes(&self.hold, len);
+        Origin::read(stored.get(self.stored.body_len()..)?)
+    }
+
+    /// The bytes of the attributes.
+    pub(super) fn attributes_bytes(&self) -> &[u8] {
+        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
+        let stored = self.queue.store().held_bytes(&self.hold, len);
+        let behind = self.origin().map_or(0, |origin| origin.len());
+        stored.get(body_len..len - behind).unwrap_or_default()
     }
 
     /// How often the message has been received, this time included; stops at 262 143.

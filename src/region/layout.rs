@@ -20,6 +20,11 @@ pub const LEN_MASK: u64 = HAS_ATTRIBUTES - 1;
 /// The most attributes of a message.
 pub const ATTRIBUTES_MAX: usize = 10;
 
+/// In the attributes of a message: behind them stands where it came from.
+pub const HAS_ORIGIN: u64 = 1 << 63;
+/// The most bytes that this takes.
+pub const ORIGIN_BYTES_MAX: usize = 97;
+
 /// What the sender writes before a slot becomes ready; it does not change while the message lives.
 /// In the later slots of a run, bytes of the message lie here: nothing is written here but by who
 /// has claimed the slot, and nothing is read but by who holds or copies the message.
@@ -29,7 +34,8 @@ pub struct SlotHead {
     /// `{ checksum:32, has_attributes:1, len:31 }` of what is stored: the body, and the attributes
     /// after it.
     pub size: AtomicU64,
-    /// `{ count:32, len:32 }` of the attributes, if there are any: they are the last `len` bytes.
+    /// `{ has_origin:1, count:31, len:32 }` of the attributes, if there are any: they, and the
+    /// origin behind them, are the last `len` bytes.
     pub attributes: AtomicU64,
 }
 
@@ -153,6 +159,8 @@ pub struct ReceiveSide {
     pub cursor: AtomicU64,
     /// When somebody last asked the kernel who has died.
     pub tended_ms: AtomicU64,
+    /// 1: somebody has died since moves were looked at, see [`moving`](super::moving).
+    pub bereaved: AtomicU64,
 }
 
 /// The waiters' line: an event count.
@@ -281,10 +289,10 @@ impl Shape {
     }
 
     /// The most bytes of a message that are stored: attributes take two bytes each more than they
-    /// count.
+    /// count, and a dead letter's origin does not count.
     #[inline(always)]
     pub const fn stored_bytes_max(&self) -> usize {
-        self.body_bytes_max + 2 * ATTRIBUTES_MAX
+        self.body_bytes_max + 2 * ATTRIBUTES_MAX + ORIGIN_BYTES_MAX
     }
 
     /// Slots that `len` bytes take.
@@ -358,6 +366,7 @@ impl QueueHead {
                 receive: Padded(ReceiveSide {
                     cursor: AtomicU64::new(0),
                     tended_ms: AtomicU64::new(0),
+                    bereaved: AtomicU64::new(0),
                 }),
                 event: Padded(EventSide {
                     sequence: AtomicU32::new(0),
