@@ -195,6 +195,48 @@ pub enum Error {
         /// The byte of the name, from 0, at which it does.
         at: usize,
     },
+    /// The engine has no queue of that name.
+    NoQueue,
+    /// The directory is not an engine's.
+    NotAnEngine {
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A record of an engine has a format that this library does not read.
+    RecordVersion {
+        /// Which one.
+        record: &'static str,
+        /// The format found.
+        found: u32,
+        /// The format that this library reads.
+        supported: u32,
+    },
+    /// A record of an engine is damaged.
+    RecordDamaged {
+        /// Which one.
+        record: &'static str,
+        /// What of it.
+        problem: &'static str,
+    },
+    /// The queue cannot be where the dead letters of that source go.
+    DeadLetters {
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A tag of a queue breaks a rule.
+    Tag {
+        /// The rule.
+        rule: &'static str,
+        /// The character of the key or value, from 0, at which it does.
+        at: usize,
+    },
+    /// A queue has at most 50 tags.
+    TagCount {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
     /// No such file or directory.
     NotFound,
     /// The file exists already.
@@ -353,6 +395,38 @@ impl Error {
             ),
             Error::Name { rule, at } => {
                 write!(f, "the name is refused at byte {at}: {rule}")
+            }
+            ref other => other.fmt_engine(f),
+        }
+    }
+
+    fn fmt_engine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::NoQueue => f.write_str("the engine has no queue of that name"),
+            Error::NotAnEngine { problem } => {
+                write!(f, "the directory is not an engine's: {problem}")
+            }
+            Error::RecordVersion {
+                record,
+                found,
+                supported,
+            } => {
+                write!(
+                    f,
+                    "{record} has format {found}; this library reads format {supported}"
+                )
+            }
+            Error::RecordDamaged { record, problem } => {
+                write!(f, "{record} is damaged: {problem}")
+            }
+            Error::DeadLetters { problem } => {
+                write!(f, "the queue of dead letters is refused: {problem}")
+            }
+            Error::Tag { rule, at } => {
+                write!(f, "the tag is refused at character {at}: {rule}")
+            }
+            Error::TagCount { count, max } => {
+                write!(f, "{count} tags; a queue has at most {max}")
             }
             Error::NotFound => f.write_str("no such file or directory"),
             Error::Exists => f.write_str("the file exists already"),

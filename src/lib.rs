@@ -26,8 +26,9 @@ mod time;
 
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use engine::{
-    Alarm, AlarmOptions, AlarmState, Comparison, Metric, MissingData, Monitor, Statistic,
-    Transition,
+    Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,
+    EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
+    Report, Statistic, Transition,
 };
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
@@ -52,6 +53,8 @@ pub use region::Heap;
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use region::{Home, Named};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};

@@ -348,6 +348,13 @@ pub struct Settings {
 }
 
 impl QueueHead {
+    /// What the settings of other queues call this one: the low bits of its nonce.
+    #[cfg(all(feature = "std", not(ringmain_loom)))]
+    pub fn id(&self) -> u64 {
+        // ORDERING: Relaxed; written before the queue was published.
+        super::id_of(self.config.nonce.load(crate::sync::Ordering::Relaxed))
+    }
+
     const_fn! {
         /// The head of an empty queue.
         pub fn new(shape: Shape, settings: Settings) -> Self {

@@ -70,5 +70,9 @@ unsafe impl<R: Region, D: Region> Region for Linked<R, D> {
         true
     }
 
+    fn label(&self) -> &str {
+        self.region.label()
+    }
+
     super::home::forward_methods!(self, self.region);
 }

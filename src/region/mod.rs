@@ -38,7 +38,13 @@ pub(crate) mod mapped;
 #[cfg(not(ringmain_loom))]
 pub(crate) mod memory;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod record;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod shelf;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod verify;
 
@@ -214,7 +220,7 @@ mod home {
     }
 
     /// The methods by which a region forwards to another one, which `$get` borrows: all but
-    /// `dead_letters`.
+    /// `label` and `dead_letters`.
     macro_rules! forward_methods {
         ($self:ident, $get:expr) => {
             fn place(&$self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
@@ -258,9 +264,6 @@ mod home {
             fn attachments(&$self) -> u64 {
                 $get.attachments()
             }
-            fn label(&$self) -> &str {
-                $get.label()
-            }
             fn commit(&$self, place: &Place, until: u64) -> Result<(), Error> {
                 $get.commit(place, until)
             }
@@ -289,6 +292,9 @@ mod home {
                 fn dead_letters(&self, id: u64, act: &mut dyn FnMut(Neighbour<'_>)) -> bool {
                     (**self).dead_letters(id, act)
                 }
+                fn label(&self) -> &str {
+                    (**self).label()
+                }
                 forward_methods!(self, (**self));
             }
         };
@@ -302,4 +308,8 @@ mod home {
 #[cfg(not(ringmain_loom))]
 pub use home::{Intent, Neighbour, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use named::Named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use shelf::Home;

@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn an_origin_is_no_count() {
-        let word = origin(0x1_2345_6789_abcd_ef01, 77);
-        assert_eq!(origin_slot(word, 0x1_2345_6789_abcd_ef01), Some(77));
-        assert_eq!(origin_slot(word, 0x1_2345_6789_abcd_ef02), None);
+        let word = origin(0x1234_5678_9abc_def1, 77);
+        assert_eq!(origin_slot(word, 0x1234_5678_9abc_def1), Some(77));
+        assert_eq!(origin_slot(word, 0x1234_5678_9abc_def2), None);
         assert_eq!(origin_slot(5 << 32 | 9, 0), None, "counts");
         assert_eq!((counts(word), counts(5 << 32 | 9)), ((1, 0), (9, 5)));
     }
