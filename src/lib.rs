@@ -7,7 +7,7 @@ extern crate alloc;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod engine;
 mod error;
-#[cfg(all(feature = "cli", not(ringmain_loom)))]
+#[cfg(all(any(feature = "cli", feature = "metrics"), not(ringmain_loom)))]
 #[doc(hidden)]
 pub mod face;
 mod hash;
@@ -31,6 +31,9 @@ pub use engine::{
     Report, Statistic, Transition,
 };
 pub use error::Error;
+#[cfg(all(feature = "metrics", not(ringmain_loom)))]
+#[doc(inline)]
+pub use face::metrics;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
 #[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
@@ -72,3 +75,8 @@ pub mod internals {
 #[cfg(all(doctest, feature = "mapped"))]
 #[doc = include_str!("../docs/durability.md")]
 mod durability_page {}
+
+/// Compiles the examples of another.
+#[cfg(all(doctest, feature = "metrics", feature = "mapped"))]
+#[doc = include_str!("../docs/metrics.md")]
+mod metrics_page {}
