@@ -7,7 +7,7 @@ extern crate alloc;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod engine;
 mod error;
-#[cfg(all(feature = "cli", not(ringmain_loom)))]
+#[cfg(all(any(feature = "cli", feature = "metrics"), not(ringmain_loom)))]
 #[doc(hidden)]
 pub mod face;
 mod hash;
@@ -33,6 +33,9 @@ pub use engine::{
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use error::Error;
+#[cfg(all(feature = "metrics", not(ringmain_loom)))]
+#[doc(inline)]
+pub use face::metrics;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
 #[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
@@ -79,3 +82,8 @@ mod durability_page {}
 #[cfg(all(doctest, feature = "mapped"))]
 #[doc = include_str!("../docs/large.md")]
 mod large_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "metrics", feature = "mapped"))]
+#[doc = include_str!("../docs/metrics.md")]
+mod metrics_page {}

@@ -1,5 +1,6 @@
 //! Alarms: thresholds, periods, hysteresis and missing data, each on a clock set by hand, and a
 //! monitor over a queue. A history written by hand says what each rule must give.
+#![allow(clippy::disallowed_types)] // workers are counted; the rule is for the library
 #![cfg(all(feature = "std", not(ringmain_loom)))]
 
 use ringmain::{

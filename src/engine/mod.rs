@@ -3,7 +3,8 @@
 //! A queue knows nothing of names and of other queues. Here is what does: which queues there are
 //! and what they are called ([`Engine`]), where the dead letters of each go, its tags, and what is
 //! left when somebody dies while these are changed ([`Report`]). None of it is on the data path: a
-//! queue that an engine has opened is a plain [`Queue`](crate::Queue).
+//! queue that an engine has opened is a plain [`Queue`](crate::Queue). Beside them, and of any
+//! queue's figures: alarms ([`Alarm`], [`Monitor`]).
 #![forbid(unsafe_code)]
 
 mod alarm;

@@ -3,3 +3,5 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "metrics")]
+pub mod metrics;

@@ -110,6 +110,17 @@ impl LatencyHistogram {
             })
     }
 
+    /// Each count as it is, or as it was if that is more.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn at_least(&self, earlier: &Self) -> Self {
+        let mut highest = *self;
+        for (now, then) in highest.counts.iter_mut().zip(&earlier.counts) {
+            *now = (*now).max(*then);
+        }
+        highest.sum_ms = self.sum_ms.max(earlier.sum_ms);
+        highest
+    }
+
     /// What came between an earlier snapshot of the same queue and this one. Where the queue was
     /// made anew meanwhile, so that a count is less than it was, nothing is subtracted at all.
     #[must_use]

@@ -39,6 +39,8 @@ pub struct QueueRates {
     pub expired: f64,
     /// Messages removed by purges.
     pub purged: f64,
+    /// Messages moved to another queue.
+    pub moved: f64,
 }
 
 /// How much a count has grown between two looks: see [`QueueRates`].
@@ -72,6 +74,7 @@ impl QueueRates {
             damaged: rate(|stats| stats.damaged),
             expired: rate(|stats| stats.expired),
             purged: rate(|stats| stats.purged),
+            moved: rate(|stats| stats.moved),
         })
     }
 }

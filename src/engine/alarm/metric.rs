@@ -38,6 +38,8 @@ pub enum Metric {
     Expired,
     /// Messages removed by purges.
     Purged,
+    /// Messages moved to another queue.
+    Moved,
     /// What a closure makes of the figures: see [`of`](Self::of).
     #[doc(hidden)]
     Computed(Computed),
@@ -62,6 +64,7 @@ impl fmt::Debug for Metric {
             Self::Damaged => "Damaged",
             Self::Expired => "Expired",
             Self::Purged => "Purged",
+            Self::Moved => "Moved",
             Self::Computed(_) => "Computed",
         })
     }
@@ -91,6 +94,7 @@ impl Metric {
             Self::Damaged => grown(|stats| stats.damaged),
             Self::Expired => grown(|stats| stats.expired),
             Self::Purged => grown(|stats| stats.purged),
+            Self::Moved => grown(|stats| stats.moved),
             Self::Computed(Computed(compute)) => compute(now).filter(|value| !value.is_nan()),
         }
     }

@@ -1,0 +1,186 @@
+//! Figures for monitoring: the text is read back by a strict reader of the format, which has to
+//! refuse what is wrong, and the facade's calls are collected by a recorder of this test.
+#![cfg(all(feature = "metrics", not(ringmain_loom)))]
+
+#[path = "metrics/exposition.rs"]
+mod exposition;
+#[path = "metrics/recorder.rs"]
+mod recorder;
+
+use exposition::Exposition;
+use recorder::Collector;
+use ringmain::metrics::{CONTENT_TYPE, Exporter, describe, record, render};
+use ringmain::{Heap, LatencyHistogram, ManualClock, Queue, QueueOptions, QueueStats};
+use std::time::Duration;
+
+const NAME: &str = "ringmain_send_to_receive_seconds";
+
+/// Figures of a queue in which each of them is something else: all but one.
+fn figures() -> (QueueStats, LatencyHistogram) {
+    let clock = ManualClock::new(1_000_000);
+    let region = Heap::new(1 << 16).expect("memory");
+    let queue = Queue::create_with(region, QueueOptions::new(), &clock).expect("a queue");
+    for number in 0..9u8 {
+        queue.send(&[number]).expect("room");
+    }
+    let batch = queue.receive_batch(2).expect("a batch");
+    assert!(batch.delete().iter().all(Result::is_ok));
+    clock.advance(Duration::from_millis(1500));
+    let held = [queue.receive(), queue.receive(), queue.receive()];
+    assert!(held.iter().all(|held| matches!(held, Ok(Some(_)))));
+    let later = ringmain::Message::new("later").delay(Duration::from_secs(10));
+    queue.send_message(&later).expect("room");
+    let (stats, latency) = (queue.stat(), queue.latency());
+    (stats.expect("figures"), latency.expect("figures"))
+}
+
+#[test]
+fn each_figure_is_told_once_by_its_name() {
+    let (stats, latency) = figures();
+    assert_eq!(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+    let text = render([("jobs", &stats, Some(&latency)), ("other", &stats, None)]);
+    let said = Exposition::read(&text).expect("the format");
+    let expected = [
+        ("ringmain_visible", "gauge", 4.0),
+        ("ringmain_in_flight", "gauge", 3.0),
+        ("ringmain_delayed", "gauge", 1.0),
+        ("ringmain_oldest_age_seconds", "gauge", 1.5),
+        ("ringmain_slots", "gauge", stats.slots as f64),
+        ("ringmain_slots_free", "gauge", stats.slots as f64 - 8.0),
+        ("ringmain_attachments", "gauge", stats.attachments as f64),
+        ("ringmain_sent_total", "counter", 10.0),
+        ("ringmain_received_total", "counter", 5.0),
+        ("ringmain_deleted_total", "counter", 2.0),
+        ("ringmain_empty_receives_total", "counter", 0.0),
+        ("ringmain_damaged_total", "counter", 0.0),
+        ("ringmain_expired_total", "counter", 0.0),
+        ("ringmain_purged_total", "counter", 0.0),
+        ("ringmain_moved_total", "counter", 0.0),
+    ];
+    for (name, kind, value) in expected {
+        assert_eq!(said.kinds[name].0, kind, "{name}");
+        assert!(!said.kinds[name].1.is_empty(), "{name} has no help");
+        for queue in ["jobs", "other"] {
+            assert_eq!(said.value(name, queue), value, "{name} of {queue}");
+        }
+    }
+    assert_eq!(said.kinds.len(), expected.len() + 1);
+    assert_eq!(said.kinds[NAME].0, "histogram");
+    let buckets: Vec<_> = said.named(&format!("{NAME}_bucket")).collect();
+    assert_eq!(buckets.len(), 24, "of the queue whose latencies were given");
+    for bucket in buckets {
+        let le: f64 = bucket.label("le").parse().expect("a number");
+        let expected = if le <= 1.024 { 2.0 } else { 5.0 };
+        assert_eq!(bucket.value, expected, "{bucket:?}");
+    }
+    assert_eq!(said.value(&format!("{NAME}_sum"), "jobs"), 4.5);
+    assert_eq!(said.value(&format!("{NAME}_count"), "jobs"), 5.0);
+    assert_eq!(render([]), "");
+}
+
+#[test]
+fn names_of_any_kind_come_through() {
+    let (stats, latency) = figures();
+    let names = [
+        "",
+        "\\",
+        "\"",
+        "\n",
+        "a\\nb",
+        "}\" 1\n# x",
+        "ü \u{1f980}",
+        "\\\\\"\"\n\n",
+    ];
+    let looks = names.map(|name| (name, &stats, Some(&latency)));
+    let text = render(looks.into_iter().chain(looks)); // and each name twice
+    let said = Exposition::read(&text).expect("the format");
+    let read = said.named("ringmain_sent_total");
+    let read: Vec<_> = read.map(|sample| sample.label("queue")).collect();
+    assert_eq!(read, names);
+}
+
+/// The reader can say no.
+#[test]
+fn what_is_wrong_is_refused() {
+    let head = "# HELP a b\n# TYPE a counter\n";
+    let wrong = [
+        "a 1\n".to_string(),
+        format!("{head}a 1"),
+        format!("{head}a one\n"),
+        format!("{head}a  1\n"),
+        format!("{head}a NaN\n"),
+        format!("{head}a{{q=\"x\"}} 1\na{{q=\"x\"}} 2\n"),
+        format!("{head}a{{q=\"x}} 1\n"),
+        format!("{head}a{{q=\"\\x\"}} 1\n"),
+        format!("{head}a{{1=\"x\"}} 1\n"),
+        format!("{head}b 1\n"),
+        format!("{head}a 1\n{head}"),
+        "# TYPE a gouge\na 1\n".to_string(),
+        format!("{head}# HELP c d\n# TYPE c gauge\nc 1\na 1\n"),
+        "# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n".to_string(),
+        "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 2\n".to_string(),
+        "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_count 1\n".to_string(),
+        "# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n"
+            .to_string(),
+    ];
+    for text in wrong {
+        assert!(Exposition::read(&text).is_err(), "{text}");
+    }
+    assert!(Exposition::read(&format!("{head}a{{q=\"x\"}} 1e3\n")).is_ok());
+}
+
+#[test]
+fn an_exporter_lets_no_counter_go_back_while_the_queue_lives() {
+    let (stats, latency) = figures();
+    let mut exporter = Exporter::new();
+    let mut told = |name: &str, change: &dyn Fn(&mut QueueStats)| {
+        let mut stats = stats;
+        change(&mut stats);
+        let text = exporter.render([(name, &stats, Some(&latency))]);
+        let said = Exposition::read(&text).expect("the format");
+        let value = |metric| said.value(metric, name);
+        [value("ringmain_deleted_total"), value("ringmain_visible")]
+    };
+    assert_eq!(told("q", &|_| {}), [2.0, 4.0]);
+    let noise = |stats: &mut QueueStats| (stats.deleted, stats.visible) = (1, 3);
+    assert_eq!(told("q", &noise), [2.0, 3.0], "a gauge may fall");
+    assert_eq!(told("q", &|stats| stats.deleted = 7), [7.0, 4.0]);
+    let anew = |stats: &mut QueueStats| (stats.sent, stats.deleted) = (1, 0);
+    assert_eq!(told("q", &anew), [0.0, 4.0], "made anew");
+    assert_eq!(told("other", &noise), [1.0, 3.0]);
+    assert_eq!(told("q", &noise), [1.0, 3.0], "not remembered");
+}
+
+#[test]
+fn the_facade_is_told_the_same() {
+    let (stats, latency) = figures();
+    let looks = [("jobs", &stats, Some(&latency)), ("other", &stats, None)];
+    let collector = Collector::default();
+    metrics::with_local_recorder(&collector, || {
+        describe();
+        record(looks);
+        record(looks); // absolute: twice is no more
+    });
+    let text = render(looks);
+    let said = Exposition::read(&text).expect("the format");
+    let (told, described) = (collector.told(), collector.described());
+    let mut compared = 0;
+    for sample in &said.samples {
+        let queue = sample.label("queue");
+        let (name, expected) = match sample.name.strip_suffix("seconds_sum") {
+            Some(base) => (
+                format!("{base}seconds_sum_milliseconds"),
+                sample.value * 1000.0,
+            ),
+            None => (sample.name.clone(), sample.value),
+        };
+        let mut key = format!("{name} queue={queue}");
+        if !sample.label("le").is_empty() {
+            key += &format!(" le={}", sample.label("le"));
+        }
+        assert_eq!(told.get(&key), Some(&expected), "{key}");
+        assert!(described.contains(&name), "{name}");
+        compared += 1;
+    }
+    assert_eq!((compared, told.len()), (2 * 15 + 26, 2 * 15 + 26));
+}
