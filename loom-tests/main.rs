@@ -12,6 +12,7 @@ mod fixture;
 mod maps;
 mod marks;
 mod mpmc;
+mod peek;
 mod queue;
 mod spsc;
 mod twin;

@@ -34,6 +34,8 @@ pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, 
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
 #[cfg(not(ringmain_loom))]
+pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
+#[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use queue::{ReceiveBatchFuture, ReceiveFuture, WaitAnyFuture, wait_any_async};
@@ -52,7 +54,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, duty, event, layout, marks, repair, store, word};
+    pub use crate::region::{arena, duty, event, layout, marks, peek, repair, store, word};
     pub use crate::ring::{blocks, due, maps};
 }
 

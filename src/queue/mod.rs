@@ -23,6 +23,10 @@ mod in_flight;
 #[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
+mod peek;
+#[cfg(not(ringmain_loom))]
+mod purge;
+#[cfg(not(ringmain_loom))]
 mod receipt;
 #[cfg(not(ringmain_loom))]
 mod receive;
@@ -55,6 +59,8 @@ pub use batch::{Batch, Outcomes};
 pub use durability::{Durability, Position};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
+#[cfg(not(ringmain_loom))]
+pub use peek::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 #[cfg(not(ringmain_loom))]
 pub use receipt::{MessageId, Receipt};
 #[cfg(not(ringmain_loom))]

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
+pub mod peek;
 pub mod pins;
 pub mod policy;
 pub mod repair;
