@@ -39,8 +39,9 @@ fn queue(clock: &ManualClock, rest: Rest, depth: usize) -> Deep<'_> {
         .visibility(Duration::from_secs(12 * 3600));
     let queue = Queue::create_with(region, options, clock).expect("a queue");
     if rest == Rest::Delayed {
-        let delayed = queue.options().delay(Duration::from_secs(900));
-        queue.reconfigure(delayed).expect("a delay");
+        let delay = Duration::from_secs(900);
+        let delayed = queue.reconfigure(|options| options.delay(delay));
+        delayed.expect("a delay");
     }
     for _ in 0..depth / 10 {
         let sent = queue.send_batch(&[&BODY[..]; 10]).expect("sent");
@@ -52,7 +53,7 @@ fn queue(clock: &ManualClock, rest: Rest, depth: usize) -> Deep<'_> {
         }
     }
     queue
-        .reconfigure(queue.options().delay(Duration::ZERO))
+        .reconfigure(|options| options.delay(Duration::ZERO))
         .expect("no delay");
     queue
 }

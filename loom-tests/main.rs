@@ -13,6 +13,7 @@ mod maps;
 mod marks;
 mod moving;
 mod mpmc;
+mod peek;
 mod queue;
 mod spsc;
 mod twin;

@@ -49,6 +49,8 @@ pub use queue::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use queue::{LatencyBucket, LatencyHistogram, QueueRates};
 #[cfg(not(ringmain_loom))]
+pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
+#[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use queue::{ReceiveBatchFuture, ReceiveFuture, WaitAnyFuture, wait_any_async};
@@ -69,7 +71,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, duty, event, layout, marks, moving, repair, store, word};
+    pub use crate::region::{arena, duty, event, layout, marks, moving, peek, repair, store, word};
     pub use crate::ring::{blocks, due, maps};
 }
 

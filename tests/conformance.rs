@@ -22,6 +22,8 @@ mod ground;
 mod homes;
 #[path = "conformance/latency.rs"]
 mod latency;
+#[path = "conformance/peeks.rs"]
+mod peeks;
 #[path = "conformance/pins.rs"]
 mod pins;
 #[path = "conformance/receipts.rs"]
@@ -79,6 +81,11 @@ over_each_home! {
         a_body_released_by_receipt_is_still_read former_readers_may_settle_late
         a_refused_release_leaves_the_reader_its_bytes
         purge_leaves_readers_their_bytes;
+    peeks: a_peek_changes_nothing a_walk_meets_each_message_once
+        a_peeked_body_outlives_its_message two_peek_at_once_and_a_third_passes_by
+        a_peek_passes_a_message_by_that_is_read_twice a_holder_waits_for_two_who_peek
+        what_is_too_old_is_not_peeked a_walk_is_bounded_in_each_step purges_come_once_a_minute
+        a_clock_set_back_lets_purge;
     sizes: sizes_mix_and_memory_comes_back long_bodies_take_runs
         a_small_buffer_leaves_the_message copies_are_whole runs_fit_where_others_left;
     upkeep: purge_removes_everything_sent retention_drops_what_is_old
@@ -98,6 +105,7 @@ over_each_home! {
         age_counts_from_the_send another_retention_is_for_what_is_there;
     settings: options_are_told both_ends_of_each_range_may_be_set
         a_new_visibility_is_for_later_receives
+        changes_at_once_do_not_undo_each_other options_are_read_by_name
         fixed_options_are_not_changed settings_out_of_range_change_nothing;
     figures: sends_and_receives_are_counted what_did_not_happen_is_not_counted
         runs_and_batches_are_counted a_small_buffer_counts_as_a_receive
@@ -132,7 +140,8 @@ fn both_go_by_new_settings<R: ringmain::Region>(
     assert_eq!(second.options(), first.options());
     let (second_s, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     let options = first.options().visibility(second_s).delay(second_s);
-    first.reconfigure(options).expect("other settings");
+    let changed = first.reconfigure(|options| options.visibility(second_s).delay(second_s));
+    changed.expect("other settings");
     assert_eq!(second.options(), options);
     second.send(b"delayed").expect("room");
     assert!(second.receive().expect("a receive").is_none());
@@ -141,7 +150,8 @@ fn both_go_by_new_settings<R: ringmain::Region>(
     clock.advance(second_s);
     drop(first.receive().expect("a receive").expect("it came back"));
     let options = second.options().retention(minute).visibility(minute);
-    second.reconfigure(options).expect("other settings");
+    let changed = second.reconfigure(|options| options.retention(minute).visibility(minute));
+    changed.expect("other settings");
     clock.advance(minute - second_s * 2);
     let received = first.receive().expect("a receive").expect("it came back");
     clock.advance(minute);

@@ -45,13 +45,13 @@ fn delayed_and_waiting_messages_do_not_count() {
     let clock = ManualClock::new(1000);
     let queue = queue(&clock);
     queue
-        .reconfigure(queue.options().delay(Duration::from_secs(60)))
+        .reconfigure(|options| options.delay(Duration::from_secs(60)))
         .expect("a delay");
     for _ in 0..3 * BOUND {
         queue.send(b"later").expect("room");
     }
     queue
-        .reconfigure(queue.options().delay(Duration::ZERO))
+        .reconfigure(|options| options.delay(Duration::ZERO))
         .expect("no delay");
     for _ in 0..2 * BOUND {
         queue.send(b"now").expect("room");
@@ -74,14 +74,14 @@ fn the_bound_can_be_changed_and_has_a_range() {
     }
     let options = queue.options();
     assert_eq!(options, options.max_in_flight(BOUND));
-    let zero = queue.reconfigure(options.max_in_flight(0));
+    let zero = queue.reconfigure(|options| options.max_in_flight(0));
     let told = zero.expect_err("0 is refused").to_string();
     assert!(
         told.contains("max_in_flight") && told.contains("2147483647"),
         "{told}"
     );
     queue
-        .reconfigure(options.max_in_flight(5))
+        .reconfigure(|options| options.max_in_flight(5))
         .expect("changed");
     let five: Vec<_> = std::iter::from_fn(|| queue.receive().ok().flatten()).collect();
     assert_eq!(five.len(), 5);
@@ -90,7 +90,7 @@ fn the_bound_can_be_changed_and_has_a_range() {
     drop(five);
     // A queue that has no more slots than the bound looks at nothing.
     queue
-        .reconfigure(options.max_in_flight(u32::MAX >> 1))
+        .reconfigure(|options| options.max_in_flight(u32::MAX >> 1))
         .expect("changed");
     let all: Vec<_> = std::iter::from_fn(|| queue.receive().ok().flatten()).collect();
     assert_eq!(all.len(), 25);

@@ -141,6 +141,8 @@ fn a_model_with_one_rule_altered_is_caught() {
         Rule::LateDeleteIsRefused,
         Rule::ReceivesAreNotCounted,
         Rule::PurgeSparesTheHeld,
+        Rule::PurgeAsOftenAsOneLikes,
+        Rule::PurgeWaitsOneMsLonger,
         Rule::ReadersKeepNothing,
         Rule::DelayOneMsLonger,
         Rule::DelayOneMsShorter,

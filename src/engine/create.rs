@@ -151,7 +151,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Changes the options of a queue that may be changed while it lives: `change` gets those that
     /// it has. Every participant, in whatever process, goes by them from its next call on.
     ///
-    /// `change` is called again if somebody else has changed them meanwhile.
+    /// What `change` leaves alone is not written.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// # Progress
     ///
-    /// Waits for other changes of the engine.
+    /// As [`Queue::reconfigure`](crate::Queue::reconfigure).
     ///
     /// # Examples
     ///
@@ -176,22 +176,10 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     pub fn reconfigure(
         &self,
         name: &str,
-        mut change: impl FnMut(QueueOptions) -> QueueOptions,
+        change: impl FnOnce(QueueOptions) -> QueueOptions,
     ) -> Result<(), Error> {
-        loop {
-            let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
-            let before = queue.options();
-            let wanted = change(before);
-            let done = self.shared.shelf.turn(|| {
-                if queue.options() != before {
-                    return Ok(false);
-                }
-                queue.reconfigure(wanted).map(|()| true).map_err(gone)
-            })?;
-            if done {
-                return Ok(());
-            }
-        }
+        let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
+        queue.reconfigure(change).map_err(gone)
     }
 
     /// Deletes a queue with all its messages. Every handle of it, in whatever process, fails with

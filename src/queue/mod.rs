@@ -28,6 +28,10 @@ mod large;
 mod latency;
 #[cfg(not(ringmain_loom))]
 mod options;
+#[cfg(not(ringmain_loom))]
+mod peek;
+#[cfg(not(ringmain_loom))]
+mod purge;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod rates;
 #[cfg(not(ringmain_loom))]
@@ -71,6 +75,8 @@ pub(crate) use large::KEPT_MS_MAX;
 pub use latency::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
+#[cfg(not(ringmain_loom))]
+pub use peek::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use rates::QueueRates;
 #[cfg(all(feature = "std", not(ringmain_loom)))]

@@ -12,7 +12,7 @@ use crate::region::policy::{
 };
 use core::time::Duration;
 
-/// Options of a queue; a `const` builder. Values outside their range are refused when the queue is
+/// Options of a queue; a `const` builder. Each option `x` is read by `get_x`. Values outside their range are refused when the queue is
 /// created (for [`Queue::fixed`](crate::Queue::fixed): at compile time, in a `static`).
 ///
 /// | option | default | range |
@@ -136,6 +136,13 @@ impl QueueOptions {
         self
     }
 
+    /// Takes [`max_receives`](Self::max_receives) back: a message may be received as often as it
+    /// likes.
+    pub const fn no_max_receives(mut self) -> Self {
+        self.max_receives = None;
+        self
+    }
+
     /// A body of up to this many bytes takes one slot: `bytes + 16` rounded up to 64. Longer ones
     /// take several. Set it to what most of your messages have.
     pub const fn typical_body(mut self, bytes: usize) -> Self {
@@ -161,6 +168,53 @@ impl QueueOptions {
     pub const fn durability(mut self, level: Durability) -> Self {
         self.durability = level;
         self
+    }
+
+    /// The visibility timeout: see [`visibility`](Self::visibility).
+    pub const fn get_visibility(&self) -> Duration {
+        self.visibility
+    }
+
+    /// See [`retention`](Self::retention).
+    pub const fn get_retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// See [`delay`](Self::delay).
+    pub const fn get_delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// See [`max_in_flight`](Self::max_in_flight).
+    pub const fn get_max_in_flight(&self) -> u32 {
+        self.max_in_flight
+    }
+
+    /// See [`max_receives`](Self::max_receives); `None`: as many as there are.
+    pub const fn get_max_receives(&self) -> Option<u32> {
+        self.max_receives
+    }
+
+    /// See [`typical_body`](Self::typical_body). Of a queue that exists: the longest body that
+    /// takes one slot.
+    pub const fn get_typical_body(&self) -> usize {
+        self.typical_body
+    }
+
+    /// See [`max_body`](Self::max_body); `None`: the default. A queue that exists has a number.
+    pub const fn get_max_body(&self) -> Option<usize> {
+        self.max_body
+    }
+
+    /// See [`checksum`](Self::checksum); `None`: the default. A queue that exists says which.
+    pub const fn get_checksum(&self) -> Option<bool> {
+        self.checksum
+    }
+
+    /// See [`durability`](Self::durability).
+    #[cfg(feature = "mapped")]
+    pub const fn get_durability(&self) -> Durability {
+        self.durability
     }
 
     /// The options of a queue that exists.

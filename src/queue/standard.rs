@@ -25,6 +25,7 @@ use crate::time::{Clock, DefaultClock};
 /// | `receive`, `receive_batch`, `receive_into` | lock-free | the messages come back |
 /// | `delete`, `extend`, `release`, and batches | lock-free | done or not done |
 /// | `receive_timeout`, `receive_async` | wait for a message | the messages come back |
+/// | `peek`, `peeks`, `peek_at` | lock-free | nothing is left |
 /// | `purge`, `stat`, `tend` | lock-free, a scan | a part is done |
 ///
 /// "Comes back" happens when the kernel confirms the death (see [`tend`](Queue::tend)), else when
@@ -376,7 +377,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         QueueOptions::of(&self.place, store.head().policy.numbers())
     }
 
-    /// Changes what may be changed while the queue lives: visibility timeout, retention and delay.
+    /// Changes what may be changed while the queue lives: visibility timeout, retention, delay and
+    /// the two bounds. `change` gets the options as they are, and returns them as they should be;
+    /// what it leaves alone is not written, so two who change different options at once both have
+    /// their way. Of two who change the same one, the later wins.
+    ///
     /// Every participant goes by the new values from its next call on; messages that are held or
     /// delayed already keep their time.
     ///
@@ -392,24 +397,33 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # use ringmain::{Heap, Queue, QueueOptions};
     /// # use std::time::Duration;
     /// # let queue = Queue::create(Heap::new(1 << 16)?, QueueOptions::new())?;
-    /// queue.reconfigure(queue.options().visibility(Duration::from_secs(5)))?;
+    /// queue.reconfigure(|options| options.visibility(Duration::from_secs(5)))?;
+    /// assert_eq!(queue.options().get_visibility(), Duration::from_secs(5));
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     ///
     /// # Progress
     ///
     /// Lock-free; a scan of the blocks if the retention changes.
-    pub fn reconfigure(&self, options: QueueOptions) -> Result<(), Error> {
+    pub fn reconfigure(
+        &self,
+        change: impl FnOnce(QueueOptions) -> QueueOptions,
+    ) -> Result<(), Error> {
         self.check()?;
-        let wanted = options.policy()?;
-        options.agree(&self.options())?;
         let store = self.store();
         let policy = &store.head().policy;
-        let retention_ms = policy.get(RETENTION_MS);
+        let numbers = policy.numbers();
+        let found = QueueOptions::of(&self.place, numbers);
+        let options = change(found);
+        let wanted = options.policy()?;
+        options.agree(&found)?;
         for (setting, value) in wanted.into_iter().enumerate().take(OPTIONS) {
-            policy.set(setting, value);
+            // A word that was damaged is written anew, whatever it says.
+            if value != numbers[setting] || !policy.is_sound(setting) {
+                policy.set(setting, value);
+            }
         }
-        if wanted[RETENTION_MS] != retention_ms {
+        if wanted[RETENTION_MS] != numbers[RETENTION_MS] {
             store.forget_dues(); // they were reckoned with the other retention
         }
         self.region.keep_settings(&self.place)

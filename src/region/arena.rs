@@ -32,8 +32,9 @@
 //! in between leaves a bit missing, which repair puts again; a bit that stands although its slot is
 //! somebody's is refused by the word.
 //!
-//! Former holders, who read on when their time is over: see [`pins`](super::pins). What a journal
-//! is told, and why a claim may give way to it: see `region::marks`.
+//! Former holders, who read on when their time is over: see [`pins`](super::pins). Those who look
+//! without receiving: [`peek`](super::peek). What a journal is told, and why a claim may give way to
+//! it: see `region::marks`.
 //!
 //! # Edges
 //!
@@ -42,6 +43,7 @@
 //! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
 //! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
 
+use super::pins::Unnamed;
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::error::Error;
@@ -416,16 +418,11 @@ impl Store<'_> {
     ) -> Result<Option<bool>, Error> {
         let mut pins = seen.pins() & !own;
         if reader {
-            let Some(pin) = self.pin_former(index, seen) else {
-                let changed = self.words()[index].load(Ordering::Relaxed) != seen.0;
-                let full = Error::Pinned { max: PIN_CELLS };
-                return if changed || seen.pins().count_ones() < 2 {
-                    Ok(None)
-                } else {
-                    Err(full)
-                };
-            };
-            pins |= pin;
+            match self.pin_former(index, seen) {
+                Ok(pin) => pins |= pin,
+                Err(Unnamed::Changed) => return Ok(None),
+                Err(Unnamed::Full) => return Err(Error::Pinned { max: PIN_CELLS }),
+            }
         }
         let next = if pins == 0 {
             Word::claimed(owner, seen.generation(), run as u64)
@@ -491,9 +488,9 @@ impl Store<'_> {
             let mut pins = seen.pins();
             if seen.is_borrowed() && !hold.word.is_borrowed() {
                 match self.pin_former(index, seen) {
-                    Some(pin) => pins |= pin,
-                    None if pins.count_ones() < 2 => continue, // another names the same holder
-                    None => return Err(Error::Pinned { max: PIN_CELLS }),
+                    Ok(pin) => pins |= pin,
+                    Err(Unnamed::Changed) => continue, // another names the same holder
+                    Err(Unnamed::Full) => return Err(Error::Pinned { max: PIN_CELLS }),
                 }
             }
             let ready = Word::ready(seen.generation(), pins);

@@ -109,7 +109,7 @@ impl Store<'_> {
         }
     }
 
-    /// What is stored of a held message, after checking it and, if `check`, its bytes; `None` if
+    /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes; `None` if
     /// they are damaged.
     #[inline(always)]
     pub fn inspect(&self, hold: &Hold, check: bool) -> Option<Stored> {
@@ -200,8 +200,8 @@ impl Store<'_> {
 
     #[inline(always)]
     fn held_body(&self, hold: &Hold, len: usize) -> &[u8] {
-        // SAFETY: held and borrowed, so the run is not freed before the hold is settled or its pin
-        // is taken away, and nobody writes a held run.
+        // SAFETY: held and borrowed, or pinned, so the run is not freed before the hold is settled
+        // or its pin is taken away, and nobody writes such a run.
         unsafe { self.body(hold.index as usize, len) }
     }
 }
@@ -209,12 +209,13 @@ impl Store<'_> {
 impl<'a> Store<'a> {
     /// The bytes of a held message.
     ///
-    /// `hold` is one that was made borrowed and has not been settled: `Received`, the only caller,
-    /// settles it by value and hands the bytes out by its own lifetime.
+    /// `hold` is one that was made borrowed and has not been settled, or a peek's that has not been
+    /// ended: `Received` settles it by value, `Peeked` ends it in its drop, and both hand the bytes
+    /// out by their own lifetime.
     #[inline(always)]
     pub fn held_bytes(self, hold: &Hold, len: usize) -> &'a [u8] {
-        // SAFETY: held and borrowed, so the run is not freed before the hold is settled or its pin
-        // is taken away, and nobody writes a held run.
+        // SAFETY: held and borrowed, or pinned, so the run is not freed before the hold is settled
+        // or its pin is taken away, and nobody writes such a run.
         unsafe { self.body(hold.index as usize, len) }
     }
 }

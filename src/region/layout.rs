@@ -47,8 +47,8 @@ pub struct Note {
     /// `{ generation:18, sent_ms:44 }`: names the message in this slot. Written by who has claimed
     /// the slot.
     pub stamp: AtomicU64,
-    /// `{ 0:4, name:28, 0:4, name:28 }`: holders whose visibility ran out while they still read; a
-    /// name counts only while the state word has its pin.
+    /// Two cells `{ 0:3, peek:1, name:28 }`: holders whose visibility ran out while they still
+    /// read, and who count only while the state word has their pin; or who peeks.
     pub former: AtomicU64,
     /// `{ generation:18, first_received_ms:44 }`: counts only for the message of that generation.
     pub first: AtomicU64,
@@ -199,6 +199,8 @@ pub struct Seldom {
     pub reserved: AtomicU32,
     /// Receives before this time were before a power loss: their receipts are void.
     pub recovered_ms: AtomicU64,
+    /// 1 once somebody has peeked: cells may be reserved from then on.
+    pub peeked: AtomicU64,
 }
 
 /// What happened that is seldom, ever: a line of its own.
@@ -391,6 +393,7 @@ impl QueueHead {
                     pending: AtomicU32::new(0),
                     reserved: AtomicU32::new(0),
                     recovered_ms: AtomicU64::new(0),
+                    peeked: AtomicU64::new(0),
                 }),
                 policy: Padded(Policy::new(settings.policy)),
                 counters: Padded(Counters {

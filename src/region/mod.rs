@@ -19,6 +19,7 @@ pub mod marks;
 pub mod moving;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub mod names;
+pub mod peek;
 pub mod pins;
 pub mod policy;
 pub mod repair;

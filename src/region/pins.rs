@@ -16,6 +16,9 @@
 //! changed, the other's name would be written after D's read, and D's compare-exchange would fail.
 //! `[former-named]` is that pair of reads. The cells lie beside the words and not in the slots,
 //! since bodies of runs lie over the heads of their later slots.
+//!
+//! A cell may be *reserved* by one who peeks ([`peek`](super::peek)): then it is his, pinned or not,
+//! and nobody names a former holder in it.
 
 use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;
@@ -23,17 +26,44 @@ use super::word::{PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
-const NAME_MASK: u64 = (1 << 28) - 1;
-const CELL_BITS: usize = 32;
+/// A cell: `{ 0:3, peek:1, owner:10, generation:18 }`. With `peek` it is reserved.
+pub(super) const CELL_MASK: u64 = (1 << CELL_BITS) - 1;
+pub(super) const CELL_BITS: usize = 32;
+const PEEK: u64 = 1 << 28;
+const NAME_MASK: u64 = PEEK | (PEEK - 1);
+
+/// Why a former holder could not be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// The word or a cell has changed: look again.
+    Changed,
+    /// Both cells are in use.
+    Full,
+}
 
 /// `{ owner:10, generation:18 }` of the hold in a state word.
-const fn name_of(word: Word) -> u64 {
+pub(super) const fn name_of(word: Word) -> u64 {
     ((word.owner() as u64) << 18) | word.generation()
 }
 
-/// The name in one of the two cells.
-const fn name_in(former: u64, cell: usize) -> u64 {
+/// What one of the two cells says.
+pub(super) const fn name_in(former: u64, cell: usize) -> u64 {
     (former >> (cell * CELL_BITS)) & NAME_MASK
+}
+
+/// What a cell says that `owner` has reserved to peek.
+pub(super) const fn reservation(owner: u32) -> u64 {
+    PEEK | ((owner as u64) << 18)
+}
+
+/// Whether a cell is reserved.
+pub(super) const fn is_reserved(former: u64, cell: usize) -> bool {
+    name_in(former, cell) & PEEK != 0
+}
+
+/// Whose name is in a cell.
+pub(super) const fn owner_in(former: u64, cell: usize) -> u32 {
+    ((name_in(former, cell) >> 18) & 1023) as u32
 }
 
 impl Store<'_> {
@@ -142,7 +172,7 @@ impl Store<'_> {
     pub fn expire(&self, index: usize, seen: Word) -> bool {
         let mut pins = seen.pins();
         if seen.is_borrowed() {
-            let Some(pin) = self.pin_former(index, seen) else {
+            let Ok(pin) = self.pin_former(index, seen) else {
                 return false;
             };
             pins |= pin;
@@ -155,35 +185,43 @@ impl Store<'_> {
             .is_ok()
     }
 
-    pub(super) fn pin_former(&self, index: usize, seen: Word) -> Option<u64> {
-        let cell = (0..PIN_CELLS).find(|cell| seen.pins() & (1 << cell) == 0)?;
-        let shift = cell * CELL_BITS;
+    /// Names the holder in `seen` in a cell; the pin that the caller is to set with the word.
+    pub(super) fn pin_former(&self, index: usize, seen: Word) -> Result<u64, Unnamed> {
         let former = &self.notes()[index].former;
         // ORDERING: Acquire; [former-named] the names are read before the word is read again. If it
-        // is still what was seen, then any name that comes to count later is written after this
-        // read, and makes the compare-exchange below fail.
+        // is still what was seen, then any name that comes to count later, and any reservation, is
+        // written after this read, and makes the compare-exchange below fail.
         let was = former.load(Ordering::Acquire);
         if self.words()[index].load(Ordering::Acquire) != seen.0 {
-            return None;
+            return Err(Unnamed::Changed);
         }
-        let named = (was & !(NAME_MASK << shift)) | (name_of(seen) << shift);
+        let open = |cell: &usize| seen.pins() & (1 << cell) == 0 && !is_reserved(was, *cell);
+        let cell = (0..PIN_CELLS).find(open).ok_or(Unnamed::Full)?;
+        let shift = cell * CELL_BITS;
+        let named = (was & !(CELL_MASK << shift)) | (name_of(seen) << shift);
         // ORDERING: AcqRel; [former-named]. The word's compare-exchange that follows publishes it.
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
         if was != named && former.compare_exchange(was, named, done, failed).is_err() {
-            return None;
+            return Err(Unnamed::Changed);
         }
-        Some(1 << cell)
+        Ok(1 << cell)
     }
 
-    /// Takes pins of dead owners away, as `dead` tells them by index.
+    /// Takes pins and reservations of dead owners away, as `dead` tells them by index.
     pub(super) fn drop_dead_pins(&self, index: usize, dead: &dyn Fn(u32) -> bool, owner: u32) {
         let pins = Word(self.words()[index].load(Ordering::Acquire)).pins();
         let former = self.notes()[index].former.load(Ordering::Relaxed);
         let gone = (0..PIN_CELLS).filter(|cell| pins & (1 << cell) != 0);
-        let gone = gone.filter(|&cell| dead((name_in(former, cell) >> 18) as u32));
+        let gone = gone.filter(|&cell| dead(owner_in(former, cell)));
         let gone = gone.fold(0, |set, cell| set | (1u64 << cell));
         if gone != 0 {
             self.drop_pins(index, gone, owner);
+        }
+        // A reservation goes after its pin: until then nobody else uses the cell.
+        for cell in 0..PIN_CELLS {
+            if is_reserved(former, cell) && dead(owner_in(former, cell)) {
+                self.open_cell(index, cell);
+            }
         }
     }
 }

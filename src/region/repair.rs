@@ -58,6 +58,8 @@ struct Found {
     free: u64,
     ready: u64,
     returned: u32,
+    /// Whether cells may be reserved in this queue though no pin is set.
+    peeked: bool,
 }
 
 impl Store<'_> {
@@ -123,7 +125,11 @@ impl Store<'_> {
         owner: u32,
     ) -> u64 {
         let block = &self.blocks()[index];
-        let mut found = Found::default();
+        let mut found = Found {
+            // ORDERING: Acquire; [peeked] set before the first reservation.
+            peeked: self.head().seldom.peeked.load(Ordering::Acquire) != 0,
+            ..Found::default()
+        };
         while slots != 0 {
             let bit = slots.trailing_zeros() as usize;
             slots &= slots - 1;
@@ -143,7 +149,8 @@ impl Store<'_> {
         // First the hold, then the pins: while the hold stands, whoever takes the message on from
         // the dead gives its name a pin.
         found.returned += self.return_held(index, dead) as u32;
-        if !cfg!(ringmain_twin = "pins") && Word(word.load(Ordering::Acquire)).pins() != 0 {
+        let pinned = found.peeked || Word(word.load(Ordering::Acquire)).pins() != 0;
+        if !cfg!(ringmain_twin = "pins") && pinned {
             self.drop_dead_pins(index, dead, owner);
         }
         let seen = Word(word.load(Ordering::Acquire));

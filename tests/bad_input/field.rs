@@ -259,6 +259,7 @@ fn lines(layout: &Layout) -> Vec<Field> {
             .bits(32, 32)
             .refused(&["reserved word"]),
         whole("recovered", SELDOM + 64).edges(&TIMES),
+        whole("peeked", SELDOM + 72),
         whole("damaged", COUNTERS),
         whole("expired", COUNTERS + 8),
         whole("purged", COUNTERS + 16),
@@ -419,7 +420,8 @@ fn of_slot(ground: &Ground, state: &str, slot: usize) -> Vec<Field> {
         fields.push(field(&format!("cell {cell}: generation"), former).bits(shift, 18));
         let owner = field(&format!("cell {cell}: owner"), former).bits(shift + 18, 10);
         fields.push(owner.edges(&owners));
-        fields.push(field(&format!("cell {cell}: reserved"), former).bits(shift + 28, 4));
+        fields.push(field(&format!("cell {cell}: peek"), former).bits(shift + 28, 1));
+        fields.push(field(&format!("cell {cell}: reserved"), former).bits(shift + 29, 3));
     }
     // Nothing but what is told of a message depends on these: no message may be lost by them.
     for (number, name, edges) in [(2, "first receive", now), (3, "tally", 1 << 31)] {

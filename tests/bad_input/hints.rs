@@ -90,7 +90,7 @@ fn a_setting_that_is_damaged_stays_in_its_range() {
         assert_eq!((again.id(), again.receive_count()), (id, 2));
         // A change of the settings puts them right.
         let options = QueueOptions::new().visibility(VISIBILITY).typical_body(32);
-        queue.reconfigure(options).expect("settings");
+        queue.reconfigure(|_| options).expect("settings");
         assert_eq!(queue.stat().expect("figures").visibility, VISIBILITY);
         Mapped::open(region.path())
             .and_then(|region| Queue::open(&region).map(drop))

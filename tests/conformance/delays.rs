@@ -78,7 +78,7 @@ pub fn delays_out_of_range_are_refused<R: Region>(on: &Ground<'_, R>) {
             "{said}"
         );
         let options = on.queue.options();
-        assert_eq!(on.queue.reconfigure(options.delay(delay)), Err(refused));
+        assert_eq!(on.queue.reconfigure(|now| now.delay(delay)), Err(refused));
         assert_eq!(on.queue.options(), options);
         on.settled();
     }

@@ -29,8 +29,7 @@ impl<'a, R: Region> Ground<'a, R> {
     /// Changes some of the queue's settings.
     #[track_caller]
     pub fn set(&self, change: impl FnOnce(QueueOptions) -> QueueOptions) {
-        let options = change(self.queue.options());
-        self.queue.reconfigure(options).expect("other settings");
+        self.queue.reconfigure(change).expect("other settings");
     }
 
     /// Receives the message that must be there.

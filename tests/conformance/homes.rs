@@ -5,6 +5,7 @@ use super::ground::{Ground, VISIBILITY};
 use ringmain::{Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions, Region};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// 100 messages of at most 96 bytes: two blocks, the second not whole.
 pub type Small = Fixed<100, 96, 2>;
@@ -30,8 +31,11 @@ pub fn in_a_static(check: fn(&Ground<'_, Small>)) {
     let _guard = IN_USE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
+    // A minute before, since the check before may have purged, and one after, since this one may.
+    CLOCK.advance(Duration::from_secs(60));
     QUEUE.purge().expect("an empty queue to begin with");
-    QUEUE.reconfigure(OPTIONS).expect("the same settings");
+    CLOCK.advance(Duration::from_secs(60));
+    QUEUE.reconfigure(|_| OPTIONS).expect("the same settings");
     check(&Ground {
         queue: &QUEUE,
         clock: &CLOCK,

@@ -24,7 +24,7 @@ pub fn options_are_told<R: Region>(on: &Ground<'_, R>) {
     assert_eq!((stat.visibility, stat.retention), (VISIBILITY, DAYS_4));
     assert_eq!(stat.delay, Duration::ZERO);
     // As they are, they may be set again.
-    assert_eq!(on.queue.reconfigure(options), Ok(()));
+    assert_eq!(on.queue.reconfigure(|_| options), Ok(()));
     assert_eq!(on.queue.options(), options);
 }
 
@@ -40,7 +40,7 @@ pub fn both_ends_of_each_range_may_be_set<R: Region>(on: &Ground<'_, R>) {
             .visibility(visibility)
             .retention(retention)
             .delay(delay);
-        on.queue.reconfigure(wanted).expect("other settings");
+        on.queue.reconfigure(|_| wanted).expect("other settings");
         assert_eq!(on.queue.options(), wanted);
         let stat = on.stat();
         let found = (stat.visibility, stat.retention, stat.delay);
@@ -84,7 +84,7 @@ fn refused<R: Region>(on: &Ground<'_, R>, options: QueueOptions, words: &str) ->
     let before = on.queue.options();
     let error = on
         .queue
-        .reconfigure(options)
+        .reconfigure(|_| options)
         .expect_err("not to be changed");
     let said = error.to_string();
     assert!(said.contains(words), "{words} is not in: {said}");
@@ -112,7 +112,7 @@ pub fn fixed_options_are_not_changed<R: Region>(on: &Ground<'_, R>) {
         let error = refused(on, options, words);
         assert!(matches!(error, Error::OptionsDiffer { .. }), "{error:?}");
     }
-    let both = [true, false].map(|check| on.queue.reconfigure(options.checksum(check)));
+    let both = [true, false].map(|check| on.queue.reconfigure(|_| options.checksum(check)));
     let differs = |outcome: &Result<(), Error>| matches!(outcome, Err(Error::OptionsDiffer { .. }));
     assert_eq!(both.iter().filter(|outcome| differs(outcome)).count(), 1);
     assert_eq!(both.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -141,4 +141,33 @@ pub fn settings_out_of_range_change_nothing<R: Region>(on: &Ground<'_, R>) {
     on.pass(SECOND);
     assert_eq!(on.counts(), (0, 1), "the visibility is what it was");
     received.delete().expect("a delete");
+}
+
+/// Two who change different options at once both have their way: what a change leaves alone is not
+/// written.
+pub fn changes_at_once_do_not_undo_each_other<R: Region>(on: &Ground<'_, R>) {
+    let changed = on.queue.reconfigure(|options| {
+        // Another one comes and goes between this one's look and its writing.
+        on.set(|options| options.delay(SECOND).max_receives(7));
+        options.visibility(SECOND * 3)
+    });
+    assert_eq!(changed, Ok(()));
+    let options = on.queue.options();
+    assert_eq!(options.get_visibility(), SECOND * 3);
+    assert_eq!(options.get_delay(), SECOND);
+    assert_eq!(options.get_max_receives(), Some(7));
+    on.set(|options| options.no_max_receives());
+    assert_eq!(on.queue.options().get_max_receives(), None);
+}
+
+pub fn options_are_read_by_name<R: Region>(on: &Ground<'_, R>) {
+    on.set(|options| options.retention(SECOND * 60).max_in_flight(77));
+    let options = on.queue.options();
+    assert_eq!(options.get_retention(), SECOND * 60);
+    assert_eq!(options.get_max_in_flight(), 77);
+    assert_eq!(options.get_max_body(), Some(on.queue.max_body()));
+    assert!(options.get_typical_body() >= 88 && options.get_checksum().is_some());
+    assert_eq!(options.get_durability(), Durability::Process);
+    let plain = QueueOptions::new();
+    assert_eq!((plain.get_max_body(), plain.get_checksum()), (None, None));
 }

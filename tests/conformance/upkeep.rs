@@ -10,6 +10,7 @@ const MS: Duration = Duration::from_millis(1);
 
 pub fn purge_removes_everything_sent<R: Region>(on: &Ground<'_, R>) {
     assert_eq!(on.queue.purge(), Ok(0));
+    on.pass(Duration::from_secs(60)); // until the next one
     for number in 0..30 {
         on.send(&body(number, 88));
     }

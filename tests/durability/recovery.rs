@@ -63,8 +63,8 @@ fn attributes_delays_and_settings_come_back() {
     {
         let region = machine.open();
         let queue = Queue::open(&region).expect("the queue");
-        let options = queue.options().visibility(3 * second).delay(second / 2);
-        queue.reconfigure(options).expect("other settings");
+        let changed = queue.reconfigure(|now| now.visibility(3 * second).delay(second / 2));
+        changed.expect("other settings");
         let plain = Message::new("plain").delay(Duration::ZERO);
         let attributed = plain.clone().string("kind", "x").expect("by the rules");
         let long = [7; 3000];

@@ -28,7 +28,7 @@ fn handles_of_a_deleted_queue_fail<H: Home>(engine: &Engine<H>) {
         queue.stat().map(|_| ()),
         queue.purge().map(|_| ()),
         queue.tend().map(|_| ()),
-        queue.reconfigure(queue.options()),
+        queue.reconfigure(|options| options),
         held.delete().map(|_| ()),
     ];
     for (at, outcome) in outcomes.iter().enumerate() {

@@ -242,10 +242,10 @@ fn delayed(live: &Hands<'_>) {
     let plain = live.options();
     let delayed = |secs| live.options().delay(Duration::from_secs(secs));
     for (seed, secs, len) in [(50, 5, 24), (51, 900, 32), (52, 60, 100)] {
-        live.reconfigure(delayed(secs)).expect("another delay");
+        live.reconfigure(|_| delayed(secs)).expect("another delay");
         live.send(&sealed(seed, len)).expect("room");
     }
-    live.reconfigure(plain).expect("no delay");
+    live.reconfigure(|_| plain).expect("no delay");
 }
 
 /// Messages in blocks that are reached by the maps: long ones, and short ones after them.

@@ -65,6 +65,7 @@ fn step_ms() -> impl Strategy<Value = u64> {
         2 => Just(100u64),
         2 => Just(900u64),
         1 => Just(1_000u64),
+        1 => Just(59_999u64),
         1 => Just(60_000u64),
     ]
 }
@@ -92,7 +93,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => pick().prop_map(|pick| Op::Detach { pick }),
         4 => pick().prop_map(|pick| Op::Drop { pick }),
         14 => step_ms().prop_map(|ms| Op::Advance { ms }),
-        1 => prop_oneof![9 => Just(Op::Advance { ms: 1 }), 1 => Just(Op::Purge)],
+        1 => prop_oneof![5 => Just(Op::Advance { ms: 1 }), 5 => Just(Op::Purge)],
         4 => Just(Op::Turn),
         8 => send_message(),
         3 => reconfigure(),

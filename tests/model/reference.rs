@@ -6,6 +6,8 @@ use ringmain::{Error, MessageId, Receipt};
 pub const VISIBILITY_MS: u64 = 100;
 /// The longest visibility timeout, ms.
 pub const VISIBILITY_MS_MAX: u64 = 43_200_000;
+/// From one purge to the next it is at least this long, ms.
+pub const PURGE_EVERY_MS: u64 = 60_000;
 /// The longest delay, ms.
 pub const DELAY_MS_MAX: u64 = 900_000;
 
@@ -19,6 +21,8 @@ pub enum Rule {
     LateDeleteIsRefused,
     ReceivesAreNotCounted,
     PurgeSparesTheHeld,
+    PurgeAsOftenAsOneLikes,
+    PurgeWaitsOneMsLonger,
     ReadersKeepNothing,
     DelayOneMsLonger,
     DelayOneMsShorter,
@@ -95,6 +99,8 @@ pub struct Model {
     pub now_ms: u64,
     pub visibility_ms: u64,
     pub delay_ms: u64,
+    /// When the last purge was; `None`: never.
+    pub purged_ms: Option<u64>,
     pub ever: Ever,
     pub messages: Vec<Message>,
     /// Bodies that somebody reads in place, with the message's id, one a reader.
@@ -108,6 +114,7 @@ impl Model {
             now_ms,
             visibility_ms: VISIBILITY_MS,
             delay_ms: 0,
+            purged_ms: None,
             ever: Ever::default(),
             messages: Vec::new(),
             readers: Vec::new(),
@@ -276,14 +283,26 @@ impl Model {
         Ok(())
     }
 
-    pub fn purge(&mut self) -> u64 {
+    /// Once a minute at most.
+    pub fn purge(&mut self) -> Result<u64, Error> {
+        let every_ms = match self.rule {
+            Rule::PurgeAsOftenAsOneLikes => 0,
+            Rule::PurgeWaitsOneMsLonger => PURGE_EVERY_MS + 1,
+            _ => PURGE_EVERY_MS,
+        };
+        let again_ms = self.purged_ms.map_or(0, |purged_ms| purged_ms + every_ms);
+        if again_ms > self.now_ms {
+            let wait_ms = again_ms - self.now_ms;
+            return Err(Error::PurgedRecently { wait_ms });
+        }
+        self.purged_ms = Some(self.now_ms);
         let (now_ms, before) = (self.now_ms, self.messages.len());
         let spares = self.rule == Rule::PurgeSparesTheHeld;
         self.messages
             .retain(|message| spares && message.due_ms > now_ms);
         let purged = (before - self.messages.len()) as u64;
         self.ever.purged += purged;
-        purged
+        Ok(purged)
     }
 
     pub fn reconfigure(&mut self, visibility_ms: u64, delay_ms: u64) -> Result<(), Error> {

@@ -7,7 +7,8 @@ use super::body::BODY_BYTES_MAX;
 use super::hand::{Desk, Hand, Message, Named, VISIBILITY_MS, VISIBILITY_MS_MAX};
 use super::ledger::{Answer, Kind, Record};
 use super::os;
-use ringmain::Mapped;
+use crate::common::Minutes;
+use ringmain::{Error, Mapped, Queue};
 use std::time::Duration;
 
 /// What a participant is.
@@ -483,9 +484,12 @@ pub fn crowd(hand: &mut Hand) -> i32 {
     0
 }
 
-/// Removes everything, now and then.
+/// Removes everything, now and then: by a clock on which a minute is over soon.
 pub fn purge(hand: &mut Hand) -> i32 {
     attached(hand, |hand, desk, _| {
+        let Ok(desk) = Queue::open_with(*desk.region(), Minutes) else {
+            return; // full of those who come and go
+        };
         while hand.goes_on() {
             let wait = os::now_ns() + hand.below(40_000_000);
             while os::now_ns() < wait && hand.goes_on() {
@@ -493,7 +497,12 @@ pub fn purge(hand: &mut Hand) -> i32 {
             }
             let t0 = os::now_ns();
             hand.log(&Record::new(Kind::PurgeBegin, 0, t0));
-            if hand.at(Op::Purge, || desk.purge()).is_ok() {
+            let mut purged = hand.at(Op::Purge, || desk.purge());
+            while matches!(purged, Err(Error::PurgedRecently { .. })) {
+                std::thread::yield_now(); // a purger that was killed has just begun
+                purged = hand.at(Op::Purge, || desk.purge());
+            }
+            if purged.is_ok() {
                 let mut record = Record::new(Kind::PurgeEnd, 0, t0);
                 record.t1 = os::now_ns();
                 hand.log(&record);

@@ -31,21 +31,24 @@ struct Changes {
 /// Changes the settings that are named, and prints each, old and new.
 pub(super) fn run(args: &SetArgs) -> Result<Exit, Trouble> {
     let queue = create::open(&args.path)?;
-    let mut options = queue.options();
-    let old = options.policy()?;
-    if let Some(visibility) = args.visibility {
-        options = options.visibility(visibility);
-    }
-    if let Some(retention) = args.retention {
-        options = options.retention(retention);
-    }
-    if let Some(delay) = args.delay {
-        options = options.delay(delay);
-    }
+    let mut both = (queue.options(), queue.options());
     queue
-        .reconfigure(options)
+        .reconfigure(|mut options| {
+            both.0 = options;
+            if let Some(visibility) = args.visibility {
+                options = options.visibility(visibility);
+            }
+            if let Some(retention) = args.retention {
+                options = options.retention(retention);
+            }
+            if let Some(delay) = args.delay {
+                options = options.delay(delay);
+            }
+            both.1 = options;
+            options
+        })
         .map_err(about(args.path.display()))?;
-    let new = options.policy()?;
+    let (old, new) = (both.0.policy()?, both.1.policy()?);
     let change = |named: Option<Duration>, setting: usize| {
         let (old, new) = (old[setting], new[setting]);
         named.map(|_| Change { old, new })

@@ -22,10 +22,9 @@ pub const ALL: &[Operation] = &[
         hold: first,
         operate: |stage| {
             let queue = stage.open();
-            let options = queue.options();
-            let longer = options.retention(2 * Duration::from_millis(RETENTION_MS));
+            let longer = 2 * Duration::from_millis(RETENTION_MS);
             begin();
-            let done = queue.reconfigure(longer);
+            let done = queue.reconfigure(|options| options.retention(longer));
             end();
             stage.must(done.is_ok(), 0, "not reconfigured");
         },
