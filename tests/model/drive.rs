@@ -103,6 +103,7 @@ impl<'a, R: Region> Drive<'a, R> {
             drop(holding);
             self.figures()?;
         }
+        self.step(&Op::Advance { ms: 60_000 })?; // the last purge may have been just now
         self.step(&Op::Purge)?;
         self.figures()?;
         let stat = told(self.queue.stat())?;
