@@ -244,3 +244,40 @@ unsafe impl<H: Home> Region for Named<H> {
 
     super::home::forward_methods!(self, self.region);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Heap;
+    use crate::sync::{AtomicU32, Ordering};
+
+    /// Knows of no queue, and counts how often it is asked.
+    struct Nobody(AtomicU32);
+
+    impl Resolver<Heap> for Nobody {
+        fn resolve(&self, _source: &Named<Heap>, _id: u64) -> Option<Arc<Named<Heap>>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_missed_is_not_looked_for_at_each_receive() {
+        let region = Arc::new(Heap::new(1 << 16).expect("memory"));
+        let mut wish = Wish::NONE;
+        wish.policy = [1, 60_000, 0, 1, 0, 0, 0, 0];
+        let place = region.place(Intent::Create, &wish).expect("a queue");
+        let nobody = Arc::new(Nobody(AtomicU32::new(0)));
+        let asked = || nobody.0.load(Ordering::Relaxed);
+        let named = Named::<Heap>::new(region, place, "q", nobody.clone());
+        for _ in 0..100 {
+            assert!(!named.dead_letters(7, &mut |_| {}));
+        }
+        assert!(asked() < 5, "asked {} times", asked()); // or this takes seconds
+        let before = asked();
+        assert!(!named.dead_letters(8, &mut |_| {}), "another id");
+        assert_eq!(asked(), before + 1);
+        assert!(!named.dead_letters(0, &mut |_| {}), "there is none");
+        assert_eq!(asked(), before + 1);
+    }
+}

@@ -3,7 +3,7 @@
 use crate::common::{Dir, child};
 use crate::delete::turmoil;
 use crate::{in_shm, is_clean, small};
-use ringmain::{Engine, Error, QueueOptions};
+use ringmain::{Engine, EngineQueue, Error, QueueOptions, Region};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -149,44 +149,73 @@ fn many_processes_create_and_delete_one_name() {
     }
 }
 
+/// What a queue is called by settings: the low bits of the nonce in its configuration.
+fn id_of(dir: &Dir, name: &str) -> u64 {
+    let bytes = std::fs::read(dir.file(&format!("{name}.queue"))).expect("a region");
+    let nonce = bytes[20_480 + 40..][..8].try_into().expect("eight bytes");
+    u64::from_le_bytes(nonce) & ((1 << 44) - 1)
+}
+
+/// The name of the queue that is shown to who moves dead letters.
+fn shown(queue: &EngineQueue, id: u64) -> Option<String> {
+    let mut label = None;
+    let mut look = |name: &str| label = Some(name.to_string());
+    let found = queue
+        .region()
+        .dead_letters(id, &mut |target| look(target.region.label()));
+    assert_eq!(found, label.is_some());
+    label
+}
+
 #[test]
 fn a_dead_letter_target_is_found_by_id_and_name() {
-    // What a queue of dead letters is called, by its file: { nonce } of the configuration.
     let (dir, engine) = in_shm("target");
     let queue = engine.create_queue("q", &small()).expect("a queue");
     engine.create_queue("dead", &small()).expect("a queue");
-    let id = |name: &str| {
-        let bytes = std::fs::read(dir.file(&format!("{name}.queue"))).expect("a region");
-        let nonce = bytes[20_480 + 40..][..8].try_into().expect("eight bytes");
-        u64::from_le_bytes(nonce) & ((1 << 44) - 1)
-    };
-    let shown = |id: u64| {
-        use ringmain::Region;
-        let mut label = None;
-        let found = queue.region().dead_letters(id, &mut |target| {
-            label = Some(target.region.label().to_string())
-        });
-        assert_eq!(found, label.is_some());
-        label
-    };
-    let first = id("dead");
-    assert_eq!(shown(first), None, "nobody has said so");
+    let first = id_of(&dir, "dead");
+    assert_eq!(shown(&queue, first), None, "nobody has said so");
     engine
         .set_dead_letters("q", Some(("dead", 5)))
         .expect("set");
-    assert_eq!(shown(first).as_deref(), Some("dead"));
-    assert_eq!(shown(id("q")), None, "another queue's id");
-    assert_eq!(shown(0), None);
-    assert_eq!(shown(first).as_deref(), Some("dead"));
+    assert_eq!(shown(&queue, first).as_deref(), Some("dead"));
+    assert_eq!(shown(&queue, id_of(&dir, "q")), None, "another queue's id");
+    assert_eq!(shown(&queue, 0), None);
+    assert_eq!(shown(&queue, first).as_deref(), Some("dead"));
     engine.delete_queue("dead").expect("deleted");
-    assert_eq!(shown(first), None, "it is gone");
+    assert_eq!(shown(&queue, first), None, "it is gone");
     engine.create_queue("dead", &small()).expect("another one");
-    assert_ne!(id("dead"), first);
-    assert_eq!(shown(first), None, "another one of that name");
+    let second = id_of(&dir, "dead");
+    assert_ne!(second, first);
+    assert_eq!(shown(&queue, first), None, "another one of that name");
     engine
         .set_dead_letters("q", Some(("dead", 5)))
         .expect("set");
-    assert_eq!(shown(id("dead")).as_deref(), Some("dead"));
+    assert_eq!(shown(&queue, second).as_deref(), Some("dead"));
+}
+
+/// Policies that others have changed meanwhile leave links that would keep queues open for ever.
+#[test]
+fn links_that_go_round_keep_nothing_open() {
+    let (dir, engine) = in_shm("round");
+    let other = Engine::open(dir.path()).expect("the same engine, elsewhere");
+    let names = ["a", "b", "c"];
+    let queues = names.map(|name| engine.create_queue(name, &small()).expect("a queue"));
+    for at in 0..3 {
+        let target = names[(at + 1) % 3];
+        other
+            .set_dead_letters(names[(at + 2) % 3], None)
+            .expect("no circle");
+        other
+            .set_dead_letters(names[at], Some((target, 5)))
+            .expect("set");
+        let found = shown(&queues[at], id_of(&dir, target));
+        assert_eq!(found.as_deref(), Some(target));
+    }
+    drop(queues);
+    for name in names {
+        let described = other.describe(name).expect("it");
+        assert_eq!(described.stats.attachments, 1, "that of the look itself");
+    }
 }
 
 #[test]
