@@ -209,6 +209,8 @@ fn twin_a_model_with_one_rule_altered() {
         Rule::LateDeleteIsRefused,
         Rule::ReceivesAreNotCounted,
         Rule::PurgeSparesTheHeld,
+        Rule::PurgeAsOftenAsOneLikes,
+        Rule::PurgeWaitsOneMsLonger,
         Rule::ReadersKeepNothing,
         Rule::DelayOneMsLonger,
         Rule::DelayOneMsShorter,

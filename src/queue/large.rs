@@ -110,6 +110,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.store().head().policy.get(DEAD_LETTERS) != 0
     }
 
+    /// Says that it has one, for tests of what follows from that.
+    #[cfg(test)]
+    pub(crate) fn set_sends_on(&self) {
+        self.store().head().policy.set(DEAD_LETTERS, 1);
+    }
+
     /// The queue's name: of all 64 bits, if it is in shared memory.
     pub(crate) fn whole_name(&self) -> u64 {
         self.name(&self.store())

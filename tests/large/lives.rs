@@ -1,7 +1,7 @@
 //! How long a body is there: as long as its message, and no longer.
 
 use super::{bodies, files, heap, is_empty, large};
-use crate::common::{Dir, body, child};
+use crate::common::{Dir, body, child, seed_of};
 use ringmain::{
     Durability, Error, Heap, LargeQueue, ManualClock, Mapped, Message, Queue, QueueOptions,
 };
@@ -180,6 +180,37 @@ fn what_goes_without_the_side_store_is_collected() {
     // Whoever opens the store collects as well.
     assert_eq!(queue.purge(), Ok(1));
     let _again = super::large(&queue, &dir);
+    is_empty(&queue, &dir);
+}
+
+#[test]
+fn an_orphan_whose_slot_is_used_again_is_collected() {
+    let (dir, clock) = (Dir::new("large-reused"), ManualClock::new(5000));
+    let queue = heap(&clock);
+    let large = large(&queue, &dir);
+    let all = queue.capacity() as u64;
+    for round in 0..3 {
+        for seed in 0..all {
+            large.send(&body(seed, 2000)).expect("sent");
+        }
+        let removed = if round == 0 { 0 } else { all };
+        assert_eq!(
+            found(&large),
+            [removed, all, 0],
+            "each slot has another message"
+        );
+        assert_eq!(found(&large), [0, all, 0]);
+        if round < 2 {
+            assert_eq!(queue.purge(), Ok(all));
+        }
+    }
+    let mut seeds = 0;
+    while let Some(received) = large.receive().expect("received") {
+        assert!(seed_of(&received.read_to_vec(2000).expect("whole")).is_some());
+        received.delete().expect("deleted");
+        seeds += 1;
+    }
+    assert_eq!(seeds, all);
     is_empty(&queue, &dir);
 }
 

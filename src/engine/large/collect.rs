@@ -153,6 +153,8 @@ mod tests {
     use crate::message::Message;
     use crate::queue::{Queue, QueueOptions};
     use crate::region::Heap;
+    use crate::time::ManualClock;
+    use core::time::Duration;
 
     /// Does `act` with a queue of its own in memory.
     fn with_queue(name: &str, act: impl FnOnce(&LargeQueue<'_, Heap>)) {
@@ -232,6 +234,64 @@ mod tests {
                 received.delete().expect("deleted");
             }
         });
+    }
+
+    /// Moves a message to another queue as it lies, pointer and all.
+    fn move_on<C: Clock>(from: &Queue<Heap, C>, to: &Queue<Heap, C>) {
+        let received = from.receive().expect("received").expect("there");
+        let message = Message::new(received.body());
+        let message = received
+            .attributes()
+            .iter()
+            .try_fold(message, |message, (name, value)| {
+                message.attribute(name, value)
+            });
+        to.send_message(&message.expect("attributes"))
+            .expect("sent");
+        received.delete().expect("deleted");
+    }
+
+    #[test]
+    fn a_body_follows_its_message_to_another_queue() {
+        let dir = std::env::temp_dir().join(format!("ringmain-moved-{}", std::process::id()));
+        let clock = ManualClock::new(5000);
+        let make = || {
+            let region = Heap::new(1 << 14).expect("memory");
+            let options = QueueOptions::new().max_body(1000);
+            Queue::create_with(region, options, &clock).expect("a queue")
+        };
+        let (first, letters) = (make(), make());
+        first.set_sends_on();
+        let from = LargeQueue::new(&first, &dir).expect("a directory");
+        let to = LargeQueue::new(&letters, &dir).expect("a directory");
+        let body = [7; 2000];
+        for _ in 0..2 {
+            from.send(&body).expect("sent");
+            let late = from.receive().expect("received").expect("there");
+            let receipt = late.receipt();
+            clock.advance(Duration::from_secs(30));
+            move_on(&first, &letters);
+            // Whoever had it before finds it gone, and must not take the body along.
+            assert_eq!(late.delete(), Ok(()));
+            assert_eq!(from.delete(&receipt), Ok(()));
+            let found = from.collect().expect("collected");
+            assert_eq!((found.removed, found.doubtful), (0, 1));
+            let found = to.collect().expect("collected");
+            assert_eq!((found.removed, found.foreign), (0, 1));
+            let moved = to.receive().expect("received").expect("there");
+            assert_eq!(moved.read_to_vec(2000).as_deref(), Ok(&body[..]));
+            moved.delete().expect("deleted");
+            assert!(from.dir.list().expect("listed").0.is_empty());
+        }
+        // Purged there, it stays until no queue can have it.
+        from.send(&body).expect("sent");
+        move_on(&first, &letters);
+        assert_eq!(letters.purge(), Ok(1));
+        clock.advance(Duration::from_millis(KEPT_MS_MAX));
+        assert_eq!(from.collect().map(|found| found.doubtful), Ok(1));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(from.collect().map(|found| found.removed), Ok(1));
+        from.dir.remove_all();
     }
 
     #[test]

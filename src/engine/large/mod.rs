@@ -1,7 +1,7 @@
 //! Large messages: bodies of up to 2 GiB, in a directory beside a queue.
 //!
 //! A body that is longer than the threshold goes to a file, and the queue carries a pointer: a
-//! record of 64 bytes ([`pointer`]) for a body, and the attribute `ringmain.large`. The file is
+//! record of 64 bytes (`pointer`) for a body, and the attribute `ringmain.large`. The file is
 //! called after the message: queue, slot, stamp (`region::mapped::side`).
 //!
 //! # Protocol
