@@ -12,6 +12,7 @@ use crate::region::policy::DEAD_LETTERS;
 use crate::region::shelf::{Home, Shelf, check_name};
 use crate::region::{Region, Wish};
 use crate::time::{Clock, wall_ms};
+use crate::trace::event;
 use std::sync::Arc;
 
 impl<H: Home> Shared<H> {
@@ -25,7 +26,9 @@ impl<H: Home> Shared<H> {
                 self.agree(&queue, spec, &wish)?;
                 return Ok(queue);
             }
-            self.make(name, spec, wish)
+            let queue = self.make(name, spec, wish)?;
+            event!(INFO, "queue created"; queue = name);
+            Ok(queue)
         })
     }
 
@@ -207,6 +210,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn delete_queue(&self, name: &str) -> Result<(), Error> {
-        self.shared.delete(name)
+        self.shared.delete(name)?;
+        event!(INFO, "queue deleted"; queue = name);
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::region::store::Store;
 use crate::region::{Fixed, Intent, Region, Tended};
 use crate::sync::Ordering;
 use crate::time::{Clock, DefaultClock};
+use crate::trace::event;
 
 /// A standard queue: competing consumers, at least once, best-effort order.
 ///
@@ -188,6 +189,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     fn with(region: R, intent: Intent, options: QueueOptions, clock: C) -> Result<Self, Error> {
         let place = region.place(intent, &options.wish()?)?;
+        let slots = place.shape.slots;
+        event!(
+            DEBUG, "queue opened", slots = slots;
+            queue = region.label(), intent = format_args!("{intent:?}")
+        );
         let nonce = region
             .store(&place)
             .head()
@@ -325,9 +331,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free; one system call, another for each attachment, and a scan after a death.
     pub fn tend(&self) -> Result<Tended, Error> {
-        self.check()?;
+        self.region.check()?;
         let tended = self.region.tend(&self.place);
-        self.region.check()?; // before anything of a file that is cut short is touched
+        // Now it is known whether the file is cut short: nothing of it was touched before.
+        self.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
         store
@@ -336,6 +343,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .tended_ms
             .store(now_ms, Ordering::Relaxed);
         self.finish_moves();
+        if tended.dead != 0 {
+            let (dead, returned) = (tended.dead, tended.returned);
+            let queue = self.region.label();
+            event!(INFO, "queue tended", dead = dead, returned = returned; queue = queue);
+        }
         Ok(tended)
     }
 
@@ -412,6 +424,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if wanted[RETENTION_MS] != retention_ms {
             store.forget_dues(); // they were reckoned with the other retention
         }
+        event!(
+            INFO, "queue reconfigured";
+            queue = self.region.label(), options = format_args!("{options:?}")
+        );
         self.region.keep_settings(&self.place)
     }
 

@@ -11,6 +11,7 @@ use crate::region::word::{Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Clock;
+use crate::trace::event;
 use core::time::Duration;
 
 /// A queue's figures: a scan, so approximate while others are at work.
@@ -205,6 +206,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .fetch_add(purged, Ordering::Relaxed);
         #[cfg(feature = "mapped")]
         store.mark_all();
+        event!(INFO, "queue purged", purged = purged; queue = self.region.label());
         self.make_durable()?;
         Ok(purged)
     }

@@ -3,7 +3,8 @@
 //!
 //! Nothing is gathered while messages pass: who wants figures takes a queue's
 //! [`stat`](crate::Queue::stat) and [`latency`](crate::Queue::latency), and gives them, with a
-//! name, to one of these. Where they go from there, to a socket or a file, is the caller's business.
+//! name, to one of these. Where they go from there, to a socket or a file, is the caller's
+//! business.
 //!
 //! # Examples
 //!
