@@ -1,12 +1,13 @@
 //! The event count: a waiter that finds nothing sleeps, and is woken by what comes, or by a warden
-//! on behalf of a sender that has died; and a warden is there while somebody sleeps.
+//! on behalf of a sender that has died; a warden is there while somebody sleeps; and nobody sleeps
+//! at a queue that is deleted.
 
 use crate::twin::{check, must_fail};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use ringmain::internals::duty::Duty;
 use ringmain::internals::layout::EventSide;
-use ringmain::sync::{AtomicU32, AtomicU64, Ordering};
+use ringmain::sync::{AtomicU32, AtomicU64, Ordering, store_load};
 
 /// A futex with one sleeper, who compares and falls asleep in one step.
 struct Futex {
@@ -79,6 +80,53 @@ fn twin_no_wake_up_is_lost() {
     must_fail("event: looks only before it says that it sleeps", || {
         one_message(true, false)
     });
+}
+
+/// A queue is marked as deleted while somebody goes to sleep there, who must not be asleep then.
+fn a_deletion(fenced: bool) {
+    let shared = Arc::new((
+        EventSide {
+            sequence: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
+            sleepers: AtomicU64::new(0),
+        },
+        AtomicU64::new(0),
+        Futex {
+            asleep: Mutex::new(false),
+        },
+    ));
+    let deleter = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let (event, mark, futex) = &*shared;
+            mark.store(1, Ordering::Release);
+            if fenced {
+                store_load();
+            }
+            event.wake(|_| futex.wake());
+        })
+    };
+    let (event, mark, futex) = &*shared;
+    let sequence = event.prepare();
+    if mark.load(Ordering::Relaxed) == 0 {
+        futex.wait(&event.sequence, sequence);
+    }
+    deleter.join().unwrap();
+    let asleep = *futex.asleep.lock().unwrap();
+    assert!(!asleep, "asleep at a queue that is deleted");
+}
+
+#[test]
+fn nobody_sleeps_at_a_deleted_queue() {
+    check(|| a_deletion(true));
+}
+
+#[test]
+fn twin_nobody_sleeps_at_a_deleted_queue() {
+    must_fail(
+        "event: a deleter that asks who sleeps without a fence",
+        || a_deletion(false),
+    );
 }
 
 /// What a warden does after a death.

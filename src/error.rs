@@ -21,6 +21,13 @@ pub enum Error {
         /// The queue's limit, bytes.
         max: usize,
     },
+    /// What the body is read from ended before the body did; nothing was sent.
+    BodyShort {
+        /// Bytes read.
+        len: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
     /// The caller's buffer is too small: for the message, which stays in the queue, or for the
     /// encoded attributes.
     BufferTooSmall {
@@ -67,6 +74,13 @@ pub enum Error {
         first: usize,
         /// The place that the other would get.
         second: usize,
+    },
+    /// A large message has at most 9 attributes of its own: one more says where its body is.
+    LargeAttributes {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
     },
     /// The value of an attribute breaks a rule of its type.
     AttributeValue {
@@ -181,6 +195,11 @@ pub enum Error {
     },
     /// This is a forked child: the attachment belongs to its parent. Open the region again.
     Forked,
+    /// A redrive cannot begin, go on or end so.
+    Redrive {
+        /// Why.
+        problem: &'static str,
+    },
     /// The queue has been deleted: this handle is of no more use.
     Deleted,
     /// The queue was purged less than a minute ago.
@@ -202,19 +221,19 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
-    /// A record of an engine has a format that this library does not read.
-    RecordVersion {
+    /// The marker of an engine, or the metadata of a queue, have a format that is not read here.
+    MetadataVersion {
         /// Which one.
-        record: &'static str,
+        what: &'static str,
         /// The format found.
         found: u32,
         /// The format that this library reads.
         supported: u32,
     },
-    /// A record of an engine is damaged.
-    RecordDamaged {
+    /// The marker of an engine, or the metadata of a queue, are damaged.
+    MetadataDamaged {
         /// Which one.
-        record: &'static str,
+        what: &'static str,
         /// What of it.
         problem: &'static str,
     },
@@ -245,8 +264,23 @@ pub enum Error {
     Permission,
     /// The file or its file system can only be read.
     ReadOnly,
-    /// The disk is full: the region's space could not be reserved.
+    /// The disk is full: there is no space for the region, or for the body of a large message.
     NoSpace,
+    /// The side store of large messages, or what a body is read from, says no.
+    SideStore {
+        /// What was being done.
+        doing: &'static str,
+        /// The error number (`errno`); 0 if there is none.
+        errno: i32,
+    },
+    /// The body of a large message is not in the side store: somebody else has deleted the message
+    /// meanwhile, or the file was taken away.
+    SideMissing,
+    /// The body of a large message is not the one that was sent.
+    SideDamaged {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Any other error of the operating system.
     Os {
         /// What was being done.
@@ -266,6 +300,9 @@ impl fmt::Display for Error {
                     f,
                     "the body has {len} bytes; this queue takes at most {max}"
                 )
+            }
+            Error::BodyShort { len, expected } => {
+                write!(f, "the body ended after {len} bytes of {expected}")
             }
             Error::BufferTooSmall { needed, len } => {
                 write!(f, "the buffer has {len} bytes; {needed} are needed")
@@ -330,6 +367,18 @@ impl Error {
             Error::AttributeValue { rule, at } => {
                 write!(f, "the attribute's value is refused at byte {at}: {rule}")
             }
+            Error::LargeAttributes { count, max } => write!(
+                f,
+                "{count} attributes; a large message has at most {max}, since one more says where \
+                 its body is"
+            ),
+            Error::SideStore { doing, errno } => {
+                write!(f, "large message: {doing}: errno {errno}")
+            }
+            Error::SideMissing => f.write_str("the large message's body is not in the side store"),
+            Error::SideDamaged { problem } => {
+                write!(f, "the large message's body is damaged: {problem}")
+            }
             ref other => other.fmt_region(f),
         }
     }
@@ -388,6 +437,7 @@ impl Error {
             Error::Forked => {
                 f.write_str("forked child: the attachment is the parent's; open the region again")
             }
+            Error::Redrive { problem } => write!(f, "redrive: {problem}"),
             Error::Deleted => f.write_str("the queue has been deleted; open or create it again"),
             Error::PurgedRecently { wait_ms } => write!(
                 f,
@@ -406,18 +456,18 @@ impl Error {
             Error::NotAnEngine { problem } => {
                 write!(f, "the directory is not an engine's: {problem}")
             }
-            Error::RecordVersion {
-                record,
+            Error::MetadataVersion {
+                what,
                 found,
                 supported,
             } => {
                 write!(
                     f,
-                    "{record} has format {found}; this library reads format {supported}"
+                    "{what} has format {found}; this library reads format {supported}"
                 )
             }
-            Error::RecordDamaged { record, problem } => {
-                write!(f, "{record} is damaged: {problem}")
+            Error::MetadataDamaged { what, problem } => {
+                write!(f, "{what} is damaged: {problem}")
             }
             Error::DeadLetters { problem } => {
                 write!(f, "the queue of dead letters is refused: {problem}")
@@ -432,7 +482,7 @@ impl Error {
             Error::Exists => f.write_str("the file exists already"),
             Error::Permission => f.write_str("permission denied"),
             Error::ReadOnly => f.write_str("the file or its file system is read-only"),
-            Error::NoSpace => f.write_str("no space left on the device for the whole region"),
+            Error::NoSpace => f.write_str("no space left on the device for the whole of it"),
             Error::Os { doing, errno } => write!(f, "{doing}: errno {errno}"),
             _ => f.write_str("error"),
         }

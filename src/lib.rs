@@ -30,8 +30,10 @@ mod trace;
 pub use engine::{
     Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,
     EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
-    Report, Statistic, Transition,
+    RedriveOptions, RedriveState, RedriveStatus, Report, Statistic, Transition,
 };
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use error::Error;
 #[cfg(all(feature = "metrics", not(ringmain_loom)))]
 #[doc(inline)]
@@ -78,7 +80,12 @@ pub mod internals {
 #[doc = include_str!("../docs/durability.md")]
 mod durability_page {}
 
-/// Compiles the examples of another.
+/// As above.
+#[cfg(all(doctest, feature = "mapped"))]
+#[doc = include_str!("../docs/large.md")]
+mod large_page {}
+
+/// As above.
 #[cfg(all(doctest, feature = "metrics", feature = "mapped"))]
 #[doc = include_str!("../docs/metrics.md")]
 mod metrics_page {}

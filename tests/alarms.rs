@@ -113,7 +113,8 @@ fn a_long_gap_is_all_missing_periods() {
             alarm.observe(SECOND * second, 1.0);
         }
         alarm.tick(SECOND * 100);
-        let later = SECOND * 4_000_000_000; // a century costs no more than n periods
+        // A gap of a century costs no more than one of n periods.
+        let later = SECOND * 4_000_000_000;
         let change = alarm.tick(later).expect("another state");
         let expected = match missing {
             MissingData::Breaching => AlarmState::Alarm,

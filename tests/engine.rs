@@ -16,6 +16,8 @@ mod deaths;
 mod delete;
 #[path = "engine/processes.rs"]
 mod processes;
+#[path = "engine/redrive.rs"]
+mod redrive;
 #[path = "engine/settings.rs"]
 mod settings;
 #[path = "engine/tracer.rs"]

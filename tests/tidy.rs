@@ -98,6 +98,11 @@ src/ring/x.rs       ~ use crate::message::Message;                    ~ ring may
 src/time/x.rs       ~ use crate::hash::xxh3;                          ~ time may not use hash
 src/sync/x.rs       ~ use crate::time::Clock;                         ~ sync may not use time
 src/error.rs        ~ #![forbid(unsafe_code)] use crate::sync::A;     ~ error may not use sync
+src/queue/x.rs      ~ use crate::engine::Engine;                      ~ queue may not use engine
+src/region/x.rs     ~ use crate::engine::Engine;                      ~ region may not use engine
+src/engine/x.rs     ~ use crate::face::cli;                           ~ engine may not use face
+src/engine/x.rs     ~ fn f(file: File) {}                             ~ a file touched
+src/engine/mod.rs   ~ fn f() {}                                       ~ without #![forbid
 src/attic/x.rs      ~ fn f() {}                                       ~ attic has no floor
 src/queue/x.rs      ~ fn f() { unsafe { g() } }                       ~ unsafe code
 src/face/cli/x.rs   ~ unsafe fn f() {}                                ~ unsafe code
@@ -132,6 +137,7 @@ src/queue/x.rs      ~ use crate::message::{Attributes, Message}; use super::supe
 src/sync/x.rs       ~ pub use core::sync::atomic::Ordering; use loom::cell::UnsafeCell;
 src/time/x.rs       ~ use crate::sync::A; fn f() { std::time::Instant::now(); }
 src/face/cli/x.rs   ~ use crate::Queue; fn f() { std::fs::read(p); Instant::now(); }
+src/engine/x.rs     ~ use crate::queue::Queue; use crate::region::shelf::Home;
 src/consumer/x.rs   ~ fn f() { std::thread::spawn(|| ()); }
 docs/y.md           ~ src/work/x.rs and https://example.org/home/page
 "##;

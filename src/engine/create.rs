@@ -3,6 +3,7 @@
 use super::handle::{Engine, EngineQueue};
 use super::meta::{Meta, Target};
 use super::shared::Shared;
+use super::shared::gone;
 use super::spec::QueueSpec;
 use crate::error::Error;
 use crate::queue::{Queue, QueueOptions};
@@ -48,12 +49,13 @@ impl<H: Home> Shared<H> {
             created_ms: wall_ms(),
             dead_letters,
             tags: spec.tags.clone(),
+            redrives: Vec::new(),
         };
-        self.shelf.set_record(name, &meta.seal())?;
+        self.shelf.set_card(name, &meta.seal())?;
         match self.shelf.create(name, spec.bytes, &wish) {
             Ok((region, place)) => self.made(name, region, place),
             Err(error) => {
-                let _ = self.shelf.remove(name); // a record alone goes the next time
+                let _ = self.shelf.remove(name); // a card alone goes the next time
                 Err(error)
             }
         }
@@ -132,6 +134,18 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// Lock-free towards other processes, unless the queue is being made or deleted: then it waits
     /// for who does it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Error, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// assert!(matches!(engine.open_queue("orders"), Err(Error::NoQueue)));
+    /// engine.create_queue("orders", &QueueSpec::new())?.send(b"one")?;
+    /// assert!(engine.open_queue("orders")?.receive()?.is_some());
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn open_queue(&self, name: &str) -> Result<EngineQueue<H, C>, Error> {
         let queue = self.shared.find(name)?;
         Queue::open_with(queue, self.clock.clone())
@@ -175,7 +189,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 if queue.options() != before {
                     return Ok(false);
                 }
-                queue.reconfigure(wanted).map(|()| true)
+                queue.reconfigure(wanted).map(|()| true).map_err(gone)
             })?;
             if done {
                 return Ok(());

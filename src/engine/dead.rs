@@ -81,7 +81,7 @@ impl<H: Home> Shared<H> {
                     receives,
                 }),
             };
-            self.shelf.set_record(name, &meta.seal())?;
+            self.shelf.set_card(name, &meta.seal())?;
             let policy = meta.dead_letters.map(|target| (target.id, target.receives));
             queue.set_dead_letters(policy)
         })

@@ -4,6 +4,7 @@ use super::dead::DeadLetterPolicy;
 use super::handle::Engine;
 use super::meta::{Meta, check_tag, check_tags};
 use super::shared::Shared;
+use super::shared::gone;
 use crate::error::Error;
 use crate::queue::{Queue, QueueOptions, QueueStats};
 use crate::region::policy::RECEIVES_MAX;
@@ -35,7 +36,7 @@ pub struct QueueDescription {
 
 impl<H: Home> Shared<H> {
     /// The queues whose dead letters go to `target`, sorted.
-    fn sources(&self, target: &str) -> Result<Vec<String>, Error> {
+    pub(super) fn sources(&self, target: &str) -> Result<Vec<String>, Error> {
         let mut sources = self.names("")?;
         sources.retain(|name| {
             let policy = self.meta(name).ok().and_then(|meta| meta.dead_letters);
@@ -61,7 +62,7 @@ impl<H: Home> Shared<H> {
             if meta == before {
                 return Ok(());
             }
-            self.shelf.set_record(name, &meta.seal())
+            self.shelf.set_card(name, &meta.seal())
         })
     }
 }
@@ -71,7 +72,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::RecordDamaged`]; those of `Mapped::open`.
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`]; those of `Mapped::open`.
     ///
     /// # Complexity
     ///
@@ -106,7 +107,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             sources: self.shared.sources(name)?,
             tags: meta.tags,
             created_ms: meta.created_ms,
-            stats: queue.stat()?,
+            stats: queue.stat().map_err(gone)?,
         })
     }
 
@@ -116,11 +117,24 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Tag`]; [`Error::TagCount`]: it has 50 already; [`Error::NoQueue`],
-    /// [`Error::Name`], [`Error::RecordDamaged`].
+    /// [`Error::Name`], [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///
     /// Waits for other changes of the engine, and for the disk.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// engine.create_queue("orders", &QueueSpec::new())?;
+    /// engine.tag("orders", "team", "blue")?;
+    /// engine.untag("orders", "team")?;
+    /// assert!(engine.describe("orders")?.tags.is_empty());
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn tag(&self, name: &str, key: &str, value: &str) -> Result<(), Error> {
         check_tag(key, value)?;
         self.shared.change_meta(name, |meta| {
@@ -134,7 +148,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::Tag`]: it is no key; [`Error::NoQueue`], [`Error::Name`],
-    /// [`Error::RecordDamaged`].
+    /// [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///

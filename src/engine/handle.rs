@@ -96,7 +96,17 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Permission`]; [`Error::NotAnEngine`]: it has no marker;
-    /// [`Error::RecordVersion`]: the marker is one of a newer library; [`Error::RecordDamaged`].
+    /// [`Error::MetadataVersion`]: the marker is one of a newer library;
+    /// [`Error::MetadataDamaged`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Error};
+    ///
+    /// let nowhere = std::env::temp_dir().join("ringmain-doc-no-engine");
+    /// assert!(matches!(Engine::open(nowhere), Err(Error::NotFound)));
+    /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(dir, SystemClock)
     }
@@ -109,6 +119,20 @@ impl Engine {
     /// [`Error::Exists`] if there is one; [`Error::NotAnEngine`] if something else is in the
     /// directory, or it is none; [`Error::NotFound`], [`Error::Permission`], [`Error::ReadOnly`],
     /// [`Error::NoSpace`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = format!("ringmain-doc-create-{}", std::process::id());
+    /// # let dir = std::env::temp_dir().join(dir);
+    /// use ringmain::{Engine, Error};
+    ///
+    /// let engine = Engine::create(&dir)?;
+    /// assert!(matches!(Engine::create(&dir), Err(Error::Exists)));
+    /// assert_eq!(Engine::open(&dir)?.nonce(), engine.nonce());
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn create(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Self::create_with(dir, SystemClock)
     }
@@ -159,6 +183,17 @@ impl<C: Clock> Engine<Mapped, C> {
 
 impl Engine<Heap> {
     /// An engine in the memory of this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// let jobs = engine.create_queue("jobs", &QueueSpec::new().bytes(1 << 20))?;
+    /// jobs.send(b"resize 17.png")?;
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn in_memory() -> Self {
         Self::in_memory_with(SystemClock)
     }
@@ -187,7 +222,21 @@ impl<H: Home, C: Clock> Engine<H, C> {
     ///
     /// # Complexity
     ///
-    /// Linear in the queues of that prefix; three small reads each.
+    /// Linear in the queues of that prefix; a few small reads each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// for name in ["orders", "mail", "orders-dead"] {
+    ///     engine.create_queue(name, &QueueSpec::new())?;
+    /// }
+    /// assert_eq!(engine.queues("orders")?, ["orders", "orders-dead"]);
+    /// assert_eq!(engine.queues("")?.len(), 3);
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn queues(&self, prefix: &str) -> Result<Vec<String>, Error> {
         self.shared.names(prefix)
     }
@@ -195,8 +244,8 @@ impl<H: Home, C: Clock> Engine<H, C> {
 
 impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Tends every queue that this engine has open ([`Queue::tend`]), and finishes what those who
-    /// died have left of creations, deletions and changes. Nobody has to call it: what an operation
-    /// meets it finishes itself.
+    /// died have left of creations, deletions, changes and moves. Nobody has to call it: what an
+    /// operation meets it finishes itself.
     ///
     /// # Errors
     ///
@@ -206,13 +255,25 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Progress
     ///
     /// Waits for other changes of the engine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Heap};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// assert_eq!(engine.tend()?.dead, 0); // perhaps on a timer of yours
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
     pub fn tend(&self) -> Result<Tended, Error> {
         let mut sum = Tended::default();
         let mut outcome = self.shared.shelf.turn(|| self.shared.settle());
-        for queue in self.shared.opened() {
-            let tended = Queue::open_with(queue, &self.clock).and_then(|queue| queue.tend());
+        for named in self.shared.opened() {
+            let queue = Queue::open_with(Arc::clone(&named), &self.clock);
+            let tended = queue.and_then(|queue| queue.tend());
             match tended {
                 Ok(tended) => {
+                    outcome = outcome.and(self.finish_moves_if_any(&named));
                     sum.dead += tended.dead;
                     sum.returned += tended.returned;
                 }

@@ -5,16 +5,18 @@
 //! created 1764096000000
 //! dead-letters 0000a1b2c3d4e5f6 5 orders-dead
 //! tag team<TAB>orders
+//! redrive 6f0c1d9be2a35784 1764096000000 500 120 0 0 0 running -
 //! check 6f0c1d9be2a35784
 //! ```
 //!
-//! The setting of the queue's region is what receivers go by; the record says which name belongs to
-//! it. A change writes the record first. If it dies before the setting, the record is what was
+//! The setting of the queue's region is what receivers go by; the card says which name belongs to
+//! it. A change writes the card first. If it dies before the setting, the card is what was
 //! wanted, and [`Shared::settle`](super::shared::Shared::settle) sets it.
 
+use super::task::{TASKS_MAX, Task};
 use crate::error::Error;
+use crate::region::card::{self, Kind};
 use crate::region::policy::{RANGES, RECEIVES_MAX, VALUE_MASK};
-use crate::region::record::{self, Kind};
 use crate::region::shelf::check_name;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -43,7 +45,7 @@ pub struct Target {
     pub receives: u32,
 }
 
-/// The record of a queue.
+/// The card of a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// When it was created, ms since 1970; 0: not known.
@@ -52,6 +54,8 @@ pub struct Meta {
     pub dead_letters: Option<Target>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Its latest redrives, the newest last.
+    pub redrives: Vec<Task>,
 }
 
 /// Refuses what is no tag.
@@ -102,7 +106,7 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
 }
 
 impl Meta {
-    /// The record of this.
+    /// The card of this.
     pub fn seal(&self) -> Vec<u8> {
         let mut lines = format!("created {}\n", self.created_ms);
         if let Some(Target { name, id, receives }) = &self.dead_letters {
@@ -111,16 +115,19 @@ impl Meta {
         for (key, value) in &self.tags {
             let _ = writeln!(lines, "tag {key}\t{value}");
         }
-        record::seal(KIND, &lines)
+        for task in &self.redrives {
+            let _ = writeln!(lines, "redrive {task}");
+        }
+        card::seal(KIND, &lines)
     }
 
-    /// Reads a record, and believes none of it before.
+    /// Reads a card, and believes none of it before.
     ///
     /// # Errors
     ///
-    /// [`Error::RecordDamaged`], [`Error::RecordVersion`].
+    /// [`Error::MetadataDamaged`], [`Error::MetadataVersion`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let lines = record::unseal(KIND, bytes)?;
+        let lines = card::unseal(KIND, bytes)?;
         let mut meta = Self::default();
         for line in lines.split_terminator('\n') {
             let (what, rest) = line.split_once(' ').ok_or(KIND.damaged("a line"))?;
@@ -128,11 +135,15 @@ impl Meta {
                 "created" => rest.parse().ok().map(|ms| meta.created_ms = ms),
                 "dead-letters" => Self::target(rest).map(|target| meta.dead_letters = Some(target)),
                 "tag" => meta.put_tag(rest),
+                "redrive" => rest.parse().ok().map(|task| meta.redrives.push(task)),
                 _ => None,
             };
             done.ok_or(KIND.damaged("a line"))?;
         }
         check_tags(&meta.tags).map_err(|_| KIND.damaged("a tag"))?;
+        if meta.redrives.len() > TASKS_MAX {
+            return Err(KIND.damaged("the number of redrives"));
+        }
         Ok(meta)
     }
 
@@ -199,7 +210,7 @@ mod tests {
             "\n",
         ];
         for line in lines {
-            let parsed = Meta::parse(&record::seal(KIND, line));
+            let parsed = Meta::parse(&card::seal(KIND, line));
             assert!(parsed.is_err(), "{line:?}: {parsed:?}");
         }
     }

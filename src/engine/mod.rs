@@ -12,10 +12,14 @@ mod create;
 mod dead;
 mod describe;
 mod handle;
+#[cfg(feature = "mapped")]
+mod large;
 mod meta;
+mod redrive;
 mod report;
 mod shared;
 mod spec;
+mod task;
 mod verify;
 
 pub use alarm::{
@@ -25,5 +29,9 @@ pub use alarm::{
 pub use dead::DeadLetterPolicy;
 pub use describe::QueueDescription;
 pub use handle::{DefaultHome, Engine, EngineQueue};
+#[cfg(feature = "mapped")]
+pub use large::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
+pub use redrive::RedriveOptions;
 pub use report::{Finding, Problem, Report};
 pub use spec::QueueSpec;
+pub use task::{RedriveState, RedriveStatus};

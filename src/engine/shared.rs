@@ -8,8 +8,8 @@
 //! Locks, in the order in which they are taken: a *turn* of the shelf (`region::shelf`), `linking`,
 //! `open`, and the link of a queue (`region::named`). A turn is for changes of what there is, and
 //! only the operations of [`Engine`](super::Engine) take one; no closure of a caller runs in it.
-//! Receivers that meet a dead letter take `linking` and `open`, and read records, which are
-//! replaced whole.
+//! Receivers that meet a dead letter and have no link take `linking` and `open`, open the target as
+//! anybody would, and read cards, which are replaced whole.
 //!
 //! What an operation meets half-made or half-deleted it finishes ([`Shared::finish`]), in a turn:
 //! so its creator or deleter has died.
@@ -30,6 +30,14 @@ pub struct Shared<H: Home> {
     linking: Mutex<()>,
     /// Itself, for the queues that it opens.
     me: Weak<Self>,
+}
+
+/// What is said of a queue that was deleted between two steps of an operation on its name.
+pub fn gone(error: Error) -> Error {
+    match error {
+        Error::Deleted => Error::NoQueue,
+        other => other,
+    }
 }
 
 impl<H: Home> Shared<H> {
@@ -173,8 +181,8 @@ impl<H: Home> Shared<H> {
 
     /// The metadata of a queue that is there.
     pub fn meta(&self, name: &str) -> Result<Meta, Error> {
-        match self.shelf.record(name)? {
-            Some(record) => Meta::parse(&record),
+        match self.shelf.card(name)? {
+            Some(card) => Meta::parse(&card),
             None => Ok(Meta::default()), // somebody has removed it
         }
     }

@@ -73,8 +73,8 @@ fn survey<S: Shelf>(shelf: &S, marker: Option<Error>) -> Result<Report, Error> {
 }
 
 fn metadata<S: Shelf>(shelf: &S, name: &str) -> Result<Option<Meta>, Error> {
-    let record = shelf.record(name)?;
-    record.map(|record| Meta::parse(&record)).transpose()
+    let card = shelf.card(name)?;
+    card.map(|card| Meta::parse(&card)).transpose()
 }
 
 fn look_at_queue<S: Shelf>(shelf: &S, name: &str) -> Option<Problem> {
@@ -84,7 +84,7 @@ fn look_at_queue<S: Shelf>(shelf: &S, name: &str) -> Option<Problem> {
             State::Absent | State::Vacant => Some(Problem::HalfMade),
             State::Deleted => Some(Problem::HalfDeleted),
             State::Ready { .. } => {
-                let none = matches!(shelf.record(name), Ok(None));
+                let none = matches!(shelf.card(name), Ok(None));
                 none.then_some(Problem::NoMetadata)
             }
         },
@@ -115,7 +115,7 @@ fn look_at_target<S: Shelf>(shelf: &S, name: &str, meta: Meta) -> Option<Problem
 
 impl<H: Home, C: Clock> Engine<H, C> {
     /// Looks at every file of the engine: each region and journal is checked as if it were opened,
-    /// each record is read; what deaths have left is told, and dead letters that go nowhere.
+    /// each card is read; what deaths have left is told, and dead letters that go nowhere.
     /// Nothing is changed.
     ///
     /// # Errors

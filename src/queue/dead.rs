@@ -30,8 +30,10 @@ pub(crate) enum Moved {
     Moved,
     /// Its hold ran out meanwhile: it is in others' hands.
     Lost,
-    /// The other queue cannot take it now, or never. It is still held.
-    Stays,
+    /// The other queue has no room now. It is still held.
+    Full,
+    /// The other queue cannot take it: it is deleted, or the message is too long. It is still held.
+    Unfit,
 }
 
 /// The time by a clock in a region that adds `base_ms`.
@@ -133,13 +135,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[cold]
     pub(super) fn bury(&self, store: &Store<'_>, hold: &Hold, stored: &Stored, how: &Receive) {
         let id = store.head().policy.get(DEAD_LETTERS);
-        let mut moved = Moved::Stays;
+        let mut moved = Moved::Unfit;
         if id != 0 {
             self.region.dead_letters(id, &mut |to| {
                 moved = self.move_to(store, hold, stored, &to, false);
             });
         }
-        if moved == Moved::Stays {
+        if matches!(moved, Moved::Full | Moved::Unfit) {
             self.hold_back(store, hold, how.now_ms);
         }
     }
@@ -170,7 +172,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let target = to.region.store(to.place);
         let deleted = target.head().policy.get(DELETED) != 0;
         if to.region.check().is_err() || deleted || to.place.shape.slots > TARGET_SLOTS_MAX {
-            return Moved::Stays;
+            return Moved::Unfit;
         }
         let bytes = store.held_bytes(hold, stored.len as usize);
         let (body, tail) = bytes.split_at(stored.body_len());
@@ -187,10 +189,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let fits = body.len() <= shape.body_bytes_max && len <= shape.stored_bytes_max();
         let (owner, clock_ms) = (to.region.owner(), self.clock.now_ms());
         let now_ms = time_in(clock_ms, to.region.time_base_ms());
-        let claimed = Some(shape.run(len)).filter(|run| fits && *run <= shape.slots);
-        let Some(mut claimed) = claimed.and_then(|run| claim(&target, to, run, owner, now_ms))
-        else {
-            return Moved::Stays;
+        let run = shape.run(len);
+        if !fits || run > shape.slots {
+            return Moved::Unfit;
+        }
+        let Some(mut claimed) = claim(&target, to, run, owner, now_ms) else {
+            return Moved::Full;
         };
         let place = claimed.bytes_mut(target, len);
         place[..body.len()].copy_from_slice(body);
@@ -265,24 +269,28 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 // ORDERING: AcqRel: what the dead did is seen by who proved it, and by us.
                 let bereaved = &store.head().receive.bereaved;
                 bereaved.swap(0, Ordering::AcqRel); // one who dies in here sets it again
-                self.finish_moves_to(&[to]);
+                self.finish_moves_to(&[to], false);
             });
         }
     }
 
-    /// Finishes what deaths have left of moves from this queue to others. `targets` are all queues
-    /// to which it may have moved messages.
+    /// Finishes what deaths have left of moves from this queue to `targets`. `all`: there are no
+    /// other queues to which it may have moved messages; so what has departed to none of them is
+    /// gone with its queue.
     #[cold]
-    pub(crate) fn finish_moves_to(&self, targets: &[Neighbour<'_>]) {
+    pub(crate) fn finish_moves_to(&self, targets: &[Neighbour<'_>], all: bool) {
         let (store, owner) = (self.store(), self.region.owner());
         let nonce = self.name(&store);
         let usable = |to: &&Neighbour<'_>| to.region.check().is_ok();
         store.finish_departed(owner, &mut |tag, slot, from| {
-            let mut landing = Landing::Unknown;
+            let mut landing = match all {
+                true => Landing::Before,
+                false => Landing::Unknown,
+            };
             for to in targets {
                 let target = to.region.store(to.place);
                 if tag_of(name_of(&target)) != tag || slot >= target.words().len() {
-                    continue;
+                    continue; // another queue
                 }
                 if !usable(&to) {
                     return Landing::Unknown;

@@ -22,6 +22,8 @@ mod durability;
 mod envelope;
 #[cfg(not(ringmain_loom))]
 mod in_flight;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod large;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod latency;
 #[cfg(not(ringmain_loom))]
@@ -59,8 +61,12 @@ pub use any_async::{WaitAnyFuture, wait_any_async};
 pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(not(ringmain_loom))]
 pub use batch::{Batch, Outcomes};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use dead::Moved;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub(crate) use large::KEPT_MS_MAX;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use latency::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]

@@ -4,6 +4,8 @@ use super::dead::Moved;
 use super::received::Received;
 use super::standard::Queue;
 use crate::error::Error;
+#[cfg(feature = "std")]
+use crate::region::moving::origin_slot;
 use crate::region::{Neighbour, Region};
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
@@ -11,7 +13,8 @@ use core::mem::ManuallyDrop;
 impl<R: Region, C: Clock> Queue<R, C> {
     /// Moves up to `max` messages that are visible now to another queue, where they are as if sent
     /// just then: with an id, a send time and a receive count of their own. Returns how many moved:
-    /// fewer than `max` if no more are visible, or the other queue is full.
+    /// fewer than `max` if no more are visible, or the other queue is full. One that is longer than
+    /// the other queue takes stays, and is visible again when its visibility timeout runs out.
     ///
     /// Each is moved whole, wherever this process dies. What a death has left in mid-move is
     /// finished by the next call with the same two queues.
@@ -52,32 +55,61 @@ impl<R: Region, C: Clock> Queue<R, C> {
             region: &to.region,
             place: &to.place,
         };
-        self.finish_moves_to(&[to]);
+        self.finish_moves_to(&[to], false);
         let mut moved = 0;
         while moved < max {
             let Some(received) = self.receive()? else {
                 break;
             };
             match received.move_on(&to) {
-                Moved::Moved => moved += 1,
-                Moved::Lost => {}
-                Moved::Stays => break,
+                Ok(Moved::Moved) => moved += 1,
+                Ok(_) => {} // its time was over
+                Err((Moved::Full, received)) => {
+                    let _ = received.release(); // or its time is over
+                    break;
+                }
+                Err((_, received)) => drop(received), // it comes again when its time is over
             }
         }
         Ok(moved)
     }
+
+    /// Whether moves from here or to here wait for somebody to finish them.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_unfinished_moves(&self) -> bool {
+        self.region.check().is_ok() && self.store().has_unfinished_moves()
+    }
+
+    /// Makes messages of the orphans whose source queue is gone: nobody else has them.
+    #[cfg(feature = "std")]
+    pub(crate) fn adopt_orphans(&self, nonces: &[u64]) {
+        let store = self.store();
+        let landed = store.adopt_orphans(&|word| {
+            nonces
+                .iter()
+                .any(|&nonce| origin_slot(word, nonce).is_some())
+        });
+        self.notify_if(&store, landed);
+    }
+
+    /// The queue's nonce.
+    #[cfg(feature = "std")]
+    pub(crate) fn nonce(&self) -> u64 {
+        self.name(&self.store())
+    }
 }
 
 impl<R: Region, C: Clock> Received<'_, R, C> {
-    /// Moves the message to another queue as if it were sent there now. If it stays, it is visible.
-    pub(crate) fn move_on(self, to: &Neighbour<'_>) -> Moved {
-        let this = ManuallyDrop::new(self); // it is moved, lost or released here
-        let (queue, store) = (this.queue, this.queue.store());
-        let moved = queue.move_to(&store, &this.hold, &this.stored, to, true);
-        if moved == Moved::Stays {
-            // It may have run out, and be visible by that.
-            let _ = queue.release_hold(&this.hold);
+    /// Moves the message to another queue as if it were sent there now. If that cannot take it, it
+    /// is still held.
+    pub(crate) fn move_on(self, to: &Neighbour<'_>) -> Result<Moved, (Moved, Self)> {
+        let (queue, store) = (self.queue, self.queue.store());
+        match queue.move_to(&store, &self.hold, &self.stored, to, true) {
+            stays @ (Moved::Full | Moved::Unfit) => Err((stays, self)),
+            moved => {
+                let _ = ManuallyDrop::new(self); // it is no longer this receive's
+                Ok(moved)
+            }
         }
-        moved
     }
 }

@@ -268,6 +268,13 @@ impl Store<'_> {
         self.free_words(index, run, first.generation());
     }
 
+    /// The same for a claim whose message was named: see `region::names`.
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub(super) fn free_spoiled(&self, index: usize, run: usize) {
+        let first = Word(self.words()[index].load(Ordering::Relaxed));
+        self.free_words(index, run, first.generation() + 2);
+    }
+
     fn free_words(&self, index: usize, run: usize, generation: u64) {
         for back in 1..run.min(self.words().len() - index) {
             let word = &self.words()[index + back];

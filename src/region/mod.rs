@@ -17,6 +17,8 @@ pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
 pub mod moving;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub mod names;
 pub mod pins;
 pub mod policy;
 pub mod repair;
@@ -27,6 +29,8 @@ pub mod word;
 
 #[cfg(not(ringmain_loom))]
 mod borrowed;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod card;
 #[cfg(not(ringmain_loom))]
 mod fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
@@ -41,8 +45,6 @@ pub(crate) mod memory;
 pub(crate) mod named;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
-#[cfg(all(feature = "std", not(ringmain_loom)))]
-pub(crate) mod record;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) mod shelf;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]

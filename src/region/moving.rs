@@ -17,7 +17,7 @@
 //!                            |    owner dead
 //!                            +--------------> orphan { arrival, owner 0 } --+
 //!                            |                                              |
-//!                            +-- given up (the departure failed) --> Free <-+ S is not departed to T
+//!                            +-- given up (departure failed) --> Free <-----+ S not departed to T
 //! ```
 //!
 //! Invariants:
@@ -37,8 +37,8 @@
 //! Both are idempotent, may run side by side and beside living movers, and may die.
 //!
 //! Race: a finisher sees S departed, looks at T, and T is no arrival of S. S departed after T was
-//! sealed (`[sealed-first]`), so T has landed, and S may leave. While S is departed nobody else can
-//! move into T on behalf of the same slot S; so if T is an arrival with this origin, it is this one.
+//! sealed (`[sealed-first]`), so T has landed, and S may leave. While S is departed nobody else
+//! moves on behalf of the same slot S; so if T is an arrival with this origin, it is this one.
 //!
 //! Race: two finishers land T. One compare-exchange wins, the other finds it landed. One that
 //! stopped before its compare-exchange fails, since generations of T have grown.
@@ -61,7 +61,8 @@ use super::arena::{Claimed, Hold, stamp, stamp_generation, stamp_sent_ms};
 use super::policy::RETENTION_MS;
 use super::repair::extent;
 use super::store::Store;
-use super::tally::{origin, origin_slot};
+use super::tally::origin;
+pub use super::tally::origin_slot;
 use super::word::{GENERATIONS, INTERIOR, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
@@ -186,15 +187,10 @@ impl Store<'_> {
         // ORDERING: Acquire: the note belongs to this word; if that changes, the exchange fails.
         let mut seen = Word(word.load(Ordering::Acquire));
         while seen.is_arrival() && self.origin_at(index, nonce) == Some(slot) {
-            let ready = Word::ready(seen.generation() + 1, 0);
-            // ORDERING: AcqRel; [landed].
-            match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    self.announce_landed(index, ready);
-                    return true;
-                }
-                Err(now) => seen = Word(now), // made an orphan, or landed by somebody else
+            if self.land_word(index, seen) {
+                return true;
             }
+            seen = Word(word.load(Ordering::Acquire)); // an orphan now, or landed by somebody else
         }
         false
     }
@@ -320,6 +316,34 @@ impl Store<'_> {
             }
         }
         freed
+    }
+
+    /// Lets the orphans land whose source queue does not exist any more, as `is_known` tells of an
+    /// origin: they may be the only copies. Returns how many.
+    #[cfg(feature = "std")]
+    pub fn adopt_orphans(&self, is_known: &dyn Fn(u64) -> bool) -> u32 {
+        let mut landed = 0;
+        for index in self.used_slots() {
+            // ORDERING: Acquire, as in `land`.
+            let seen = Word(self.words()[index].load(Ordering::Acquire));
+            let origin = self.notes()[index].tally.load(Ordering::Relaxed);
+            if seen.is_arrival() && seen.owner() == 0 && !is_known(origin) {
+                landed += u32::from(self.land_word(index, seen));
+            }
+        }
+        landed
+    }
+
+    /// One step of [`land`](Store::land).
+    fn land_word(&self, index: usize, seen: Word) -> bool {
+        let ready = Word::ready(seen.generation() + 1, 0);
+        let word = &self.words()[index];
+        // ORDERING: AcqRel; [landed].
+        let won = word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
+        if won.is_ok() {
+            self.announce_landed(index, ready);
+        }
+        won.is_ok()
     }
 
     /// Makes an arrival whose owner is dead an orphan.

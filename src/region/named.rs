@@ -84,6 +84,11 @@ impl<H: Home> Named<H> {
         H::Shelf::bytes(&self.region)
     }
 
+    /// What settings call this queue.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Where the queue lies.
     pub(crate) fn place_here(&self) -> &Place {
         &self.place

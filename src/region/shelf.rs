@@ -1,6 +1,6 @@
 //! Where an engine keeps its queues, by name: a directory, or the memory of the process.
 //!
-//! A [`Shelf`] keeps three things under a name: a region with one queue, and a small record beside
+//! A [`Shelf`] keeps three things under a name: a region with one queue, and a small card beside
 //! it. What is changed here is changed in a *turn*: nobody else, in any process, has a turn at the
 //! same time. What is read may be read at any time. `mapped::directory` tells what a death leaves.
 
@@ -10,7 +10,7 @@ use super::layout::DURABILITY_PROCESS;
 use super::memory::{self, Place};
 use super::policy::{PolicyNumbers, SETTINGS};
 use crate::error::Error;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The longest name of a queue, characters.
@@ -89,11 +89,11 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// In a turn: removes whatever lies under a name.
     fn remove(&self, name: &str) -> Result<(), Error>;
 
-    /// The record beside a region.
-    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+    /// The card beside a region.
+    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
     /// In a turn: sets it.
-    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error>;
+    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error>;
 
     /// How long a region is, bytes.
     fn bytes(region: &Self::Region) -> u64;
@@ -103,6 +103,13 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
 
     /// The names of all files, sorted; those that a directory would have.
     fn files(&self) -> Result<Vec<String>, Error>;
+
+    /// Takes a duty on, if nobody living has it: there is one of each number. Ends with
+    /// [`resign`](Shelf::resign), or with the life of this process.
+    fn take_on(&self, duty: u64) -> Result<bool, Error>;
+
+    /// Gives a duty back that this shelf has taken on.
+    fn resign(&self, duty: u64);
 
     /// Checks a region without taking part in it: nothing is changed.
     fn look(&self, name: &str) -> Result<Look, Error>;
@@ -152,12 +159,13 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Rack {
     turn: Mutex<()>,
     kept: Mutex<BTreeMap<String, Kept>>,
+    duties: Mutex<BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     region: Option<Arc<Heap>>,
-    record: Option<Vec<u8>>,
+    card: Option<Vec<u8>>,
 }
 
 impl Shelf for Rack {
@@ -210,14 +218,14 @@ impl Shelf for Rack {
         Ok(())
     }
 
-    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let kept = lock(&self.kept);
-        Ok(kept.get(name).and_then(|kept| kept.record.clone()))
+        Ok(kept.get(name).and_then(|kept| kept.card.clone()))
     }
 
-    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error> {
+    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error> {
         let mut kept = lock(&self.kept);
-        kept.entry(name.into()).or_default().record = Some(record.to_vec());
+        kept.entry(name.into()).or_default().card = Some(card.to_vec());
         Ok(())
     }
 
@@ -234,10 +242,18 @@ impl Shelf for Rack {
         let kept = lock(&self.kept);
         let mut files = Vec::new();
         for (name, kept) in kept.iter() {
-            files.extend(kept.record.is_some().then(|| format!("{name}.meta")));
+            files.extend(kept.card.is_some().then(|| format!("{name}.meta")));
             files.extend(kept.region.is_some().then(|| format!("{name}.queue")));
         }
         Ok(files)
+    }
+
+    fn take_on(&self, duty: u64) -> Result<bool, Error> {
+        Ok(lock(&self.duties).insert(duty))
+    }
+
+    fn resign(&self, duty: u64) {
+        lock(&self.duties).remove(&duty);
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {

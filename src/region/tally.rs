@@ -72,7 +72,7 @@ impl Store<'_> {
         let next = tally.wrapping_add(received << 32).wrapping_add(1);
         note.tally.store(next, Ordering::Relaxed);
         if (next | next << 32) >> 63 != 0 {
-            self.move_on_tally(note, tally, received);
+            self.move_on_tally(note, tally, (1, received));
         }
     }
 
@@ -89,10 +89,23 @@ impl Store<'_> {
         note.tally.store(origin, Ordering::Relaxed);
     }
 
+    /// Counts the receives of the message that was in a slot which the caller has claimed, and no
+    /// send: the claim is given up, and the slot's generation with it (`region::names`).
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub(super) fn count_spoiled(&self, note: &Note, generation: u64) {
+        let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let tally = note.tally.load(Ordering::Relaxed);
+        let next = tally.wrapping_add(received << 32);
+        note.tally.store(next, Ordering::Relaxed);
+        if (next | next << 32) >> 63 != 0 {
+            self.move_on_tally(note, tally, (0, received));
+        }
+    }
+
     #[cold]
-    fn move_on_tally(&self, note: &Note, tally: u64, received_last: u64) {
+    fn move_on_tally(&self, note: &Note, tally: u64, more: (u64, u64)) {
         let (sent, received) = counts(tally);
-        let (mut sent, mut received) = (sent + 1, received + received_last);
+        let (mut sent, mut received) = (sent + more.0, received + more.1);
         let move_on = |part: &mut u64, counter: &AtomicU64| {
             if *part >= FULL {
                 *part -= FULL;
@@ -115,9 +128,9 @@ impl Store<'_> {
             Phase::Free | Phase::Claimed => 1,
         };
         let now = receives(word.generation(), stamp, frees);
-        // While a message is being freed the difference is less by one, which must not look like a
-        // great number.
-        let now = if now == GENERATIONS - 1 { 0 } else { now };
+        // While a message is being freed the difference is less by one, and while one is being sent
+        // less by two, which must not look like a great number.
+        let now = if now >= GENERATIONS - 2 { 0 } else { now };
         let (sent, received) = counts(tally);
         (sent, received + now)
     }

@@ -229,6 +229,8 @@ fn a_queue_is_attached_once<H: Home>(engine: &Engine<H>) {
     first.send(b"one").expect("room");
     drop((first, second, third));
     let again = engine.open_queue("orders").expect("it is there");
+    let second = engine.open_queue("orders").expect("it is there");
+    assert!(std::sync::Arc::ptr_eq(again.region(), second.region()));
     let received = again.receive().expect("received").expect("a message");
     assert_eq!(received.body(), b"one");
 }

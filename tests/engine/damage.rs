@@ -51,7 +51,7 @@ fn a_directory_that_is_something_else_is_refused() {
     fs::create_dir(path.join("ringmain.engine")).expect("a directory");
     let outcome = Engine::open(&path).map(|_| ());
     assert!(
-        matches!(outcome, Err(Error::RecordDamaged { .. })),
+        matches!(outcome, Err(Error::MetadataDamaged { .. })),
         "{outcome:?}"
     );
 }
@@ -65,10 +65,10 @@ fn a_marker_that_is_damaged_or_newer_says_so() {
     for len in 0..sound.len() {
         fs::write(&marker, &sound[..len]).expect("written");
         let outcome = Engine::open(dir.path()).map(|_| ());
-        let Err(Error::RecordDamaged { record, .. }) = outcome else {
+        let Err(Error::MetadataDamaged { what, .. }) = outcome else {
             panic!("cut to {len}: {outcome:?}");
         };
-        assert!(record.contains("marker"));
+        assert!(what.contains("marker"));
     }
     for at in 0..sound.len() {
         let mut other = sound.clone();
@@ -77,7 +77,7 @@ fn a_marker_that_is_damaged_or_newer_says_so() {
         let outcome = Engine::open(dir.path()).map(|_| ());
         let told = matches!(
             outcome,
-            Err(Error::RecordDamaged { .. } | Error::RecordVersion { .. })
+            Err(Error::MetadataDamaged { .. } | Error::MetadataVersion { .. })
         );
         assert!(told, "byte {at}: {outcome:?}");
     }
@@ -89,7 +89,7 @@ fn a_marker_that_is_damaged_or_newer_says_so() {
     assert!(
         matches!(
             error,
-            Error::RecordVersion {
+            Error::MetadataVersion {
                 found: 2,
                 supported: 1,
                 ..
@@ -150,7 +150,7 @@ fn metadata_that_are_damaged_say_so() {
         ] {
             let told = matches!(
                 outcome,
-                Err(Error::RecordDamaged { .. } | Error::RecordVersion { .. })
+                Err(Error::MetadataDamaged { .. } | Error::MetadataVersion { .. })
             );
             assert!(told, "{outcome:?}");
         }
@@ -211,6 +211,13 @@ fn each_kind_of_damage_is_found() {
     undo("alone.queue.journal", b"");
     assert_eq!(found(&dir, "alone.queue.journal"), Problem::JournalAlone);
     engine.tend().expect("tended");
+
+    // A journal that is in the way of a new queue's.
+    undo("new.queue.journal", b"of a queue that is gone");
+    let durable = QueueOptions::new().durability(Durability::BeforeOk);
+    let spec = small().options(durable).bytes(128 << 10);
+    engine.create_queue("new", &spec).expect("a queue");
+    engine.delete_queue("new").expect("deleted");
 
     // A region without a queue, and what is no region.
     Mapped::create(file("half.queue"), 64 << 10).expect("a region");

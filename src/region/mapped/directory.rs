@@ -11,15 +11,15 @@
 //!
 //! | found | who died | what the next one does |
 //! |---|---|---|
-//! | a record without region | a creator, before the region had its name | it goes |
+//! | a card without region | a creator, before the region had its name | it goes |
 //! | a region without queue (*vacant*) | a creator, before the queue was there | it goes |
 //! | a queue marked as deleted | a deleter | all who wait are woken, it goes |
 //! | a journal without region | one who removed a vacant region | it goes |
 //! | a file named `….new` | a writer, before the file had its name | it goes |
 //!
-//! A creation writes the record, then names the region, then lays out the queue, whose kind is
-//! published last. So a queue that is there has its record. A deletion marks the queue, wakes who
-//! waits, and removes record and journal, then the region; the mark is what a death in between
+//! A creation writes the card, then names the region, then lays out the queue, whose kind is
+//! published last. So a queue that is there has its card. A deletion marks the queue, wakes who
+//! waits, and removes card and journal, then the region; the mark is what a death in between
 //! leaves, and the region goes last, since it has the mark.
 //!
 //! A region that is open lives on when its file is removed: who has it finds the mark in it. A name
@@ -35,10 +35,12 @@ use super::inspect;
 use super::os::{self, ForkMark};
 use super::{Mapped, REGION_BYTES_MAX, REGION_BYTES_MIN, SECTIONS_OFFSET};
 use crate::error::Error;
+use crate::region::card::{self, CARD_BYTES_MAX, Kind};
 use crate::region::home::{Intent, Region, Wish};
 use crate::region::memory::{self, Place};
-use crate::region::record::{self, Kind, RECORD_BYTES_MAX};
+use crate::region::named::mark_deleted;
 use crate::region::shelf::{Look, Shelf, State, check_name, lock};
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -49,14 +51,16 @@ use std::sync::Mutex;
 pub const MARKER: &str = "ringmain.engine";
 /// What the file of a queue's region ends with.
 const REGION_END: &str = ".queue";
-/// What the file of a queue's record ends with.
-const RECORD_END: &str = ".meta";
+/// What the file of a queue's card ends with.
+const CARD_END: &str = ".meta";
 /// What a journal's file ends with.
 const JOURNAL_END: &str = ".queue.journal";
 /// What a file ends with that has not got its name yet.
 const NEW_END: &str = ".new";
 /// The lock that lets one change what is there.
 const TURN_BYTE: i64 = 0;
+/// The locks of duties, which have 44 bits, begin here.
+const DUTY_BYTES: i64 = 1 << 61;
 
 const KIND: Kind = Kind {
     word: "engine",
@@ -70,6 +74,8 @@ pub struct Directory {
     path: PathBuf,
     nonce: u64,
     marker: Mutex<File>,
+    /// The duties of this process: its locks do not exclude each other.
+    duties: Mutex<BTreeSet<u64>>,
     fork: ForkMark,
 }
 
@@ -114,7 +120,7 @@ impl Directory {
         let unnamed = os::Unnamed::new(&marker)?;
         let nonce = format!("nonce {:016x}\n", os::random());
         (&unnamed.file)
-            .write_all(&record::seal(KIND, &nonce))
+            .write_all(&card::seal(KIND, &nonce))
             .and_then(|()| unnamed.file.sync_all())
             .map_err(|e| os::error("writing the marker", &e))?;
         unnamed.name(&marker)?;
@@ -125,8 +131,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::NotAnEngine`], [`Error::RecordVersion`],
-    /// [`Error::RecordDamaged`], [`Error::Permission`].
+    /// [`Error::NotFound`], [`Error::NotAnEngine`], [`Error::MetadataVersion`],
+    /// [`Error::MetadataDamaged`], [`Error::Permission`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         match Self::survey(path)? {
             (directory, None) => Ok(directory),
@@ -172,7 +178,7 @@ impl Directory {
             }
         })?;
         let nonce = read_all(&marker, "reading the engine's marker").and_then(|bytes| {
-            record::unseal(KIND, &bytes)?
+            card::unseal(KIND, &bytes)?
                 .strip_prefix("nonce ")
                 .and_then(|rest| rest.strip_suffix('\n'))
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
@@ -185,6 +191,7 @@ impl Directory {
             path,
             nonce: *nonce.as_ref().unwrap_or(&0),
             marker: Mutex::new(marker),
+            duties: Mutex::default(),
             fork: ForkMark::new()?,
         };
         Ok((directory, nonce.err()))
@@ -229,10 +236,10 @@ fn files_in(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// The bytes of a record's file; a few more than a record has, if there are too many.
+/// The bytes of a card's file; a few more than a card has, if there are too many.
 fn read_all(file: &File, doing: &'static str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    file.take(RECORD_BYTES_MAX as u64 + 1)
+    file.take(CARD_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| os::error(doing, &e))?;
     Ok(bytes)
@@ -244,6 +251,11 @@ fn unlink(path: &Path) -> Result<(), Error> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(os::error("removing a file", &e)),
         _ => Ok(()),
     }
+}
+
+/// The byte of the marker that is locked by who has a duty.
+const fn byte_of(duty: u64) -> i64 {
+    DUTY_BYTES + (duty & ((1 << 44) - 1)).cast_signed()
 }
 
 /// The name of a queue whose file of this kind `file` is.
@@ -316,38 +328,42 @@ impl Shelf for Directory {
         match region.place(Intent::Create, wish) {
             Ok(place) => Ok((region, place)),
             Err(error) => {
+                // If it is only not known to be on the disk, somebody may have opened it already.
+                if let Ok(place) = region.place(Intent::Open, &Wish::NONE) {
+                    mark_deleted(&region, &place);
+                }
                 drop(region);
-                let _ = self.remove(name); // what stays is vacant, and goes the next time
+                let _ = self.remove(name); // what stays goes the next time
                 Err(error)
             }
         }
     }
 
     fn remove(&self, name: &str) -> Result<(), Error> {
-        unlink(&self.file(name, RECORD_END))?;
+        unlink(&self.file(name, CARD_END))?;
         unlink(&self.file(name, JOURNAL_END))?;
         unlink(&self.file(name, REGION_END))?;
         self.sync()
     }
 
-    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        match File::open(self.file(name, RECORD_END)) {
+    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match File::open(self.file(name, CARD_END)) {
             Ok(file) => read_all(&file, "reading a queue's metadata").map(Some),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(os::error("opening a queue's metadata", &e)),
         }
     }
 
-    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error> {
-        let path = self.file(name, RECORD_END);
-        let end = format!("{RECORD_END}.{:016x}{NEW_END}", os::random());
+    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error> {
+        let path = self.file(name, CARD_END);
+        let end = format!("{CARD_END}.{:016x}{NEW_END}", os::random());
         let passing = self.file(name, &end);
         let written = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&passing)
-            .and_then(|mut file| file.write_all(record).and_then(|()| file.sync_all()))
+            .and_then(|mut file| file.write_all(card).and_then(|()| file.sync_all()))
             .and_then(|()| std::fs::rename(&passing, &path));
         if let Err(e) = written {
             let _ = std::fs::remove_file(&passing);
@@ -362,7 +378,7 @@ impl Shelf for Directory {
 
     fn clean(&self) -> Result<(), Error> {
         for file in files_in(&self.path)? {
-            let name = name_in(&file, RECORD_END).or(name_in(&file, JOURNAL_END));
+            let name = name_in(&file, CARD_END).or(name_in(&file, JOURNAL_END));
             let alone = name.is_some_and(|name| {
                 let region = self.file(name, REGION_END).symlink_metadata();
                 region.is_err_and(|e| e.kind() == ErrorKind::NotFound)
@@ -376,6 +392,23 @@ impl Shelf for Directory {
 
     fn files(&self) -> Result<Vec<String>, Error> {
         files_in(&self.path)
+    }
+
+    fn take_on(&self, duty: u64) -> Result<bool, Error> {
+        self.check()?;
+        let mut duties = lock(&self.duties);
+        let taken = !duties.contains(&duty) && os::try_lock(&lock(&self.marker), byte_of(duty));
+        if taken {
+            duties.insert(duty);
+        }
+        Ok(taken)
+    }
+
+    fn resign(&self, duty: u64) {
+        let mut duties = lock(&self.duties);
+        if duties.remove(&duty) && !self.fork.is_child() {
+            os::unlock(&lock(&self.marker), byte_of(duty));
+        }
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {

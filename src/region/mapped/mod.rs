@@ -11,6 +11,7 @@ mod inspect;
 mod journal;
 mod os;
 mod owners;
+pub(crate) mod side;
 #[cfg(feature = "async")]
 mod sleeper;
 mod warden;

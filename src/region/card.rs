@@ -1,4 +1,4 @@
-//! Small records as text: what they are on the first line, their own lines, and a checksum.
+//! Small cards as text: what they are on the first line, their own lines, and a checksum.
 //!
 //! ```text
 //! ringmain queue 1
@@ -6,15 +6,15 @@
 //! check 6f0c1d9be2a35784
 //! ```
 //!
-//! Nothing in one is believed before its checksum is right: a record that was cut short, or that
+//! Nothing in one is believed before its checksum is right: a card that was cut short, or that
 //! somebody has edited, is damaged.
 
 use crate::error::Error;
 
-/// The longest record, bytes.
-pub const RECORD_BYTES_MAX: usize = 256 << 10;
+/// The longest card, bytes.
+pub const CARD_BYTES_MAX: usize = 256 << 10;
 
-/// A kind of record.
+/// A kind of card.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     /// Its word on the first line.
@@ -26,10 +26,10 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The error of a damaged record of this kind.
+    /// The error of a damaged card of this kind.
     pub const fn damaged(self, problem: &'static str) -> Error {
-        Error::RecordDamaged {
-            record: self.called,
+        Error::MetadataDamaged {
+            what: self.called,
             problem,
         }
     }
@@ -39,20 +39,20 @@ fn check_line(bytes: &[u8]) -> String {
     format!("check {:016x}\n", crate::hash::xxh3_64(bytes))
 }
 
-/// The record with these lines, each of which ends with a line feed.
+/// The card with these lines, each of which ends with a line feed.
 pub fn seal(kind: Kind, lines: &str) -> Vec<u8> {
     let mut text = format!("ringmain {} {}\n{lines}", kind.word, kind.version);
     text.push_str(&check_line(text.as_bytes()));
     text.into_bytes()
 }
 
-/// The lines of a record.
+/// The lines of a card.
 ///
 /// # Errors
 ///
-/// [`Error::RecordVersion`], [`Error::RecordDamaged`].
+/// [`Error::MetadataVersion`], [`Error::MetadataDamaged`].
 pub fn unseal(kind: Kind, bytes: &[u8]) -> Result<&str, Error> {
-    if bytes.len() > RECORD_BYTES_MAX {
+    if bytes.len() > CARD_BYTES_MAX {
         return Err(kind.damaged("it is too long"));
     }
     let text = core::str::from_utf8(bytes).map_err(|_| kind.damaged("it is not UTF-8"))?;
@@ -64,8 +64,8 @@ pub fn unseal(kind: Kind, bytes: &[u8]) -> Result<&str, Error> {
         .and_then(|digits| digits.parse::<u32>().ok())
         .ok_or(kind.damaged("its first line"))?;
     if version != kind.version {
-        return Err(Error::RecordVersion {
-            record: kind.called,
+        return Err(Error::MetadataVersion {
+            what: kind.called,
             found: version,
             supported: kind.version,
         });
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn another_format_is_named() {
         let newer = seal(Kind { version: 2, ..KIND }, "");
-        let expected = Error::RecordVersion {
-            record: "the thing",
+        let expected = Error::MetadataVersion {
+            what: "the thing",
             found: 2,
             supported: 1,
         };
