@@ -1,7 +1,7 @@
 //! Workers that come and go with the load, by alarms over one queue.
 //!
-//! A producer sends a trickle, then a burst, then a trickle again. One alarm watches the backlog per
-//! worker, and clears well below the value at which it begins; another says when there is nothing
+//! A producer sends a trickle, then a burst, then a trickle again. One alarm watches the backlog
+//! per worker, and clears well below the value at which it begins; another says when there is nothing
 //! to do. A callback hears their changes; while one of them is an alarm a worker comes, or one is
 //! retired, every 250 ms: between 1 and 8. At the end every message was handled, once.
 //!
