@@ -23,6 +23,8 @@ pub mod sync;
 #[cfg(not(ringmain_loom))]
 mod sync;
 mod time;
+#[cfg(not(ringmain_loom))]
+mod trace;
 
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use engine::{

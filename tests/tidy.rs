@@ -117,6 +117,7 @@ src/queue/x.rs      ~ let t = SystemTime::now();                      ~ a clock 
 src/region/x.rs     ~ libc::clock_gettime(0, &mut t);                 ~ a clock read
 src/queue/x.rs      ~ std::fs::remove_file(path)                      ~ a file touched
 src/ring/x.rs       ~ fn f(file: File) {}                             ~ a file touched
+src/queue/x.rs      ~ tracing::info!("sent");                         ~ tracing named
 src/region/x.rs     ~ std::thread::spawn(|| ());                      ~ a thread started
 src/region/y/x.rs   ~ thread::Builder::new()                          ~ a thread started
 "#;

@@ -13,6 +13,7 @@ use crate::region::policy::DEAD_LETTERS;
 use crate::region::shelf::{Home, Shelf, check_name};
 use crate::region::{Region, Wish};
 use crate::time::{Clock, wall_ms};
+use crate::trace::event;
 use std::sync::Arc;
 
 impl<H: Home> Shared<H> {
@@ -26,7 +27,9 @@ impl<H: Home> Shared<H> {
                 self.agree(&queue, spec, &wish)?;
                 return Ok(queue);
             }
-            self.make(name, spec, wish)
+            let queue = self.make(name, spec, wish)?;
+            event!(INFO, "queue created"; queue = name);
+            Ok(queue)
         })
     }
 
@@ -176,7 +179,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     pub fn reconfigure(
         &self,
         name: &str,
-        change: impl FnOnce(QueueOptions) -> QueueOptions,
+        change: impl FnMut(QueueOptions) -> QueueOptions,
     ) -> Result<(), Error> {
         let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
         queue.reconfigure(change).map_err(gone)
@@ -209,6 +212,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn delete_queue(&self, name: &str) -> Result<(), Error> {
-        self.shared.delete(name)
+        self.shared.delete(name)?;
+        event!(INFO, "queue deleted"; queue = name);
+        Ok(())
     }
 }

@@ -40,8 +40,8 @@ pub enum MessageState {
 /// A message that was looked at and not received; its body is a slice of the region, not a copy.
 ///
 /// The message goes on meanwhile: others receive, delete and purge it. Its bytes stay as they are
-/// for as long as this value lives, and its slots are not used again before. A message remembers two
-/// readers beside its present holder, so keep this for a short time.
+/// for as long as this value lives, and its slots are not used again before. A message remembers
+/// two readers beside its present holder, so keep this for a short time.
 #[must_use = "it was looked at for this"]
 pub struct Peeked<'q, R: Region, C: Clock> {
     queue: &'q Queue<R, C>,

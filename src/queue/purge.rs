@@ -10,6 +10,7 @@ use crate::region::word::{Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 use crate::time::Clock;
+use crate::trace::event;
 
 /// From the beginning of one purge to that of the next it is at least this long, ms.
 pub const PURGE_EVERY_MS: u64 = 60_000;
@@ -72,6 +73,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .fetch_add(purged, Ordering::Relaxed);
         #[cfg(feature = "mapped")]
         store.mark_all();
+        event!(INFO, "queue purged", purged = purged; queue = self.region.label());
         self.make_durable()?;
         Ok(purged)
     }

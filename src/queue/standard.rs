@@ -10,6 +10,7 @@ use crate::region::store::Store;
 use crate::region::{Fixed, Intent, Region, Tended};
 use crate::sync::Ordering;
 use crate::time::{Clock, DefaultClock};
+use crate::trace::event;
 
 /// A standard queue: competing consumers, at least once, best-effort order.
 ///
@@ -189,6 +190,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     fn with(region: R, intent: Intent, options: QueueOptions, clock: C) -> Result<Self, Error> {
         let place = region.place(intent, &options.wish()?)?;
+        let slots = place.shape.slots;
+        event!(
+            DEBUG, "queue opened", slots = slots;
+            queue = region.label(), intent = format_args!("{intent:?}")
+        );
         let nonce = region
             .store(&place)
             .head()
@@ -326,9 +332,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// Lock-free; one system call, another for each attachment, and a scan after a death.
     pub fn tend(&self) -> Result<Tended, Error> {
-        self.check()?;
+        self.region.check()?;
         let tended = self.region.tend(&self.place);
-        self.region.check()?; // before anything of a file that is cut short is touched
+        // Now it is known whether the file is cut short: nothing of it was touched before.
+        self.check()?;
         let store = self.store();
         let now_ms = self.now_ms(&store);
         store
@@ -337,6 +344,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .tended_ms
             .store(now_ms, Ordering::Relaxed);
         self.finish_moves();
+        if tended.dead != 0 {
+            let (dead, returned) = (tended.dead, tended.returned);
+            let queue = self.region.label();
+            event!(INFO, "queue tended", dead = dead, returned = returned; queue = queue);
+        }
         Ok(tended)
     }
 
@@ -380,7 +392,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Changes what may be changed while the queue lives: visibility timeout, retention, delay and
     /// the two bounds. `change` gets the options as they are, and returns them as they should be;
     /// what it leaves alone is not written, so two who change different options at once both have
-    /// their way. Of two who change the same one, the later wins.
+    /// their way. If somebody else has changed the first of its options meanwhile, `change` is
+    /// called again with what he has left; of the others the later wins.
     ///
     /// Every participant goes by the new values from its next call on; messages that are held or
     /// delayed already keep their time.
@@ -407,25 +420,43 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free; a scan of the blocks if the retention changes.
     pub fn reconfigure(
         &self,
-        change: impl FnOnce(QueueOptions) -> QueueOptions,
+        mut change: impl FnMut(QueueOptions) -> QueueOptions,
     ) -> Result<(), Error> {
         self.check()?;
         let store = self.store();
         let policy = &store.head().policy;
-        let numbers = policy.numbers();
-        let found = QueueOptions::of(&self.place, numbers);
-        let options = change(found);
-        let wanted = options.policy()?;
-        options.agree(&found)?;
-        for (setting, value) in wanted.into_iter().enumerate().take(OPTIONS) {
-            // A word that was damaged is written anew, whatever it says.
-            if value != numbers[setting] || !policy.is_sound(setting) {
+        let options = loop {
+            let numbers = policy.numbers();
+            let found = QueueOptions::of(&self.place, numbers);
+            let options = change(found);
+            let wanted = options.policy()?;
+            options.agree(&found)?;
+            let (mut changed, mut again) = (false, false);
+            for (setting, value) in wanted.into_iter().enumerate().take(OPTIONS) {
+                let sound = policy.is_sound(setting);
+                if value == numbers[setting] && sound {
+                    continue;
+                }
+                if !changed && sound && !policy.exchange(setting, numbers[setting], value) {
+                    again = true; // and nothing has changed yet
+                    break;
+                }
+                // A word that was damaged is written anew, whatever it says.
                 policy.set(setting, value);
+                changed = true;
             }
-        }
-        if wanted[RETENTION_MS] != numbers[RETENTION_MS] {
-            store.forget_dues(); // they were reckoned with the other retention
-        }
+            if again {
+                continue;
+            }
+            if wanted[RETENTION_MS] != numbers[RETENTION_MS] {
+                store.forget_dues(); // they were reckoned with the other retention
+            }
+            break options;
+        };
+        event!(
+            INFO, "queue reconfigured";
+            queue = self.region.label(), options = format_args!("{options:?}")
+        );
         self.region.keep_settings(&self.place)
     }
 

@@ -33,8 +33,8 @@
 //! somebody's is refused by the word.
 //!
 //! Former holders, who read on when their time is over: see [`pins`](super::pins). Those who look
-//! without receiving: [`peek`](super::peek). What a journal is told, and why a claim may give way to
-//! it: see `region::marks`.
+//! without receiving: [`peek`](super::peek). What a journal is told, and why a claim may give way
+//! to it: see `region::marks`.
 //!
 //! # Edges
 //!

@@ -109,8 +109,8 @@ impl Store<'_> {
         }
     }
 
-    /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes; `None` if
-    /// they are damaged.
+    /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes;
+    /// `None` if they are damaged.
     #[inline(always)]
     pub fn inspect(&self, hold: &Hold, check: bool) -> Option<Stored> {
         let index = hold.index as usize;

@@ -28,7 +28,7 @@ impl<'a, R: Region> Ground<'a, R> {
 
     /// Changes some of the queue's settings.
     #[track_caller]
-    pub fn set(&self, change: impl FnOnce(QueueOptions) -> QueueOptions) {
+    pub fn set(&self, change: impl FnMut(QueueOptions) -> QueueOptions) {
         self.queue.reconfigure(change).expect("other settings");
     }
 

@@ -11,8 +11,9 @@ pub struct Fault {
 
 /// A room's rank: it may use itself, `error`, and what ranks lower. The tens are the floors of
 /// ARCHITECTURE.md; on floor 0 the rest stands on `sync`, and on floor 3 on `message`.
-const ROOMS: [(&str, u32); 15] = [
+const ROOMS: [(&str, u32); 16] = [
     ("sync", 0),
+    ("trace", 1),
     ("time", 1),
     ("pod", 1),
     ("hash", 1),
@@ -45,13 +46,14 @@ const LINE_COLUMNS_MAX: usize = 100;
 
 /// A rule: looks at one file and enters its faults.
 pub type Rule = fn(&File<'_>, &mut Vec<Fault>);
-pub const RULES: [Rule; 8] = [
+pub const RULES: [Rule; 9] = [
     floors,
     unsafe_code,
     atomics,
     clocks,
     files,
     threads,
+    events,
     sizes_and_opening,
     machine_paths,
 ];
@@ -306,6 +308,12 @@ fn threads(file: &File<'_>, faults: &mut Vec<Fault>) {
             "pthread_create",
         ];
         file.forbid(&rows, "a thread started below floor 5", faults);
+    }
+}
+
+fn events(file: &File<'_>, faults: &mut Vec<Fault>) {
+    if file.is_library() && !file.is_in("trace") {
+        file.forbid(&["tracing ::"], "tracing named outside trace", faults);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::region::verify::verify;
 use crate::region::word::{Phase, Word};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::time::{Clock, SystemClock, wall_ms};
+use crate::trace::{event, span};
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,8 @@ impl Attachment {
         // Before it attaches: after a restart whoever is attached has settled the time.
         attachment.time_base_ms = attachment.with_setup(Self::settle_time)?;
         attachment.attach()?;
+        let owner = attachment.owner;
+        event!(DEBUG, "region opened", owner = owner; path = path.display());
         Ok(attachment)
     }
 
@@ -136,6 +139,7 @@ impl Attachment {
     pub(super) fn look_at_file(&self) -> Result<(), Error> {
         self.check()?;
         if os::file_len(&self.file)? < self.map.len() as u64 {
+            event!(ERROR, "the file was cut short"; path = self.path.display());
             self.fork.cut();
         }
         self.check()
@@ -284,11 +288,18 @@ impl Attachment {
         config.check.store(config.checksum(), Ordering::Release);
         // ORDERING: Release; [section-ready]. It is looked at as if it had always been there.
         header.section.kind.store(KIND_QUEUE, Ordering::Release);
+        event!(
+            WARN,
+            "the head of a queue was damaged, and is as the journal has it";
+            path = self.path.display(),
+            error = damage
+        );
         self.existing()
     }
 
     /// Makes a queue again from its journal after the machine has stopped; the latest time in it.
     fn recover(&self, place: &Place, high: u64) -> Result<u64, Error> {
+        let _span = span!(INFO, "recovery"; path = self.path.display());
         let journal = self.open_journal(place)?;
         let head = self.store_at(place).head();
         let config = &head.config;
@@ -303,6 +314,14 @@ impl Attachment {
         unsafe { self.format(place.shape, settings, false) };
         let store = self.store_at(place);
         let recovered = journal.recover(&store)?;
+        let damaged = store.head().counters.damaged.load(Ordering::Relaxed);
+        let messages = recovered.messages;
+        event!(
+            INFO,
+            "made again from the journal",
+            messages = messages,
+            damaged = damaged
+        );
         // A time that no stamp can go on from is none.
         let told = Some(recovered.time_ms).filter(|ms| *ms <= JOURNAL_MS_MAX);
         let high = high.max(told.unwrap_or(0));
@@ -317,7 +336,12 @@ impl Attachment {
     /// Waits until commit `until` of the queue is on the disk.
     pub(super) fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
         let journal = self.journal.get().ok_or(Error::NoJournal)?;
-        journal.commit(&self.file, &self.store_at(place), until)
+        let committed = journal.commit(&self.file, &self.store_at(place), until);
+        if let Err(error) = &committed {
+            let path = self.path.display();
+            event!(ERROR, "a commit to the journal failed"; path = path, error = error);
+        }
+        committed
     }
 
     /// After a death: what its commit left is marked again, and another committer is woken.

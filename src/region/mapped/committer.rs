@@ -15,6 +15,7 @@ use super::attachment::Attachment;
 use crate::region::memory::Place;
 use crate::region::{futex_wait, futex_wake};
 use crate::sync::{AtomicBool, Ordering};
+use crate::trace::event;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -100,6 +101,7 @@ fn run(attachment: &Attachment, place: &Place, interval: Duration, stop: &Atomic
         // ORDERING: SeqCst; [pending] cleared before the marks are taken.
         if pending.swap(0, Ordering::SeqCst) == 1 && attachment.commit(place, u64::MAX).is_err() {
             pending.store(1, Ordering::SeqCst);
+            event!(WARN, "the committer tries again"; interval = format_args!("{interval:?}"));
         }
     }
 }

@@ -23,6 +23,7 @@ use super::store::Store;
 use crate::error::Error;
 use crate::pod::bytes_of;
 use crate::time::wall_ms;
+use crate::trace::event;
 use attachment::Attachment;
 use committer::Committer;
 pub use directory::Directory;
@@ -100,6 +101,7 @@ impl Mapped {
             .and_then(|()| unnamed.file.sync_all())
             .map_err(|e| os::error("writing the header", &e))?;
         unnamed.name(path)?;
+        event!(INFO, "region created", bytes = bytes; path = path.display());
         Self::open(path)
     }
 

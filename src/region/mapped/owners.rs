@@ -29,6 +29,7 @@ use crate::region::policy::DEAD_LETTERS;
 use crate::region::store::Store;
 use crate::region::word::OWNER_MAX;
 use crate::sync::Ordering;
+use crate::trace::{event, span};
 
 const ATTACHED: u64 = 1;
 const EPOCH: u64 = 2;
@@ -66,7 +67,7 @@ impl Attachment {
                 }
                 self.owner = index;
                 if self.entries()[index as usize].is_attached() {
-                    self.take_back(index);
+                    self.take_back_of_dead(index);
                 }
                 let entry = &self.entries()[index as usize];
                 entry
@@ -142,7 +143,8 @@ impl Attachment {
             }
             if os::try_lock(&self.file, byte) {
                 if entry.is_attached() {
-                    tended.returned += self.take_back(index as u32);
+                    let returned = self.take_back_of_dead(index as u32);
+                    tended.returned += returned;
                     tended.dead += 1;
                     // The twin (see `region::repair`) keeps the dead in the registry.
                     entry.set(cfg!(ringmain_twin = "registry") as u64);
@@ -158,6 +160,15 @@ impl Attachment {
         // ORDERING: Release; pairs with the swap above.
         self.tending.store(false, Ordering::Release);
         tended
+    }
+
+    /// [`take_back`](Self::take_back) after a death, and tells of it.
+    fn take_back_of_dead(&self, dead: u32) -> u64 {
+        let pid = self.entries()[dead as usize].pid.load(Ordering::Relaxed);
+        let _span = span!(WARN, "repair"; path = self.path.display(), owner = dead, pid = pid);
+        let returned = self.take_back(dead);
+        event!(WARN, "a participant died", returned = returned);
+        returned
     }
 
     /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.

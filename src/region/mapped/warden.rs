@@ -45,6 +45,7 @@ use crate::region::store::Store;
 use crate::region::{futex_wake, memory::Place};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, SystemClock};
+use crate::trace::event;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -208,6 +209,7 @@ impl Shared {
     /// Without a watch whoever sleeps has to look for itself: all are woken.
     fn lost(&self) {
         self.duty.is_lost();
+        event!(WARN, "the watch for deaths is lost"; path = self.attachment.path.display());
         if let (Ok(()), Ok(Some(place))) = (self.attachment.check(), self.attachment.existing()) {
             let event = &self.attachment.store_at(&place).head().event;
             event.sequence.fetch_add(1, Ordering::SeqCst);

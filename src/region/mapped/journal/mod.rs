@@ -78,6 +78,7 @@ use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
+use crate::trace::event;
 use file::{RING_OFFSET, Sizes};
 use frame::Frame;
 use std::fs::File;
@@ -124,7 +125,10 @@ impl Journal {
         if let Ok(mut frame) = self.writing.try_lock()
             && os::try_lock(region, COMMIT_BYTE)
         {
-            let _ = self.commit_now(store, &mut frame); // `sync` is for those who want to know
+            // `sync` is for those who want to know.
+            if let Err(error) = self.commit_now(store, &mut frame) {
+                event!(ERROR, "the last commit failed"; error = error);
+            }
             os::unlock(region, COMMIT_BYTE);
         }
     }
