@@ -13,6 +13,7 @@ use crate::region::Region;
 use crate::region::arena::{Claimed, stamp_sent_ms};
 use crate::region::policy::{DEAD_LETTERS, RETENTION_MS_MAX, VISIBILITY_MS_MAX};
 use crate::region::word::DUE_MAX_MS;
+use crate::sync::Ordering;
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
 
@@ -105,9 +106,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.own_ms().saturating_sub(stamp_sent_ms(id.stamp()))
     }
 
-    /// Whether messages of this queue may be in another one now: it has a queue for dead letters.
+    /// Whether messages of this queue may be in another one now: it has a queue for dead letters, or
+    /// has moved messages before.
     pub(crate) fn sends_on(&self) -> bool {
-        self.store().head().policy.get(DEAD_LETTERS) != 0
+        let store = self.store();
+        let head = store.head();
+        // ORDERING: Relaxed: counted before a message departs, and so before it is not there.
+        head.policy.get(DEAD_LETTERS) != 0 || head.counters.moved.load(Ordering::Relaxed) != 0
     }
 
     /// Says that it has one, for tests of what follows from that.

@@ -155,6 +155,9 @@ impl Store<'_> {
     pub fn depart(&self, hold: &Hold, tag: u32, target: usize) -> Option<Word> {
         let index = hold.index as usize;
         let word = &self.words()[index];
+        let moved = &self.head().counters.moved;
+        // Before it goes: who finds that it is not here any more finds that messages have moved.
+        moved.fetch_add(1, Ordering::Relaxed);
         let mut seen = Word(word.load(Ordering::Acquire));
         loop {
             let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
@@ -163,6 +166,7 @@ impl Store<'_> {
                 && seen.owner() == hold.word.owner()
                 && stamp == hold.stamp;
             if !mine {
+                moved.fetch_sub(1, Ordering::Relaxed);
                 return None;
             }
             let next = Word::departed(tag, seen.generation(), seen.pins(), target as u64);
@@ -245,9 +249,8 @@ impl Store<'_> {
         }
         #[cfg(feature = "mapped")]
         self.mark(index);
-        let counters = &self.head().counters;
-        counters.moved.fetch_add(1, Ordering::Relaxed);
-        counters.received.fetch_sub(1, Ordering::Relaxed); // the mover's own
+        let received = &self.head().counters.received;
+        received.fetch_sub(1, Ordering::Relaxed); // the mover's own
         if seen.pins() == 0 {
             self.free_claimed(index, run);
             self.put_free(index, run);
