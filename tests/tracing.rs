@@ -132,8 +132,8 @@ fn what_is_seldom_is_told() {
         ]);
         let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
         ear.hears(&["DEBUG queue opened slots="]);
-        let options = queue.options().visibility(Duration::from_secs(5));
-        queue.reconfigure(options).expect("other settings");
+        let change = |options: QueueOptions| options.visibility(Duration::from_secs(5));
+        queue.reconfigure(change).expect("other settings");
         ear.hears(&["INFO queue reconfigured queue= options="]);
         queue.send_batch(&["a", "b"]).expect("room");
         ear.hears(&[]);

@@ -203,7 +203,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             origin.write(place);
         }
         let flag = if origin.is_some() { HAS_ORIGIN } else { 0 };
-        let word = flag | stored.attributes_count() << 32 | tail_len as u64;
+        let word = flag | store.attributes_count(hold) << 32 | tail_len as u64;
         // From one region's time to the other's.
         let there = |ms: u64| {
             let ms = ms.saturating_add(to.region.time_base_ms());

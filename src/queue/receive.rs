@@ -214,7 +214,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let fresh = hold.sent_ms() >= how.oldest_ms || !store.head().policy.is_sound(RETENTION_MS);
         match store.inspect(&hold, self.place.checksum) {
             Some(stored)
-                if fresh && u64::from(hold.receive_count()).wrapping_sub(1) > how.receives_max =>
+                if fresh
+                    && how.receives_max != u64::MAX
+                    && u64::from(hold.receive_count()).wrapping_sub(1) > how.receives_max =>
             {
                 self.bury(store, &hold, &stored, how);
                 None

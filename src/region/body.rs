@@ -16,26 +16,24 @@ use crate::sync::Ordering;
 pub struct Stored {
     /// Bytes of both.
     pub len: u32,
-    /// `{ has_origin:1, count:31, len:32 }` of the attributes; `len` is less than that of both.
-    pub attributes: u64,
+    /// `{ has_origin:1, len:31 }` of the attributes; less than the bytes of both.
+    attributes: u32,
 }
+
+/// In [`Stored::attributes`].
+const STORED_ORIGIN: u32 = 1 << 31;
 
 impl Stored {
     /// Bytes of the body.
     #[inline(always)]
     pub const fn body_len(&self) -> usize {
-        (self.len - self.attributes as u32) as usize
-    }
-
-    /// How many attributes there are, as the sender has said.
-    pub const fn attributes_count(&self) -> u64 {
-        (self.attributes & !HAS_ORIGIN) >> 32
+        (self.len - (self.attributes & !STORED_ORIGIN)) as usize
     }
 
     /// Whether an origin stands behind the attributes.
     #[inline(always)]
     pub const fn has_origin(&self) -> bool {
-        self.attributes & HAS_ORIGIN != 0
+        self.attributes & STORED_ORIGIN != 0
     }
 }
 
@@ -127,13 +125,14 @@ impl Store<'_> {
         if check && checksum(self.held_body(hold, len), seed) != (size >> 32) as u32 {
             return None;
         }
-        let stored = Stored {
+        let attributes_len = attributes as u32;
+        let sound = attributes_len < len as u32
+            && len - attributes_len as usize <= self.shape().body_bytes_max;
+        let origin = (attributes >> 63 << 31) as u32;
+        sound.then_some(Stored {
             len: len as u32,
-            attributes,
-        };
-        let sound =
-            (attributes as u32) < stored.len && stored.body_len() <= self.shape().body_bytes_max;
-        sound.then_some(stored)
+            attributes: attributes_len | origin,
+        })
     }
 
     /// `{ has_origin:1, count:31, len:32 }` of the attributes of a message whose size was read.
@@ -143,6 +142,13 @@ impl Store<'_> {
             return 0;
         }
         self.slot(index).attributes.load(Ordering::Relaxed)
+    }
+
+    /// How many attributes a held message has, as its sender has said.
+    pub fn attributes_count(&self, hold: &Hold) -> u64 {
+        let index = hold.index as usize;
+        let size = self.slot(index).size.load(Ordering::Relaxed);
+        (self.attributes_of(index, size) & !HAS_ORIGIN) >> 32
     }
 
     /// Notes when a held message was received first, if this is the first time.

@@ -70,9 +70,10 @@ impl Store<'_> {
         let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
         let tally = note.tally.load(Ordering::Relaxed);
         let next = tally.wrapping_add(received << 32).wrapping_add(1);
-        note.tally.store(next, Ordering::Relaxed);
-        if (next | next << 32) >> 63 != 0 {
-            self.move_on_tally(note, tally, (1, received));
+        if (next | next << 32) >> 63 == 0 {
+            note.tally.store(next, Ordering::Relaxed);
+        } else {
+            self.move_on_tally(note, generation, 1);
         }
     }
 
@@ -96,16 +97,21 @@ impl Store<'_> {
         let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
         let tally = note.tally.load(Ordering::Relaxed);
         let next = tally.wrapping_add(received << 32);
-        note.tally.store(next, Ordering::Relaxed);
-        if (next | next << 32) >> 63 != 0 {
-            self.move_on_tally(note, tally, (0, received));
+        if (next | next << 32) >> 63 == 0 {
+            note.tally.store(next, Ordering::Relaxed);
+        } else {
+            self.move_on_tally(note, generation, 0);
         }
     }
 
+    /// Counts as many sends, and what was received since the last one, of a tally that is full or
+    /// an origin.
     #[cold]
-    fn move_on_tally(&self, note: &Note, tally: u64, more: (u64, u64)) {
-        let (sent, received) = counts(tally);
-        let (mut sent, mut received) = (sent + more.0, received + more.1);
+    #[inline(never)]
+    fn move_on_tally(&self, note: &Note, generation: u64, sends: u64) {
+        let (sent, received) = counts(note.tally.load(Ordering::Relaxed));
+        let last = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let (mut sent, mut received) = (sent + sends, received + last);
         let move_on = |part: &mut u64, counter: &AtomicU64| {
             if *part >= FULL {
                 *part -= FULL;
