@@ -103,6 +103,12 @@ impl<H: Home> Drop for Duty<'_, H> {
     }
 }
 
+/// See [`Shared::all`].
+struct All<H: Home> {
+    queues: Vec<Arc<Named<H>>>,
+    complete: bool,
+}
+
 fn refused<T>(problem: &'static str) -> Result<T, Error> {
     Err(Error::Redrive { problem })
 }
@@ -131,13 +137,13 @@ impl<H: Home> Shared<H> {
         })
     }
 
-    /// All queues of the engine, opened; `false` if one of them could not be.
-    pub(super) fn all(&self) -> Result<(Vec<Arc<Named<H>>>, bool), Error> {
+    /// The queues of the engine that can be opened, and whether those are all.
+    fn all(&self) -> Result<All<H>, Error> {
         let names = self.names("")?;
         let opened = names.iter().map(|name| self.attach(name));
-        let there: Vec<_> = opened.flatten().collect();
-        let all = there.len() == names.len();
-        Ok((there, all))
+        let queues: Vec<_> = opened.flatten().collect();
+        let complete = queues.len() == names.len();
+        Ok(All { queues, complete })
     }
 }
 
@@ -314,7 +320,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 None => Err((Moved::Unfit, received)),
             };
             match moved {
-                Ok(Moved::Moved) => done += 1,
+                Ok(Moved::Away) => done += 1,
                 Ok(_) => {} // its time was over
                 Err((Moved::Full, received)) => {
                     let _ = received.release(); // or its time is over
@@ -414,8 +420,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// queue from queues that are gone.
     pub(super) fn finish_moves(&self, named: &Arc<Named<H>>) -> Result<(), Error> {
         let queue = Queue::open_with(Arc::clone(named), &self.clock)?;
-        let (others, all) = self.shared.all()?;
-        let targets: Vec<_> = others
+        let All { queues, complete } = self.shared.all()?;
+        let targets: Vec<_> = queues
             .iter()
             .filter(|other| !Arc::ptr_eq(other, named))
             .map(|other| Neighbour {
@@ -423,13 +429,13 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 place: other.place_here(),
             })
             .collect();
-        queue.finish_moves_to(&targets, all);
-        if all {
+        queue.finish_moves_to(&targets, complete);
+        if complete {
             let nonce = |other: &Arc<Named<H>>| {
                 let other = Queue::open_with(Arc::clone(other), &self.clock);
                 other.map(|other| other.nonce())
             };
-            let nonces = others.iter().map(nonce).collect::<Result<Vec<_>, _>>()?;
+            let nonces = queues.iter().map(nonce).collect::<Result<Vec<_>, _>>()?;
             queue.adopt_orphans(&nonces);
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::hash::checksum;
 use crate::message::Origin;
 use crate::region::arena::Hold;
 use crate::region::body::{Stored, seed, size_of_stored};
-use crate::region::layout::{DURABILITY_PROCESS, HAS_ORIGIN};
+use crate::region::layout::HAS_ORIGIN;
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::moving::{Cargo, Landing, tag_of};
 use crate::region::policy::{DEAD_LETTERS, DELETED, RETENTION_MS};
@@ -27,7 +27,7 @@ const RETRY_MS: u64 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {
     /// The message is in the other queue.
-    Moved,
+    Away,
     /// Its hold ran out meanwhile: it is in others' hands.
     Lost,
     /// The other queue has no room now. It is still held.
@@ -247,7 +247,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         store.leave(index, departed, self.region.owner());
         // It is moved, whatever the disk says; and who receives is not told of other messages.
         let _ = self.make_durable();
-        Moved::Moved
+        Moved::Away
     }
 
     /// [`finish_moves`](Self::finish_moves), if somebody has died since that was done.
@@ -338,7 +338,7 @@ fn claim(
 fn make_durable(to: &Neighbour<'_>, target: &Store<'_>) {
     #[cfg(feature = "mapped")]
     match to.place.durability & 3 {
-        DURABILITY_PROCESS => {}
+        crate::region::layout::DURABILITY_PROCESS => {}
         crate::region::layout::DURABILITY_BEFORE_OK => {
             // It is there for every process; the next commit of anybody tries again.
             let _ = to.region.commit(to.place, target.position());

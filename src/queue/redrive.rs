@@ -62,7 +62,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 break;
             };
             match received.move_on(&to) {
-                Ok(Moved::Moved) => moved += 1,
+                Ok(Moved::Away) => moved += 1,
                 Ok(_) => {} // its time was over
                 Err((Moved::Full, received)) => {
                     let _ = received.release(); // or its time is over
