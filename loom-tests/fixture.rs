@@ -151,6 +151,7 @@ impl Memory {
             now_ms,
             due_at_ms,
             oldest_ms: 0,
+            receives_max: u64::MAX,
         };
         let mut found = None;
         self.store().receive(&how, |hold| {

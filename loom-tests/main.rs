@@ -11,6 +11,7 @@ mod event;
 mod fixture;
 mod maps;
 mod marks;
+mod moving;
 mod mpmc;
 mod peek;
 mod queue;

@@ -21,6 +21,13 @@ pub enum Error {
         /// The queue's limit, bytes.
         max: usize,
     },
+    /// What the body is read from ended before the body did; nothing was sent.
+    BodyShort {
+        /// Bytes read.
+        len: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
     /// The caller's buffer is too small: for the message, which stays in the queue, or for the
     /// encoded attributes.
     BufferTooSmall {
@@ -67,6 +74,13 @@ pub enum Error {
         first: usize,
         /// The place that the other would get.
         second: usize,
+    },
+    /// A large message has at most 9 attributes of its own: one more says where its body is.
+    LargeAttributes {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
     },
     /// The value of an attribute breaks a rule of its type.
     AttributeValue {
@@ -195,6 +209,48 @@ pub enum Error {
         /// The byte of the name, from 0, at which it does.
         at: usize,
     },
+    /// The engine has no queue of that name.
+    NoQueue,
+    /// The directory is not an engine's.
+    NotAnEngine {
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A record of an engine has a format that this library does not read.
+    RecordVersion {
+        /// Which one.
+        record: &'static str,
+        /// The format found.
+        found: u32,
+        /// The format that this library reads.
+        supported: u32,
+    },
+    /// A record of an engine is damaged.
+    RecordDamaged {
+        /// Which one.
+        record: &'static str,
+        /// What of it.
+        problem: &'static str,
+    },
+    /// The queue cannot be where the dead letters of that source go.
+    DeadLetters {
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A tag of a queue breaks a rule.
+    Tag {
+        /// The rule.
+        rule: &'static str,
+        /// The character of the key or value, from 0, at which it does.
+        at: usize,
+    },
+    /// A queue has at most 50 tags.
+    TagCount {
+        /// How many it would have.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
     /// No such file or directory.
     NotFound,
     /// The file exists already.
@@ -203,8 +259,23 @@ pub enum Error {
     Permission,
     /// The file or its file system can only be read.
     ReadOnly,
-    /// The disk is full: the region's space could not be reserved.
+    /// The disk is full: there is no space for the region, or for the body of a large message.
     NoSpace,
+    /// The side store of large messages, or what a body is read from, says no.
+    SideStore {
+        /// What was being done.
+        doing: &'static str,
+        /// The error number (`errno`); 0 if there is none.
+        errno: i32,
+    },
+    /// The body of a large message is not in the side store: somebody else has deleted the message
+    /// meanwhile, or the file was taken away.
+    SideMissing,
+    /// The body of a large message is not the one that was sent.
+    SideDamaged {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Any other error of the operating system.
     Os {
         /// What was being done.
@@ -224,6 +295,9 @@ impl fmt::Display for Error {
                     f,
                     "the body has {len} bytes; this queue takes at most {max}"
                 )
+            }
+            Error::BodyShort { len, expected } => {
+                write!(f, "the body ended after {len} bytes of {expected}")
             }
             Error::BufferTooSmall { needed, len } => {
                 write!(f, "the buffer has {len} bytes; {needed} are needed")
@@ -287,6 +361,18 @@ impl Error {
             }
             Error::AttributeValue { rule, at } => {
                 write!(f, "the attribute's value is refused at byte {at}: {rule}")
+            }
+            Error::LargeAttributes { count, max } => write!(
+                f,
+                "{count} attributes; a large message has at most {max}, since one more says where \
+                 its body is"
+            ),
+            Error::SideStore { doing, errno } => {
+                write!(f, "large message: {doing}: errno {errno}")
+            }
+            Error::SideMissing => f.write_str("the large message's body is not in the side store"),
+            Error::SideDamaged { problem } => {
+                write!(f, "the large message's body is damaged: {problem}")
             }
             ref other => other.fmt_region(f),
         }
@@ -354,11 +440,43 @@ impl Error {
             Error::Name { rule, at } => {
                 write!(f, "the name is refused at byte {at}: {rule}")
             }
+            ref other => other.fmt_engine(f),
+        }
+    }
+
+    fn fmt_engine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::NoQueue => f.write_str("the engine has no queue of that name"),
+            Error::NotAnEngine { problem } => {
+                write!(f, "the directory is not an engine's: {problem}")
+            }
+            Error::RecordVersion {
+                record,
+                found,
+                supported,
+            } => {
+                write!(
+                    f,
+                    "{record} has format {found}; this library reads format {supported}"
+                )
+            }
+            Error::RecordDamaged { record, problem } => {
+                write!(f, "{record} is damaged: {problem}")
+            }
+            Error::DeadLetters { problem } => {
+                write!(f, "the queue of dead letters is refused: {problem}")
+            }
+            Error::Tag { rule, at } => {
+                write!(f, "the tag is refused at character {at}: {rule}")
+            }
+            Error::TagCount { count, max } => {
+                write!(f, "{count} tags; a queue has at most {max}")
+            }
             Error::NotFound => f.write_str("no such file or directory"),
             Error::Exists => f.write_str("the file exists already"),
             Error::Permission => f.write_str("permission denied"),
             Error::ReadOnly => f.write_str("the file or its file system is read-only"),
-            Error::NoSpace => f.write_str("no space left on the device for the whole region"),
+            Error::NoSpace => f.write_str("no space left on the device for the whole of it"),
             Error::Os { doing, errno } => write!(f, "{doing}: errno {errno}"),
             _ => f.write_str("error"),
         }

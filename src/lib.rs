@@ -4,6 +4,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod engine;
 mod error;
 #[cfg(all(feature = "cli", not(ringmain_loom)))]
 #[doc(hidden)]
@@ -22,6 +24,14 @@ pub mod sync;
 mod sync;
 mod time;
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use engine::{
+    Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,
+    EngineQueue, Finding, Metric, MissingData, Monitor, Problem, QueueDescription, QueueSpec,
+    Report, Statistic, Transition,
+};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
 pub use error::Error;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
@@ -33,6 +43,8 @@ pub use queue::wait_any;
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use queue::{LatencyBucket, LatencyHistogram, QueueRates};
 #[cfg(not(ringmain_loom))]
 pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 #[cfg(not(ringmain_loom))]
@@ -44,7 +56,9 @@ pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
 #[cfg(not(ringmain_loom))]
-pub use region::{Borrowed, Fixed, Region, Tended};
+pub use region::{Borrowed, Fixed, Linked, Region, Tended};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use region::{Home, Named};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
@@ -54,7 +68,7 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, duty, event, layout, marks, peek, repair, store, word};
+    pub use crate::region::{arena, duty, event, layout, marks, moving, peek, repair, store, word};
     pub use crate::ring::{blocks, due, maps};
 }
 
@@ -62,3 +76,8 @@ pub mod internals {
 #[cfg(all(doctest, feature = "mapped"))]
 #[doc = include_str!("../docs/durability.md")]
 mod durability_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "mapped"))]
+#[doc = include_str!("../docs/large.md")]
+mod large_page {}

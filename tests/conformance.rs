@@ -20,6 +20,8 @@ mod figures;
 mod ground;
 #[path = "conformance/homes.rs"]
 mod homes;
+#[path = "conformance/latency.rs"]
+mod latency;
 #[path = "conformance/peeks.rs"]
 mod peeks;
 #[path = "conformance/pins.rs"]
@@ -108,6 +110,8 @@ over_each_home! {
     figures: sends_and_receives_are_counted what_did_not_happen_is_not_counted
         runs_and_batches_are_counted a_small_buffer_counts_as_a_receive
         expiry_and_purge_are_counted the_oldest_age_is_told;
+    latency: each_receive_has_a_bucket batches_count_each_of_their_messages
+        what_nobody_gets_has_no_latency;
 }
 
 /// Queues in two statics are two queues: the receipt of one is foreign to the other.

@@ -13,6 +13,28 @@ pub fn xxh3_64_seeded(bytes: &[u8], seed: u64) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed)
 }
 
+/// xxh3, 64 bits, seeded, of bytes that come piece by piece.
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub struct Xxh3Pieces(xxhash_rust::xxh3::Xxh3);
+
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+impl Xxh3Pieces {
+    /// No byte yet.
+    pub fn new(seed: u64) -> Self {
+        Self(xxhash_rust::xxh3::Xxh3::with_seed(seed))
+    }
+
+    /// The next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of the bytes so far: that of [`xxh3_64_seeded`].
+    pub fn sum(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
 /// The checksum of a body, bound to the message it belongs to: the low half of a seeded xxh3-64.
 #[inline(always)]
 pub fn checksum(body: &[u8], stamp: u64) -> u32 {

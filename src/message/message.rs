@@ -134,6 +134,18 @@ impl<'a> Message<'a> {
         Ok(self)
     }
 
+    /// The same message with another body.
+    #[cfg(feature = "mapped")]
+    pub(crate) fn with_body<'b>(&self, body: &'b [u8]) -> Message<'b>
+    where
+        'a: 'b,
+    {
+        Message {
+            body,
+            ..self.clone()
+        }
+    }
+
     /// How long the message stays invisible after the send, instead of the queue's own delay.
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);

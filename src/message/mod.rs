@@ -10,9 +10,11 @@ mod layout;
 #[expect(clippy::module_inception, reason = "a file is named after its noun")]
 mod message;
 mod number;
+mod origin;
 mod rules;
 mod value;
 
 pub use attributes::{Attributes, AttributesIter};
 pub use message::Message;
+pub(crate) use origin::Origin;
 pub use value::Value;

@@ -6,6 +6,8 @@ use super::standard::Queue;
 use super::sweep::BATCH_MAX;
 use crate::error::Error;
 use crate::region::Region;
+#[cfg(feature = "std")]
+use crate::region::store::Store;
 use crate::time::Clock;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -40,6 +42,16 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     #[inline(always)]
     pub(super) fn push(&mut self, received: Received<'q, R, C>) {
         let _ = self.messages.push(received); // a receive finds at most ten
+    }
+
+    /// Counts how long they lay, unless all came in the millisecond of their send.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(super) fn count_latency(&self, store: &Store<'_>, now_ms: u64) {
+        let sent_ms = || self.messages.iter().map(|received| received.hold.sent_ms());
+        if sent_ms().fold(0, |other_ms, sent_ms| other_ms | (sent_ms ^ now_ms)) != 0 {
+            store.head().latency.count(sent_ms(), now_ms);
+        }
     }
 
     /// Takes the last message out of the batch.

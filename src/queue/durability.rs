@@ -132,12 +132,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
             });
         }
         Ok(Queue {
-            region: &self.region,
-            place: self.place,
-            clock: &self.clock,
-            nonce: self.nonce,
-            tends: self.tends,
             durability: wanted,
+            ..self.by_ref()
         })
     }
 

@@ -10,6 +10,7 @@ use super::sweep::BATCH_MAX;
 use crate::error::Error;
 use crate::message::{Attributes, Message, Value};
 use crate::region::Region;
+use crate::region::arena::Claimed;
 use crate::region::policy::DELAY_MS;
 use crate::region::store::Store;
 use crate::time::Clock;
@@ -84,12 +85,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         Ok(outcomes)
     }
 
-    fn send_enveloped(
+    /// Bytes that a message takes, and its delay, ms; or why the queue does not take it.
+    pub(super) fn admit_message(
         &self,
         store: &Store<'_>,
         message: &Message<'_>,
-        now_ms: u64,
-    ) -> Result<MessageId, Error> {
+    ) -> Result<(usize, u64), Error> {
         let shape = store.shape();
         let (body, size) = (message.body(), message.size());
         if body.is_empty() {
@@ -105,26 +106,49 @@ impl<R: Region, C: Clock> Queue<R, C> {
             Some(delay) => delay_ms(delay)?,
             None => store.head().policy.get(DELAY_MS),
         };
-        let attributes_len = message.attributes_len();
-        let len = body.len() + attributes_len;
+        let len = body.len() + message.attributes_len();
         if shape.run(len) > shape.slots {
             let max = shape.body_bytes_max.saturating_sub(len - size);
             return Err(Error::BodyTooLong { len: size, max });
         }
-        let mut claimed = self.claim_slots(store, shape.run(len), now_ms)?;
-        let (head, tail) = claimed.bytes_mut(*store, len).split_at_mut(body.len());
-        head.copy_from_slice(body);
-        if let Err(error) = message.encode_attributes(tail) {
-            store.abort(claimed);
-            return Err(error);
-        }
-        let count = message.attributes().len() as u64;
-        let attributes = count << 32 | attributes_len as u64;
+        Ok((len, delay_ms))
+    }
+
+    fn send_enveloped(
+        &self,
+        store: &Store<'_>,
+        message: &Message<'_>,
+        now_ms: u64,
+    ) -> Result<MessageId, Error> {
+        let (len, delay_ms) = self.admit_message(store, message)?;
+        let mut claimed = self.claim_slots(store, store.shape().run(len), now_ms)?;
+        let attributes = match fill_message(store, &mut claimed, message, len) {
+            Ok(attributes) => attributes,
+            Err(error) => {
+                store.abort(claimed);
+                return Err(error);
+            }
+        };
         let (index, checksum) = (claimed.index, self.place.checksum);
         let stamp = store.publish_claimed(claimed, len, attributes, now_ms, delay_ms, checksum);
         self.announce(store, index as usize, now_ms, delay_ms);
         Ok(MessageId::new(self.name(store), index, stamp))
     }
+}
+
+/// Writes body and attributes, `len` bytes, into a claim that has room for them; gives
+/// `{ count:32, len:32 }` of the attributes.
+pub(super) fn fill_message(
+    store: &Store<'_>,
+    claimed: &mut Claimed,
+    message: &Message<'_>,
+    len: usize,
+) -> Result<u64, Error> {
+    let body = message.body();
+    let (head, tail) = claimed.bytes_mut(*store, len).split_at_mut(body.len());
+    head.copy_from_slice(body);
+    let attributes_len = message.encode_attributes(tail)?;
+    Ok((message.attributes().len() as u64) << 32 | attributes_len as u64)
 }
 
 impl<R: Region, C: Clock> Received<'_, R, C> {
@@ -134,9 +158,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     ///
     /// Wait-free.
     pub fn attributes(&self) -> Attributes<'_> {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        Attributes::new(stored.get(body_len..).unwrap_or_default())
+        Attributes::new(self.attributes_bytes())
     }
 
     /// The value of the attribute of this name.

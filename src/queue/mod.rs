@@ -14,24 +14,34 @@ mod any_async;
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
+#[cfg(not(ringmain_loom))]
+mod dead;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod durability;
 #[cfg(not(ringmain_loom))]
 mod envelope;
 #[cfg(not(ringmain_loom))]
 mod in_flight;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod large;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod latency;
 #[cfg(not(ringmain_loom))]
 mod options;
 #[cfg(not(ringmain_loom))]
 mod peek;
 #[cfg(not(ringmain_loom))]
 mod purge;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+mod rates;
 #[cfg(not(ringmain_loom))]
 mod receipt;
 #[cfg(not(ringmain_loom))]
 mod receive;
 #[cfg(not(ringmain_loom))]
 mod received;
+#[cfg(not(ringmain_loom))]
+mod redrive;
 #[cfg(not(ringmain_loom))]
 mod send;
 #[cfg(not(ringmain_loom))]
@@ -57,10 +67,18 @@ pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 pub use batch::{Batch, Outcomes};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub(crate) use large::KEPT_MS_MAX;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use latency::{LatencyBucket, LatencyHistogram};
 #[cfg(not(ringmain_loom))]
 pub use options::QueueOptions;
 #[cfg(not(ringmain_loom))]
 pub use peek::{MessageState, Peek, PeekCursor, Peeked, Peeks};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use rates::QueueRates;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) use rates::increase;
 #[cfg(not(ringmain_loom))]
 pub use receipt::{MessageId, Receipt};
 #[cfg(not(ringmain_loom))]

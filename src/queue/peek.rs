@@ -40,8 +40,8 @@ pub enum MessageState {
 /// A message that was looked at and not received; its body is a slice of the region, not a copy.
 ///
 /// The message goes on meanwhile: others receive, delete and purge it. Its bytes stay as they are
-/// for as long as this value lives, and its slots are not used again before. A message remembers two
-/// readers beside its present holder, so keep this for a short time.
+/// for as long as this value lives, and its slots are not used again before. A message remembers
+/// two readers beside its present holder, so keep this for a short time.
 #[must_use = "it was looked at for this"]
 pub struct Peeked<'q, R: Region, C: Clock> {
     queue: &'q Queue<R, C>,
@@ -63,15 +63,12 @@ impl<R: Region, C: Clock> fmt::Debug for Peeked<'_, R, C> {
 impl<R: Region, C: Clock> Peeked<'_, R, C> {
     /// The body, in place. Aligned to 8 bytes.
     pub fn body(&self) -> &[u8] {
-        let store = self.queue.store();
-        store.held_bytes(&self.pin.hold, self.stored.body_len())
+        self.queue.body_of(&self.pin.hold, self.stored.body_len())
     }
 
     /// The message's attributes, read in place.
     pub fn attributes(&self) -> Attributes<'_> {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.pin.hold, len);
-        Attributes::new(stored.get(body_len..).unwrap_or_default())
+        Attributes::new(self.queue.attributes_of(&self.pin.hold, &self.stored))
     }
 
     /// The value of the attribute of this name.
@@ -83,9 +80,19 @@ impl<R: Region, C: Clock> Peeked<'_, R, C> {
         self.attributes().get(name)
     }
 
-    /// The message's id.
+    /// The message's id: the one that its send returned, also in a queue of dead letters.
     pub fn id(&self) -> MessageId {
-        self.queue.id_of(self.pin.hold.index, self.pin.hold.stamp)
+        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
+        match origin {
+            Some(origin) => MessageId::from_words(origin.id),
+            None => self.queue.id_of(self.pin.hold.index, self.pin.hold.stamp),
+        }
+    }
+
+    /// Of a dead letter: the name of the queue that it was moved from, empty if that has none.
+    pub fn source(&self) -> Option<&str> {
+        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
+        origin.map(|origin| origin.source)
     }
 
     /// How often the message had been received; this was no receive.

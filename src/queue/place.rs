@@ -156,6 +156,26 @@ impl Store<'_> {
         }
     }
 
+    /// Claims room for a message of `run` slots; `None` if there is none.
+    ///
+    /// # Progress
+    ///
+    /// As [`claim_run`](Store::claim_run).
+    #[inline(always)]
+    pub fn claim_free(&self, run: usize, owner: u32) -> Option<Claimed> {
+        if run > 1 {
+            return self.claim_run(run, owner);
+        }
+        loop {
+            let (block, bit) = self.take_free(1)?;
+            let index = block * BLOCK_SLOTS + bit.trailing_zeros() as usize;
+            // A slot that turns out to be somebody's is passed over, its bit consumed.
+            if let Some(claimed) = self.claim(index, 1, owner) {
+                return Some(claimed);
+            }
+        }
+    }
+
     /// Claims a run of any length.
     ///
     /// # Progress

@@ -29,6 +29,33 @@ impl MessageId {
         }
     }
 
+    /// Both words, and an id made of them.
+    pub(crate) const fn words(self) -> [u64; 2] {
+        [self.place, self.stamp]
+    }
+
+    pub(crate) const fn from_words([place, stamp]: [u64; 2]) -> Self {
+        Self { place, stamp }
+    }
+
+    /// The message with this place and this stamp.
+    #[cfg(feature = "mapped")]
+    pub(crate) const fn of(place: u64, stamp: u64) -> Self {
+        Self { place, stamp }
+    }
+
+    /// `{ queue:32, slot:32 }`
+    #[cfg(feature = "mapped")]
+    pub(crate) const fn place(self) -> u64 {
+        self.place
+    }
+
+    /// `{ 0:2, generation:18, sent_ms:44 }`
+    #[cfg(feature = "mapped")]
+    pub(crate) const fn stamp(self) -> u64 {
+        self.stamp
+    }
+
     /// The id as a number.
     pub const fn as_u128(self) -> u128 {
         (self.place as u128) << 64 | self.stamp as u128

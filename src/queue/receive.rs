@@ -9,7 +9,7 @@ use super::sweep::{BATCH_MAX, Receive};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::arena::Hold;
-use crate::region::policy::{RETENTION_MS, VISIBILITY_MS};
+use crate::region::policy::{RECEIVES_MAX, RETENTION_MS, VISIBILITY_MS};
 use crate::region::store::Store;
 use crate::sync::Ordering;
 use crate::time::Clock;
@@ -37,10 +37,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
             && let Some(received) = self.admit_hold(&store, hold, &how)
         {
             self.tend_sometimes(&store, how.now_ms);
+            #[cfg(feature = "std")]
+            received.count_latency(&store);
             return Ok(Some(received));
         }
         let mut one = None;
         self.receive_each(&store, &how, |received| one = Some(received));
+        #[cfg(feature = "std")]
+        if let Some(received) = &one {
+            received.count_latency(&store);
+        }
         Ok(one)
     }
 
@@ -144,6 +150,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let how = self.how(&store, max, visibility_ms);
         let mut batch = Batch::new(self);
         self.receive_each(&store, &how, |received| batch.push(received));
+        #[cfg(feature = "std")]
+        batch.count_latency(&store, how.now_ms);
         Ok(batch)
     }
 
@@ -157,7 +165,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         // By the own clock: a latest time that damage has set far ahead drops no message.
         let oldest_ms = own_ms.saturating_sub(policy.get(RETENTION_MS));
         let due_at_ms = now_ms.saturating_add(visibility_ms);
+        // None is as many as there can be.
+        let receives_max = policy.get(RECEIVES_MAX).wrapping_sub(1);
         Receive {
+            receives_max,
             max,
             owner: self.region.owner(),
             borrowed: true,
@@ -202,6 +213,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         // A retention that is damaged drops nothing.
         let fresh = hold.sent_ms() >= how.oldest_ms || !store.head().policy.is_sound(RETENTION_MS);
         match store.inspect(&hold, self.place.checksum) {
+            Some(stored)
+                if fresh && u64::from(hold.receive_count()).wrapping_sub(1) > how.receives_max =>
+            {
+                self.bury(store, &hold, &stored, how);
+                None
+            }
             Some(stored) if fresh => {
                 store.note_first(&hold, how.now_ms);
                 Some(Received {

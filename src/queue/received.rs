@@ -5,10 +5,13 @@ use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
 use super::standard::Queue;
 use crate::error::Error;
+use crate::message::Origin;
 use crate::region::Region;
 use crate::region::arena::Hold;
 use crate::region::body::Stored;
 use crate::region::policy::VISIBILITY_MS_MAX;
+#[cfg(feature = "std")]
+use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::time::Clock;
 use core::fmt;
@@ -52,13 +55,41 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         self.queue.place.shape.run(self.stored.len as usize)
     }
 
-    /// The message's id.
+    /// Counts how long it lay, unless it came in the millisecond of its send.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(super) fn count_latency(&self, store: &Store<'_>) {
+        if self.hold.sent_ms() != self.received_ms {
+            let latency = &store.head().latency;
+            latency.count_one(self.hold.sent_ms(), self.received_ms);
+        }
+    }
+
+    /// The message's id: the one that its send returned, also in a queue of dead letters.
     pub fn id(&self) -> MessageId {
+        if let Some(origin) = self.origin() {
+            return MessageId::from_words(origin.id);
+        }
         MessageId::new(
             self.queue.name(&self.queue.store()),
             self.hold.index,
             self.hold.stamp,
         )
+    }
+
+    /// Of a dead letter: the name of the queue that it was moved from, empty if that has none (only
+    /// an engine's queues have names). `None` for any other message.
+    pub fn source(&self) -> Option<&str> {
+        self.origin().map(|origin| origin.source)
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.queue.origin_of(&self.hold, &self.stored)
+    }
+
+    /// The bytes of the attributes.
+    pub(super) fn attributes_bytes(&self) -> &[u8] {
+        self.queue.attributes_of(&self.hold, &self.stored)
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -178,8 +209,29 @@ impl<R: Region, C: Clock> AsRef<[u8]> for Received<'_, R, C> {
 
 impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
-    fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
+    pub(super) fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
         self.store().held_bytes(hold, len)
+    }
+
+    /// Where a dead letter came from.
+    pub(super) fn origin_of(&self, hold: &Hold, stored: &Stored) -> Option<Origin<'_>> {
+        if !stored.has_origin() {
+            return None;
+        }
+        let bytes = self.body_of(hold, stored.len as usize);
+        Origin::read(bytes.get(stored.body_len()..)?)
+    }
+
+    /// The bytes of a message's attributes.
+    pub(super) fn attributes_of(&self, hold: &Hold, stored: &Stored) -> &[u8] {
+        let len = stored.len as usize;
+        let behind = self
+            .origin_of(hold, stored)
+            .map_or(0, |origin| origin.len());
+        let bytes = self.body_of(hold, len);
+        bytes
+            .get(stored.body_len()..len - behind)
+            .unwrap_or_default()
     }
 
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {

@@ -271,28 +271,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ) -> Result<Claimed, Error> {
         let mut is_full = false;
         loop {
-            if let Some(claimed) = self.claim_free(store, run) {
+            if let Some(claimed) = store.claim_free(run, self.region.owner()) {
                 return Ok(claimed);
             }
             // Somebody else may have dropped what was too old since the first look.
             if !self.make_room(store, now_ms) && core::mem::replace(&mut is_full, true) {
                 return Err(Error::Full);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn claim_free(&self, store: &Store<'_>, run: usize) -> Option<Claimed> {
-        let owner = self.region.owner();
-        if run > 1 {
-            return store.claim_run(run, owner);
-        }
-        loop {
-            let (block, bit) = store.take_free(1)?;
-            let index = block * BLOCK_SLOTS + bit.trailing_zeros() as usize;
-            // A slot that turns out to be somebody's is passed over, its bit consumed.
-            if let Some(claimed) = store.claim(index, 1, owner) {
-                return Some(claimed);
             }
         }
     }

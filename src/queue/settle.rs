@@ -111,7 +111,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     /// The hold that a receipt names. One from before a power loss names none.
-    fn hold_of(&self, receipt: &Receipt) -> Result<Hold, Error> {
+    pub(super) fn hold_of(&self, receipt: &Receipt) -> Result<Hold, Error> {
         let store = self.store();
         let hold = receipt.hold(self.name(&store), self.place.shape.slots)?;
         let recovered_ms = store.head().seldom.recovered_ms.load(Ordering::Relaxed);

@@ -58,10 +58,45 @@ pub struct Queue<R: Region, C: Clock = DefaultClock> {
 }
 
 /// The latest time that fits a stamp, ms: 557 years.
-const TIME_MS_MAX: u64 = (1 << 44) - 2;
+pub(super) const TIME_MS_MAX: u64 = (1 << 44) - 2;
 /// A busy receiver asks the kernel at most this often who has died, ms. With the clock's tick it is
 /// at most 10 ms from one question to the next.
 pub(super) const TEND_EVERY_MS: u64 = 8;
+
+/// The name of a queue in a `static`, made of its address.
+fn name_by_address(store: &Store<'_>) -> u64 {
+    let address = core::ptr::from_ref(store.head()).addr() as u64;
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30) | 1
+}
+
+/// The name of any queue in ids and receipts.
+pub(super) fn name_of(store: &Store<'_>) -> u64 {
+    match store.head().config.nonce.load(Ordering::Relaxed) {
+        0 => name_by_address(store),
+        nonce => nonce,
+    }
+}
+
+/// Wakes whoever waits at a queue for `count` new messages.
+#[inline(always)]
+pub(super) fn notify<R: Region + ?Sized>(region: &R, store: &Store<'_>, count: u32) {
+    #[cfg(feature = "std")]
+    if store.head().event.has_sleepers() {
+        wake_sleepers(store, count, region.is_shared());
+    }
+    #[cfg(feature = "async")]
+    region.wakers().wake(count);
+    let _ = (region, store, count);
+}
+
+#[cfg(feature = "std")]
+#[cold]
+fn wake_sleepers(store: &Store<'_>, count: u32, shared: bool) {
+    store
+        .head()
+        .event
+        .wake(|word| crate::region::futex_wake(word, count, shared));
+}
 
 impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<N, B, BLOCKS>, C> {
     /// A queue that comes with its memory, for a `static`: no heap, no initialising call.
@@ -171,6 +206,19 @@ impl<R: Region, C: Clock> Queue<R, C> {
         })
     }
 
+    /// A handle to the same queue that borrows this one's region and clock.
+    pub fn by_ref(&self) -> Queue<&R, &C> {
+        Queue {
+            region: &self.region,
+            place: self.place,
+            clock: &self.clock,
+            nonce: self.nonce,
+            tends: self.tends,
+            #[cfg(feature = "mapped")]
+            durability: self.durability,
+        }
+    }
+
     /// The region that the queue is in.
     pub fn region(&self) -> &R {
         &self.region
@@ -224,8 +272,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if self.nonce != 0 {
             return self.nonce;
         }
-        let address = core::ptr::from_ref(store.head()).addr() as u64;
-        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30) | 1
+        name_by_address(store)
     }
 
     /// Without mapped files there is no disk to wait for.
@@ -253,13 +300,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Wakes whoever waits for `count` new messages.
     #[inline(always)]
     pub(super) fn notify(&self, store: &Store<'_>, count: u32) {
-        #[cfg(feature = "std")]
-        if store.head().event.has_sleepers() {
-            self.wake_sleepers(store, count);
-        }
-        #[cfg(feature = "async")]
-        self.region.wakers().wake(count);
-        let _ = (store, count);
+        notify(&self.region, store, count);
     }
 
     /// [`notify`](Queue::notify), if there are any.
@@ -268,16 +309,6 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if count != 0 {
             self.notify(store, count);
         }
-    }
-
-    #[cfg(feature = "std")]
-    #[cold]
-    fn wake_sleepers(&self, store: &Store<'_>, count: u32) {
-        let shared = self.region.is_shared();
-        store
-            .head()
-            .event
-            .wake(|word| crate::region::futex_wake(word, count, shared));
     }
 
     /// Asks the kernel which participants have died, and makes what they held visible again. In a
@@ -305,6 +336,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .receive
             .tended_ms
             .store(now_ms, Ordering::Relaxed);
+        self.finish_moves();
         Ok(tended)
     }
 
@@ -335,6 +367,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let mine = tended.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         if mine.is_ok() {
             self.region.tend(&self.place);
+            self.finish_moves_if_bereaved(store);
         }
     }
 

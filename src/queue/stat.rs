@@ -57,6 +57,8 @@ pub struct QueueStats {
     pub expired: u64,
     /// Messages removed by [`purge`](Queue::purge), ever.
     pub purged: u64,
+    /// Messages moved to another queue, ever: dead letters, and those that were redriven.
+    pub moved: u64,
     /// Participants attached.
     pub attachments: u64,
 }
@@ -137,13 +139,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let setting = |setting| Duration::from_millis(policy.get(setting));
         let sent = scan.sent.saturating_add(ever(&counters.sent));
         let (damaged, expired) = (ever(&counters.damaged), ever(&counters.expired));
-        let purged = ever(&counters.purged);
+        let (purged, moved) = (ever(&counters.purged), ever(&counters.moved));
         // The counter goes below 0 for what was set aside, which the slots have counted; not the
         // sum, unless one was set aside between the looks.
         let received = scan.received.wrapping_add(ever(&counters.received));
         let received = if received >> 63 == 0 { received } else { 0 };
         let there = [scan.visible, scan.in_flight, scan.delayed];
-        let others = [damaged, expired, purged];
+        let others = [damaged, expired, purged, moved];
         let deleted = there
             .iter()
             .chain(&others)
@@ -169,6 +171,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             damaged,
             expired,
             purged,
+            moved,
             attachments: self.region.attachments(),
         })
     }

@@ -20,7 +20,7 @@ fn queue(clock: &ManualClock, bytes: usize) -> Queue<Heap, &ManualClock> {
 #[test]
 fn a_stale_expirer_writes_into_no_body() {
     let clock = ManualClock::new(5000);
-    let queue = queue(&clock, 1900);
+    let queue = queue(&clock, 1900 + 256);
     for body in [b"a", b"b"] {
         queue.send(body).expect("sent");
     }

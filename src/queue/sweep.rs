@@ -31,6 +31,8 @@ pub struct Receive {
     pub due_at_ms: u64,
     /// Messages sent before this are too old, ms.
     pub oldest_ms: u64,
+    /// A message received more often than this, and once, is a dead letter.
+    pub receives_max: u64,
 }
 
 impl Store<'_> {

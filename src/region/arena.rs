@@ -33,8 +33,8 @@
 //! somebody's is refused by the word.
 //!
 //! Former holders, who read on when their time is over: see [`pins`](super::pins). Those who look
-//! without receiving: [`peek`](super::peek). What a journal is told, and why a claim may give way to
-//! it: see `region::marks`.
+//! without receiving: [`peek`](super::peek). What a journal is told, and why a claim may give way
+//! to it: see `region::marks`.
 //!
 //! # Edges
 //!
@@ -268,6 +268,13 @@ impl Store<'_> {
     pub(super) fn give_up(&self, index: usize, run: usize) {
         let first = Word(self.words()[index].load(Ordering::Relaxed));
         self.free_words(index, run, first.generation());
+    }
+
+    /// The same for a claim whose message was named: see `region::names`.
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub(super) fn free_spoiled(&self, index: usize, run: usize) {
+        let first = Word(self.words()[index].load(Ordering::Relaxed));
+        self.free_words(index, run, first.generation() + 2);
     }
 
     fn free_words(&self, index: usize, run: usize, generation: u64) {

@@ -1,7 +1,7 @@
 //! Bodies: the bytes of claimed and of held runs.
 
 use super::arena::{Claimed, Hold, stamp, stamp_generation, stamp_sent_ms};
-use super::layout::{HAS_ATTRIBUTES, LEN_MASK};
+use super::layout::{HAS_ATTRIBUTES, HAS_ORIGIN, LEN_MASK};
 #[cfg(feature = "mapped")]
 use super::marks::Look;
 use super::store::Store;
@@ -16,15 +16,26 @@ use crate::sync::Ordering;
 pub struct Stored {
     /// Bytes of both.
     pub len: u32,
-    /// Bytes of the attributes; less than `len`.
-    pub attributes_len: u32,
+    /// `{ has_origin:1, count:31, len:32 }` of the attributes; `len` is less than that of both.
+    pub attributes: u64,
 }
 
 impl Stored {
     /// Bytes of the body.
     #[inline(always)]
     pub const fn body_len(&self) -> usize {
-        (self.len - self.attributes_len) as usize
+        (self.len - self.attributes as u32) as usize
+    }
+
+    /// How many attributes there are, as the sender has said.
+    pub const fn attributes_count(&self) -> u64 {
+        (self.attributes & !HAS_ORIGIN) >> 32
+    }
+
+    /// Whether an origin stands behind the attributes.
+    #[inline(always)]
+    pub const fn has_origin(&self) -> bool {
+        self.attributes & HAS_ORIGIN != 0
     }
 }
 
@@ -98,8 +109,8 @@ impl Store<'_> {
         }
     }
 
-    /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes; `None` if
-    /// they are damaged.
+    /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes;
+    /// `None` if they are damaged.
     #[inline(always)]
     pub fn inspect(&self, hold: &Hold, check: bool) -> Option<Stored> {
         let index = hold.index as usize;
@@ -118,14 +129,14 @@ impl Store<'_> {
         }
         let stored = Stored {
             len: len as u32,
-            attributes_len: attributes as u32,
+            attributes,
         };
         let sound =
-            stored.attributes_len < stored.len && stored.body_len() <= self.shape().body_bytes_max;
+            (attributes as u32) < stored.len && stored.body_len() <= self.shape().body_bytes_max;
         sound.then_some(stored)
     }
 
-    /// `{ count:32, len:32 }` of the attributes of a message whose size was read.
+    /// `{ has_origin:1, count:31, len:32 }` of the attributes of a message whose size was read.
     #[inline(always)]
     pub fn attributes_of(&self, index: usize, size: u64) -> u64 {
         if size & HAS_ATTRIBUTES == 0 {

@@ -1,5 +1,7 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+use super::latency::Latency;
 use super::policy::{Policy, PolicyNumbers};
 use crate::ring::blocks::Block;
 use crate::ring::due::Due;
@@ -18,6 +20,11 @@ pub const LEN_MASK: u64 = HAS_ATTRIBUTES - 1;
 /// The most attributes of a message.
 pub const ATTRIBUTES_MAX: usize = 10;
 
+/// In the attributes of a message: behind them stands where it came from.
+pub const HAS_ORIGIN: u64 = 1 << 63;
+/// The most bytes that this takes.
+pub const ORIGIN_BYTES_MAX: usize = 97;
+
 /// What the sender writes before a slot becomes ready; it does not change while the message lives.
 /// In the later slots of a run, bytes of the message lie here: nothing is written here but by who
 /// has claimed the slot, and nothing is read but by who holds or copies the message.
@@ -27,7 +34,8 @@ pub struct SlotHead {
     /// `{ checksum:32, has_attributes:1, len:31 }` of what is stored: the body, and the attributes
     /// after it.
     pub size: AtomicU64,
-    /// `{ count:32, len:32 }` of the attributes, if there are any: they are the last `len` bytes.
+    /// `{ has_origin:1, count:31, len:32 }` of the attributes, if there are any: they, and the
+    /// origin behind them, are the last `len` bytes.
     pub attributes: AtomicU64,
 }
 
@@ -151,6 +159,8 @@ pub struct ReceiveSide {
     pub cursor: AtomicU64,
     /// When somebody last asked the kernel who has died.
     pub tended_ms: AtomicU64,
+    /// 1: somebody has died since moves were looked at, see [`moving`](super::moving).
+    pub bereaved: AtomicU64,
 }
 
 /// The waiters' line: an event count.
@@ -234,17 +244,26 @@ pub struct QueueHead {
     pub policy: Padded<Policy>,
     /// What happened.
     pub counters: Padded<Counters>,
+    /// How long messages lay before they were received. Firmware does not pay for it, and no model
+    /// looks at it.
+    #[cfg(all(feature = "std", not(ringmain_loom)))]
+    pub latency: Padded<Latency>,
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
 const _: () = {
-    assert!(size_of::<QueueHead>() == 896);
     assert!(core::mem::offset_of!(QueueHead, send) == 128);
     assert!(core::mem::offset_of!(QueueHead, receive) == 256);
     assert!(core::mem::offset_of!(QueueHead, event) == 384);
     assert!(core::mem::offset_of!(QueueHead, seldom) == 512);
     assert!(core::mem::offset_of!(QueueHead, policy) == 640);
     assert!(core::mem::offset_of!(QueueHead, counters) == 768);
+    #[cfg(feature = "std")]
+    assert!(core::mem::offset_of!(QueueHead, latency) == 896);
+    #[cfg(feature = "std")]
+    assert!(size_of::<Latency>() == 192);
+    let end = if cfg!(feature = "std") { 1152 } else { 896 };
+    assert!(size_of::<QueueHead>() == end);
 };
 
 /// The numbers that fix a queue's layout; verified before use, then kept outside the region.
@@ -272,10 +291,10 @@ impl Shape {
     }
 
     /// The most bytes of a message that are stored: attributes take two bytes each more than they
-    /// count.
+    /// count, and a dead letter's origin does not count.
     #[inline(always)]
     pub const fn stored_bytes_max(&self) -> usize {
-        self.body_bytes_max + 2 * ATTRIBUTES_MAX
+        self.body_bytes_max + 2 * ATTRIBUTES_MAX + ORIGIN_BYTES_MAX
     }
 
     /// Slots that `len` bytes take.
@@ -331,6 +350,13 @@ pub struct Settings {
 }
 
 impl QueueHead {
+    /// What the settings of other queues call this one: the low bits of its nonce.
+    #[cfg(all(feature = "std", not(ringmain_loom)))]
+    pub fn id(&self) -> u64 {
+        // ORDERING: Relaxed; written before the queue was published.
+        super::id_of(self.config.nonce.load(crate::sync::Ordering::Relaxed))
+    }
+
     const_fn! {
         /// The head of an empty queue.
         pub fn new(shape: Shape, settings: Settings) -> Self {
@@ -349,6 +375,7 @@ impl QueueHead {
                 receive: Padded(ReceiveSide {
                     cursor: AtomicU64::new(0),
                     tended_ms: AtomicU64::new(0),
+                    bereaved: AtomicU64::new(0),
                 }),
                 event: Padded(EventSide {
                     sequence: AtomicU32::new(0),
@@ -379,6 +406,8 @@ impl QueueHead {
                     in_flight_left: AtomicU64::new(0),
                     moved: AtomicU64::new(0),
                 }),
+                #[cfg(all(feature = "std", not(ringmain_loom)))]
+                latency: Padded(Latency::new()),
             }
         }
     }

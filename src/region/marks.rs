@@ -68,6 +68,12 @@ impl Look {
     }
 }
 
+/// Whether a slot has a message as far as the disk is concerned: one that has departed is there
+/// until it has landed elsewhere.
+const fn is_there(word: Word) -> bool {
+    matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_departed()
+}
+
 /// The bits of slots `from..to` that lie in block `block`.
 const fn bits_between(from: usize, to: usize, block: usize) -> u64 {
     let first = block * BLOCK_SLOTS;
@@ -237,7 +243,7 @@ impl Store<'_> {
             slots &= slots - 1;
             // ORDERING: Acquire, as `look`: a slot without a message is told of by this.
             let word = Word(self.words()[block * BLOCK_SLOTS + bit].load(Ordering::Acquire));
-            if matches!(word.phase(), Phase::Ready | Phase::Held) {
+            if is_there(word) {
                 live |= 1 << bit;
             }
         }
@@ -303,7 +309,7 @@ impl Store<'_> {
     fn look(&self, index: usize) -> Option<Look> {
         // ORDERING: SeqCst; [copy-seen] read after the bit was set; acquires [slot-filled].
         let word = Word(self.words()[index].load(Ordering::SeqCst));
-        if !matches!(word.phase(), Phase::Ready | Phase::Held) {
+        if !is_there(word) {
             return None;
         }
         let head = self.slot(index);

@@ -10,10 +10,15 @@ pub mod body;
 #[cfg(feature = "mapped")]
 pub mod duty;
 pub mod event;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub mod latency;
 pub mod layout;
 pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
+pub mod moving;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub mod names;
 pub mod peek;
 pub mod pins;
 pub mod policy;
@@ -29,12 +34,20 @@ mod borrowed;
 mod fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 mod heap;
+#[cfg(not(ringmain_loom))]
+mod linked;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub(crate) mod mapped;
 #[cfg(not(ringmain_loom))]
 pub(crate) mod memory;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod record;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub(crate) mod shelf;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 mod verify;
 
@@ -44,6 +57,8 @@ pub use borrowed::Borrowed;
 pub use fixed::Fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use heap::Heap;
+#[cfg(not(ringmain_loom))]
+pub use linked::{Linked, id_of};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use mapped::Mapped;
 
@@ -207,74 +222,83 @@ mod home {
         }
     }
 
+    /// The methods by which a region forwards to another one, which `$get` borrows: all but
+    /// `label` and `dead_letters`.
+    macro_rules! forward_methods {
+        ($self:ident, $get:expr) => {
+            fn place(&$self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
+                $get.place(intent, wish)
+            }
+            #[inline(always)]
+            fn store<'s>(&'s $self, place: &'s Place) -> Store<'s> {
+                $get.store(place)
+            }
+            #[inline(always)]
+            fn owner(&$self) -> u32 {
+                $get.owner()
+            }
+            #[inline(always)]
+            fn time_base_ms(&$self) -> u64 {
+                $get.time_base_ms()
+            }
+            #[inline(always)]
+            fn is_shared(&$self) -> bool {
+                $get.is_shared()
+            }
+            #[inline(always)]
+            fn check(&$self) -> Result<(), Error> {
+                $get.check()
+            }
+            fn tend(&$self, place: &Place) -> Tended {
+                $get.tend(place)
+            }
+            #[cfg(feature = "std")]
+            fn wait_begins(&$self) {
+                $get.wait_begins()
+            }
+            #[cfg(feature = "std")]
+            fn wait_ends(&$self) {
+                $get.wait_ends()
+            }
+            #[cfg(feature = "std")]
+            fn is_watched(&$self) -> bool {
+                $get.is_watched()
+            }
+            fn attachments(&$self) -> u64 {
+                $get.attachments()
+            }
+            fn commit(&$self, place: &Place, until: u64) -> Result<(), Error> {
+                $get.commit(place, until)
+            }
+            fn keep_settings(&$self, place: &Place) -> Result<(), Error> {
+                $get.keep_settings(place)
+            }
+            fn rouse(&$self, place: &Place) {
+                $get.rouse(place)
+            }
+            #[cfg(feature = "async")]
+            fn wakers(&$self) -> &crate::sync::WakerSet {
+                $get.wakers()
+            }
+            #[cfg(feature = "async")]
+            fn arm(&$self, place: &Place) {
+                $get.arm(place)
+            }
+        };
+    }
+    pub(super) use forward_methods;
+
     macro_rules! forward {
         ($type:ty) => {
             // SAFETY: forwards to a region that keeps the promise.
             unsafe impl<R: Region + ?Sized> Region for $type {
-                fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
-                    (**self).place(intent, wish)
-                }
-                #[inline(always)]
-                fn store<'s>(&'s self, place: &'s Place) -> Store<'s> {
-                    (**self).store(place)
-                }
-                #[inline(always)]
-                fn owner(&self) -> u32 {
-                    (**self).owner()
-                }
-                #[inline(always)]
-                fn time_base_ms(&self) -> u64 {
-                    (**self).time_base_ms()
-                }
-                #[inline(always)]
-                fn is_shared(&self) -> bool {
-                    (**self).is_shared()
-                }
-                #[inline(always)]
-                fn check(&self) -> Result<(), Error> {
-                    (**self).check()
-                }
-                fn tend(&self, place: &Place) -> Tended {
-                    (**self).tend(place)
-                }
-                #[cfg(feature = "std")]
-                fn wait_begins(&self) {
-                    (**self).wait_begins()
-                }
-                #[cfg(feature = "std")]
-                fn wait_ends(&self) {
-                    (**self).wait_ends()
-                }
-                #[cfg(feature = "std")]
-                fn is_watched(&self) -> bool {
-                    (**self).is_watched()
-                }
-                fn attachments(&self) -> u64 {
-                    (**self).attachments()
+                fn dead_letters(&self, id: u64, act: &mut dyn FnMut(Neighbour<'_>)) -> bool {
+                    (**self).dead_letters(id, act)
                 }
                 fn label(&self) -> &str {
                     (**self).label()
                 }
-                fn dead_letters(&self, id: u64, act: &mut dyn FnMut(Neighbour<'_>)) -> bool {
-                    (**self).dead_letters(id, act)
-                }
-                fn commit(&self, place: &Place, until: u64) -> Result<(), Error> {
-                    (**self).commit(place, until)
-                }
-                fn keep_settings(&self, place: &Place) -> Result<(), Error> {
-                    (**self).keep_settings(place)
-                }
-                fn rouse(&self, place: &Place) {
-                    (**self).rouse(place)
-                }
-                #[cfg(feature = "async")]
-                fn wakers(&self) -> &crate::sync::WakerSet {
-                    (**self).wakers()
-                }
-                #[cfg(feature = "async")]
-                fn arm(&self, place: &Place) {
-                    (**self).arm(place)
-                }
+                forward_methods!(self, (**self));
             }
         };
     }
@@ -287,4 +311,8 @@ mod home {
 #[cfg(not(ringmain_loom))]
 pub use home::{Intent, Neighbour, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use named::Named;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use shelf::Home;

@@ -18,8 +18,8 @@
 //! who peek at the same word have different names. So a peek first *reserves* a cell: it writes
 //! `{ peek, owner }` there, by a compare-exchange on both cells. From then until it opens the cell
 //! again nobody else names anybody in it, nor sets or clears its pin; so the pin of that cell is
-//! this peek's, and it is dropped by the cell's number, not by its name. Two peeks of one owner have
-//! a cell each, with the same words in both. The flag `peek` tells the name from each holder's.
+//! this peek's, and it is dropped by the cell's number, not by its name. Two peeks of one owner
+//! have a cell each, with the same words in both. The flag `peek` tells the name from a holder's.
 //!
 //! # Races
 //!
@@ -32,13 +32,13 @@
 //!   compare-exchange on it fails. A wrote first: B's write to the cells fails, and B looks again.
 //!   A word could come back only at the greatest generation, where it stands still: a message that
 //!   was received as often as can be counted is passed by.
-//! - A has reserved, B deletes, C sends into the slot: A pins the new message, or finds none. A cell
-//!   belongs to the slot, not to a message.
-//! - A has pinned: a receive, release or extension keeps the pin; a delete, purge or drop retires the
-//!   run, and A, when it is done, frees it. A's compare-exchange may make another's fail once, who
+//! - A has reserved, B deletes, C sends into the slot: A pins the new message, or finds none. A
+//!   cell belongs to the slot, not to a message.
+//! - A has pinned: a receive, release or extension keeps the pin; a delete, purge or drop retires
+//!   the run, and A, when it is done, frees it. A's compare-exchange may make another's fail once, who
 //!   then looks again.
-//! - Both cells in use: a peek passes the message by and says so. A holder that is to be named finds
-//!   no cell as if two former holders read: its message stays with it until one of them is done. A
+//! - Both cells in use: a peek passes the message by and says so. A holder that is to be named
+//!   finds no cell as if two former holders read: its message stays with it until one of them is done. A
 //!   peek that stops for ever costs that one message its cell, as a former holder that stops does.
 //! - A dies: reserved, pinned, or unpinned and not yet open. Repair drops the pin if there is one,
 //!   then opens the cell. It knows by the registry that nobody else repairs after A. A cell may be
@@ -47,8 +47,8 @@
 //!
 //! # Edges
 //!
-//! `[slot-filled]`, `[slot-returned]`, `[former-named]` as for holders; `[peeked]`: the queue's flag
-//! is set before the first reservation, and read before the cells.
+//! `[slot-filled]`, `[slot-returned]`, `[former-named]` as for holders; `[peeked]`: the queue's
+//! flag is set before the first reservation, and read before the cells.
 
 use super::arena::{Hold, stamp_generation};
 use super::pins::{CELL_BITS, CELL_MASK, is_reserved, name_in, name_of, reservation};
@@ -151,8 +151,8 @@ impl Store<'_> {
                 break; // gone; a pin in a cell that is reserved stands in damaged memory only
             }
             let next = seen.with_pins(seen.pins() | pin);
-            // ORDERING: AcqRel: Release publishes the cell with its pin; Acquire: [slot-filled], the
-            // head and the bytes belong to this word. A failure acquires the same for the next try.
+            // ORDERING: AcqRel: Release publishes the cell with its pin; Acquire: [slot-filled],
+            // head and bytes belong to this word. A failure acquires the same for the next try.
             let word = &self.words()[index];
             match word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {

@@ -17,8 +17,8 @@
 //! `[former-named]` is that pair of reads. The cells lie beside the words and not in the slots,
 //! since bodies of runs lie over the heads of their later slots.
 //!
-//! A cell may be *reserved* by one who peeks ([`peek`](super::peek)): then it is his, pinned or not,
-//! and nobody names a former holder in it.
+//! A cell may be *reserved* by one who peeks ([`peek`](super::peek)): then it is his, pinned or
+//! not, and nobody names a former holder in it.
 
 use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;

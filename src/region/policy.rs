@@ -102,7 +102,8 @@ pub const RANGES: [Range; SETTINGS] = [
 /// Values of all settings.
 pub type PolicyNumbers = [u64; SETTINGS];
 
-const VALUE_MASK: u64 = (1 << 44) - 1;
+/// The bits of a word that are its value.
+pub const VALUE_MASK: u64 = (1 << 44) - 1;
 
 /// `{ check:20, value:44 }`
 const fn word_of(setting: usize, value: u64) -> u64 {
@@ -110,6 +111,13 @@ const fn word_of(setting: usize, value: u64) -> u64 {
     let mixed = (value ^ ((setting as u64 + 1) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     (mixed & !VALUE_MASK) | value
+}
+
+/// The value that a setting's word has, if it is sound.
+pub fn value_of(setting: usize, word: u64) -> Option<u64> {
+    let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
+    let sound = word == word_of(setting, value) && (range.min..=range.max).contains(&value);
+    sound.then_some(value)
 }
 
 /// The line of settings.
@@ -166,9 +174,7 @@ impl Policy {
     /// Whether a setting's word is one that [`set`](Self::set) writes.
     #[cold]
     pub fn is_sound(&self, setting: usize) -> bool {
-        let word = self.words[setting].load(Ordering::Acquire);
-        let (value, range) = (word & VALUE_MASK, &RANGES[setting]);
-        word == word_of(setting, value) && (range.min..=range.max).contains(&value)
+        value_of(setting, self.words[setting].load(Ordering::Acquire)).is_some()
     }
 
     /// The first setting that is not sound.

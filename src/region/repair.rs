@@ -160,6 +160,13 @@ impl Store<'_> {
             // Who held or extended it may not have come to lower the block's bound.
             Phase::Held => self.look_again(index, seen),
             Phase::Claimed if seen.is_interior() => self.repair_interior(index, seen, owner),
+            // It has gone, or is complete: only who sees the other queue too can tell.
+            Phase::Claimed if seen.is_departed() => {}
+            Phase::Claimed if seen.is_arrival() => {
+                if !cfg!(ringmain_twin = "arrivals") && seen.owner() != 0 && dead(seen.owner()) {
+                    self.orphan(index, seen);
+                }
+            }
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());

@@ -6,6 +6,9 @@
 //! send, each receive and each time the slot is freed. The next sender into the slot, and whoever
 //! looks, takes the difference to the generation of the last send.
 //!
+//! A message that was moved here has its origin where its slot's tally was
+//! ([`moving`](super::moving)); the tally has gone to the queue's counters, and one send counts.
+//!
 //! A claim that is given up leaves the generation as it was. A participant that dies in a claim
 //! cannot be told from one that dies in a delete: its slot may count one receive too many. Nothing
 //! but figures depends on it.
@@ -19,6 +22,35 @@ use crate::sync::{AtomicU64, Ordering};
 const SENT_MASK: u64 = (1 << 32) - 1;
 /// From here on a count moves to the queue's counters.
 const FULL: u64 = 1 << 31;
+/// Not counts, but the origin of a message that was moved here.
+const ORIGIN: u64 = 1 << 63;
+const ORIGIN_SLOT_BITS: u32 = 30;
+
+/// Where a message came from: `{ 1, nonce:33, slot:30 }`.
+pub const fn origin(nonce: u64, slot: usize) -> u64 {
+    let slot = slot as u64 & ((1 << ORIGIN_SLOT_BITS) - 1);
+    ORIGIN | (nonce << ORIGIN_SLOT_BITS) | slot
+}
+
+/// The slot that an origin names, if it is one of the queue with this nonce.
+pub const fn origin_slot(word: u64, nonce: u64) -> Option<usize> {
+    let slot = (word & ((1 << ORIGIN_SLOT_BITS) - 1)) as usize;
+    if word == origin(nonce, slot) {
+        Some(slot)
+    } else {
+        None
+    }
+}
+
+/// Messages sent into a slot, and received from it before the one that is there.
+#[inline(always)]
+const fn counts(tally: u64) -> (u64, u64) {
+    if tally & ORIGIN != 0 {
+        (1, 0)
+    } else {
+        (tally & SENT_MASK, tally >> 32)
+    }
+}
 
 /// Receives of the last message of a slot, by the word's generation `frees` frees after it.
 #[inline(always)]
@@ -40,13 +72,40 @@ impl Store<'_> {
         let next = tally.wrapping_add(received << 32).wrapping_add(1);
         note.tally.store(next, Ordering::Relaxed);
         if (next | next << 32) >> 63 != 0 {
-            self.move_on_tally(note, next);
+            self.move_on_tally(note, tally, (1, received));
+        }
+    }
+
+    /// Moves the tally of a slot that the caller has claimed to the queue's counters, and puts an
+    /// origin in its place.
+    pub(super) fn put_origin(&self, note: &Note, generation: u64, origin: u64) {
+        let received_last = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let (sent, received) = counts(note.tally.load(Ordering::Relaxed));
+        let counters = &self.head().counters;
+        counters.sent.fetch_add(sent, Ordering::Relaxed);
+        counters
+            .received
+            .fetch_add(received + received_last, Ordering::Relaxed);
+        note.tally.store(origin, Ordering::Relaxed);
+    }
+
+    /// Counts the receives of the message that was in a slot which the caller has claimed, and no
+    /// send: the claim is given up, and the slot's generation with it (`region::names`).
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub(super) fn count_spoiled(&self, note: &Note, generation: u64) {
+        let received = receives(generation, note.stamp.load(Ordering::Relaxed), 1);
+        let tally = note.tally.load(Ordering::Relaxed);
+        let next = tally.wrapping_add(received << 32);
+        note.tally.store(next, Ordering::Relaxed);
+        if (next | next << 32) >> 63 != 0 {
+            self.move_on_tally(note, tally, (0, received));
         }
     }
 
     #[cold]
-    fn move_on_tally(&self, note: &Note, tally: u64) {
-        let (mut sent, mut received) = (tally & SENT_MASK, tally >> 32);
+    fn move_on_tally(&self, note: &Note, tally: u64, more: (u64, u64)) {
+        let (sent, received) = counts(tally);
+        let (mut sent, mut received) = (sent + more.0, received + more.1);
         let move_on = |part: &mut u64, counter: &AtomicU64| {
             if *part >= FULL {
                 *part -= FULL;
@@ -65,14 +124,15 @@ impl Store<'_> {
         let stamp = note.stamp.load(Ordering::Relaxed);
         let frees = match word.phase() {
             Phase::Ready | Phase::Held => 0,
-            Phase::Claimed if word.is_retired() => 0,
+            Phase::Claimed if word.is_retired() || word.is_departed() => 0,
             Phase::Free | Phase::Claimed => 1,
         };
         let now = receives(word.generation(), stamp, frees);
-        // While a message is being freed the difference is less by one, which must not look like a
-        // great number.
-        let now = if now == GENERATIONS - 1 { 0 } else { now };
-        (tally & SENT_MASK, (tally >> 32) + now)
+        // While a message is being freed the difference is less by one, and while one is being sent
+        // less by two, which must not look like a great number.
+        let now = if now >= GENERATIONS - 2 { 0 } else { now };
+        let (sent, received) = counts(tally);
+        (sent, received + now)
     }
 }
 
@@ -80,6 +140,15 @@ impl Store<'_> {
 mod tests {
     use super::super::arena::stamp;
     use super::*;
+
+    #[test]
+    fn an_origin_is_no_count() {
+        let word = origin(0x1234_5678_9abc_def1, 77);
+        assert_eq!(origin_slot(word, 0x1234_5678_9abc_def1), Some(77));
+        assert_eq!(origin_slot(word, 0x1234_5678_9abc_def2), None);
+        assert_eq!(origin_slot(5 << 32 | 9, 0), None, "counts");
+        assert_eq!((counts(word), counts(5 << 32 | 9)), ((1, 0), (9, 5)));
+    }
 
     #[test]
     fn receives_are_a_difference() {

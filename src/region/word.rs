@@ -12,6 +12,11 @@
 //!   its length in slots. With owner 0 and pins it is *retired*: deleted, and kept only because a
 //!   former holder still reads its bytes. With owner [`INTERIOR`] it is a later slot of a run, and
 //!   the low bits say how far back the run begins.
+//!   Two kinds of claim have the bit *moving* (where a hold has *borrowed*), see
+//!   [`moving`](super::moving): an *arrival* `{ owner, generation, run }` is complete and waits for
+//!   its message to leave another queue; with owner 0 its owner is dead. A *departed* message
+//!   `{ pins, tag, generation, 1, slot }` counts for nothing here: it is in that slot of a queue
+//!   with that tag, or about to be.
 //! - *Ready*: `{ pins, generation }`. Somebody may receive it.
 //! - *Held*: `{ borrowed, pins, owner, generation, due_ms }`. In flight until `due_ms` (counted
 //!   from the message's send time, so that 31 bits do: 24.8 days).
@@ -55,6 +60,12 @@ const GENERATION_SHIFT: u32 = 31;
 const OWNER_SHIFT: u32 = 49;
 const PINS_SHIFT: u32 = 59;
 const BORROWED: u64 = 1 << 61;
+/// Of a claim: it is part of a move.
+const MOVING: u64 = BORROWED;
+/// Of a moving claim: the message is elsewhere.
+const DEPARTED: u64 = 1 << 30;
+/// Slots of a queue to which messages are moved.
+pub const TARGET_SLOTS_MAX: usize = DEPARTED as usize;
 const PHASE_SHIFT: u32 = 62;
 
 /// A state word, unpacked by its methods.
@@ -95,6 +106,20 @@ impl Word {
     #[inline(always)]
     pub const fn retired(generation: u64, pins: u64, run: u64) -> Self {
         Self::pack(Phase::Claimed, 0, generation, run).with_pins(pins)
+    }
+
+    /// `{ Claimed, moving, owner, generation, run }`: complete, and not yet a message.
+    #[inline(always)]
+    pub const fn arrival(owner: u32, generation: u64, run: u64) -> Self {
+        Self(Self::pack(Phase::Claimed, owner, generation, run & !DEPARTED).0 | MOVING)
+    }
+
+    /// `{ Claimed, moving, pins, tag, generation, 1, slot }`: gone to another queue.
+    #[inline(always)]
+    pub const fn departed(tag: u32, generation: u64, pins: u64, slot: u64) -> Self {
+        let low = DEPARTED | (slot & (DEPARTED - 1));
+        let word = Self::pack(Phase::Claimed, tag, generation, low).with_pins(pins);
+        Self(word.0 | MOVING)
     }
 
     /// `{ Ready, pins, generation }`
@@ -204,7 +229,35 @@ impl Word {
     /// Whether this is a deleted message that former holders still read.
     #[inline(always)]
     pub const fn is_retired(self) -> bool {
-        matches!(self.phase(), Phase::Claimed) && self.owner() == 0
+        matches!(self.phase(), Phase::Claimed) && self.owner() == 0 && !self.is_moving()
+    }
+
+    const fn is_moving(self) -> bool {
+        matches!(self.phase(), Phase::Claimed) && self.0 & MOVING != 0
+    }
+
+    /// Whether this is a complete copy that is not yet a message.
+    #[inline(always)]
+    pub const fn is_arrival(self) -> bool {
+        self.is_moving() && self.0 & DEPARTED == 0
+    }
+
+    /// Whether the message has gone to another queue.
+    #[inline(always)]
+    pub const fn is_departed(self) -> bool {
+        self.is_moving() && self.0 & DEPARTED != 0
+    }
+
+    /// To which slot it has gone (departed).
+    #[inline(always)]
+    pub const fn target(self) -> usize {
+        (self.0 & (DEPARTED - 1)) as usize
+    }
+
+    /// The tag of the queue to which it has gone (departed).
+    #[inline(always)]
+    pub const fn tag(self) -> u32 {
+        self.owner()
     }
 }
 
@@ -229,5 +282,14 @@ mod tests {
         assert_eq!(Word(0), Word::free(0));
         assert!(Word::interior(3, 9).is_interior() && !Word::claimed(4, 3, 9).is_interior());
         assert!(Word::retired(3, 1, 9).is_retired());
+        let arrival = Word::arrival(0, 3, 9);
+        assert!(arrival.is_arrival() && !arrival.is_departed() && !arrival.is_retired());
+        assert_eq!((arrival.run(), arrival.generation()), (9, 3));
+        let last = TARGET_SLOTS_MAX as u64 - 1;
+        let departed = Word::departed(0, 3, 2, last);
+        assert!(departed.is_departed() && !departed.is_arrival() && !departed.is_retired());
+        assert_eq!((departed.target() as u64, departed.pins()), (last, 2));
+        assert_eq!(departed.with_pins(1).pins(), 1);
+        assert!(!Word::held(1, 3, 0, true, 1 << 30).is_departed());
     }
 }

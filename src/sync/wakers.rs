@@ -11,7 +11,7 @@
 //! `[waiting-bit]`: the future sets its bit and then looks; the sender publishes and then reads
 //! `waiting`. One of the two sees the other.
 
-use super::{AtomicU64, Ordering, UnsafeCell, const_fn, store_load_after_rmw};
+use super::{AtomicU64, Ordering, UnsafeCell, const_fn, store_load, store_load_after_rmw};
 use core::task::Waker;
 
 /// How many futures may wait at one region in one process.
@@ -81,7 +81,8 @@ impl WakerSet {
         }
         // ORDERING: SeqCst; [waiting-bit] set before the caller looks.
         self.waiting.fetch_or(1 << slot, Ordering::SeqCst);
-        store_load_after_rmw();
+        // ORDERING: what the caller looks at may be a mark that it reads by a relaxed load.
+        store_load();
     }
 
     /// Gives a slot back. Whether it had been woken, or had never waited.

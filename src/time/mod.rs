@@ -50,7 +50,5 @@ impl Clock for DefaultClock {
     }
 }
 
-#[cfg(all(feature = "mapped", not(ringmain_loom)))]
-pub(crate) use system::wall_ms;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
-pub(crate) use system::{Deadline, monotonic_after, spins};
+pub(crate) use system::{Deadline, monotonic_after, spins, wall_ms};

@@ -61,7 +61,6 @@ pub(crate) fn spins() -> u32 {
 }
 
 /// Wall-clock time, ms since 1970.
-#[cfg(feature = "mapped")]
 pub(crate) fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)

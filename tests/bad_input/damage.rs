@@ -13,7 +13,7 @@ const LEN: u64 = 64 << 10;
 /// More than eight blocks of slots of 128 bytes: a queue with maps.
 const WIDE_LEN: u64 = 160 << 10;
 const SECTION: usize = 20_480;
-const HEAD: usize = 896;
+const HEAD: usize = 1152;
 const HOSTILE: [u64; 8] = [
     0,
     1,

@@ -2,9 +2,9 @@
 //! messages they belong to, and what an opener may say of them.
 
 use crate::ground::layout::{
-    BOOT, CONFIG, CONFIG_BYTES, COUNTERS, ENTRIES_HIGH, ENTRY_BYTES, EVENT, Layout, POLICY,
-    RECEIVE, REGISTRY, RESERVED, ROOT_DUE, SECTION_DIRTY, SECTION_KIND, SELDOM, SEND,
-    SLOT_HEAD_BYTES, TIME_BASE, TIME_CHECK, word,
+    BOOT, CONFIG, CONFIG_BYTES, COUNTERS, ENTRIES_HIGH, ENTRY_BYTES, EVENT, LATENCY, LATENCY_LEN,
+    Layout, POLICY, RECEIVE, REGISTRY, RESERVED, ROOT_DUE, SECTION_DIRTY, SECTION_KIND, SELDOM,
+    SEND, SLOT_HEAD_BYTES, TIME_BASE, TIME_CHECK, word,
 };
 use crate::ground::{DEAD, Ground, LIVE};
 use ringmain::Error;
@@ -267,6 +267,9 @@ fn lines(layout: &Layout) -> Vec<Field> {
         whole("sent", COUNTERS + 32),
         whole("received", COUNTERS + 40),
         whole("in flight left", COUNTERS + 48),
+        whole("sum of latencies", LATENCY),
+        whole("latencies of a millisecond", LATENCY + 8),
+        whole("the longest latencies", LATENCY + 8 * (LATENCY_LEN - 1)),
     ]
 }
 

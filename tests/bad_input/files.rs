@@ -174,7 +174,7 @@ fn other_versions_are_told_with_both_numbers() {
             "{said}"
         );
     }
-    patch(&path, 8, &2u32.to_le_bytes());
+    patch(&path, 8, &3u32.to_le_bytes());
     holds_three(&path);
 }
 

@@ -2,7 +2,7 @@
 //! is traced and killed, on another processor if there is one. It carries out one order at a time.
 
 use super::board::{BUSY_FIRST, Board, Fault, SEEDS, monotonic_ns, state, who};
-use super::ground::{Held, Jobs, ONE, RUN, open, open_or_create, send};
+use super::ground::{Held, Jobs, ONE, RUN, open_both, open_or_create, send};
 use super::stage::sound;
 use super::survivor::check_again;
 use super::tracer::{Pid, end_child, fork, is_asleep, pin_to, told, wait_for};
@@ -57,6 +57,7 @@ impl Busy {
             path,
             last: board.busy.order.load(SeqCst),
             queue: None,
+            dead: None,
             waiting: 0,
         };
         let pid = fork(|| {
@@ -124,6 +125,7 @@ struct Worker<'p> {
     path: &'p Path,
     last: u32,
     queue: Option<Jobs>,
+    dead: Option<Jobs>,
     waiting: u32,
 }
 
@@ -133,7 +135,8 @@ impl Worker<'_> {
             let order = self.next_order();
             match ORDERS[(order & 7) as usize] {
                 Order::Open => {
-                    self.queue = Some(open(self.board, self.path));
+                    let (queue, dead) = open_both(self.board, self.path);
+                    (self.queue, self.dead) = (Some(queue), dead);
                     self.waiting = 0;
                 }
                 Order::Create => {
@@ -146,7 +149,7 @@ impl Worker<'_> {
                 }
                 Order::Drain => self.drain(),
                 Order::Wait => self.wait(),
-                Order::Leave => self.queue = None,
+                Order::Leave => (self.queue, self.dead) = (None, None),
             }
             self.board.busy.done.store(order, SeqCst);
         }
@@ -239,13 +242,29 @@ impl Worker<'_> {
             return board.fault(Fault::Stuck, 0, "a receive failed");
         };
         let own = batch.into_iter().map(|held| self.came(held, lap) as u32);
-        let own: u32 = own.sum();
+        let mut own: u32 = own.sum();
+        if let Some(dead) = &self.dead {
+            let Ok(batch) = dead.receive_batch(max) else {
+                return board.fault(Fault::Stuck, 0, "a receive failed");
+            };
+            own += batch
+                .into_iter()
+                .map(|held| self.came(held, 0) as u32)
+                .sum::<u32>();
+        }
         self.waiting = self.waiting.saturating_sub(own);
     }
 
     fn drain(&mut self) {
+        self.drain_one(self.queue());
+        if let Some(dead) = &self.dead {
+            self.drain_one(dead);
+        }
+    }
+
+    fn drain_one(&self, queue: &Jobs) {
         for _ in 0..1000 {
-            let batch = self.queue().receive_batch(10);
+            let batch = queue.receive_batch(10);
             let batch = batch.expect("received");
             if batch.is_empty() {
                 return;

@@ -3,14 +3,16 @@
 
 use super::board::{Board, Time, state};
 use super::common::body;
-use ringmain::{Durability, Mapped, Queue, QueueOptions, Received};
+use ringmain::{Durability, Linked, Mapped, Queue, QueueOptions, Received};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-pub type Jobs = Queue<Arc<Mapped>, Time>;
-pub type Held<'q> = Received<'q, Arc<Mapped>, Time>;
+/// A queue, and where there is one beside it, its queue of dead letters.
+pub type Jobs = Queue<Home, Time>;
+pub type Held<'q> = Received<'q, Home, Time>;
+type Home = Linked<Arc<Mapped>, Arc<Mapped>>;
 
 /// Bytes of the region: three blocks, of which the last has a few slots.
 pub const REGION_BYTES: u64 = 37 << 10;
@@ -33,6 +35,9 @@ pub fn options() -> QueueOptions {
         .retention(Duration::from_millis(RETENTION_MS))
 }
 
+/// Receives of a message before it is a dead letter, where there is a queue for them.
+pub const RECEIVES_MAX: u32 = 2;
+
 /// With a journal, and an interval whose end nobody sees: only who asks for it commits. Over a
 /// restart region time goes on from the wall clock, which is far ahead of the board's.
 pub fn journaled() -> QueueOptions {
@@ -48,6 +53,8 @@ pub enum Kind {
     Queue,
     /// A queue of so many blocks that it has maps.
     Wide,
+    /// A queue that has a queue of dead letters.
+    Dead,
     /// A queue with a journal.
     Journaled,
     /// A region without a queue.
@@ -58,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn has_queue(self) -> bool {
-        matches!(self, Kind::Queue | Kind::Wide | Kind::Journaled)
+        !matches!(self, Kind::Vacant | Kind::Nothing)
     }
 }
 
@@ -67,18 +74,45 @@ pub fn journal_of(path: &Path) -> PathBuf {
     path.with_file_name("region.journal")
 }
 
+/// Where the region of its queue of dead letters is.
+pub fn dead_of(path: &Path) -> PathBuf {
+    path.with_file_name("dead")
+}
+
 pub fn open_region(path: &Path) -> Arc<Mapped> {
     Arc::new(Mapped::open(path).expect("the region opens"))
 }
 
 pub fn open(board: &'static Board, path: &Path) -> Jobs {
-    Queue::open_with(open_region(path), Time(board)).expect("the queue opens")
+    open_both(board, path).0
+}
+
+/// The queue, and its queue of dead letters, if there is one. Both handles of that are one
+/// attachment.
+pub fn open_both(board: &'static Board, path: &Path) -> (Jobs, Option<Jobs>) {
+    let queue = Queue::open_with(open_region(path), Time(board)).expect("the queue opens");
+    let region = dead_of(path).exists().then(|| open_region(&dead_of(path)));
+    let dead = region.map(|region| {
+        let open = || Queue::open_with(Arc::clone(&region), Time(board)).expect("it opens");
+        (open(), open())
+    });
+    let (to, dead) = dead.unzip();
+    (
+        queue.with_dead_letters(to).expect("linked"),
+        dead.map(unlinked),
+    )
+}
+
+/// The handle of a queue whose dead letters go nowhere.
+pub fn unlinked(queue: Queue<Arc<Mapped>, Time>) -> Jobs {
+    let none = None::<Queue<Arc<Mapped>, Time>>;
+    queue.with_dead_letters(none).expect("usable")
 }
 
 /// Opens or makes the region and the queue, as survivors of an unfinished creation do.
 pub fn open_or_create(board: &'static Board, path: &Path) -> Result<Jobs, ringmain::Error> {
     let region = Arc::new(Mapped::open_or_create(path, REGION_BYTES)?);
-    Queue::open_or_create_with(region, options(), Time(board))
+    Queue::open_or_create_with(region, options(), Time(board)).map(unlinked)
 }
 
 /// Sends a message and keeps the ledger.
@@ -100,6 +134,7 @@ pub struct Ground {
     kind: Kind,
     bytes: Vec<u8>,
     journal: Vec<u8>,
+    dead: Vec<u8>,
     /// Seed, state and length of each message that it holds.
     messages: Vec<(u64, u32, u32)>,
     now_ms: u64,
@@ -111,23 +146,34 @@ impl Ground {
         board.clear();
         let _ = std::fs::remove_file(path);
         let _ = std::fs::remove_file(journal_of(path));
+        let _ = std::fs::remove_file(dead_of(path));
         let mut bytes = Vec::new();
+        let mut dead = Vec::new();
         if kind != Kind::Nothing {
             let wide = kind == Kind::Wide;
             let bytes_of_it = if wide { WIDE_BYTES } else { REGION_BYTES };
             let region = Arc::new(Mapped::create(path, bytes_of_it).expect("a region"));
             if kind.has_queue() {
                 let journaled = kind == Kind::Journaled;
-                let options = if journaled {
-                    self::journaled()
-                } else {
-                    options()
+                let options = match kind {
+                    Kind::Journaled => self::journaled(),
+                    Kind::Dead => options().max_receives(RECEIVES_MAX),
+                    _ => options(),
                 };
                 let made = Queue::create_with(region, options, Time(board));
-                let queue = made.expect("a queue");
+                drop(made.expect("a queue"));
+                if kind == Kind::Dead {
+                    let region = Mapped::create(dead_of(path), REGION_BYTES).expect("a region");
+                    let made = Queue::create_with(region, self::options(), Time(board));
+                    drop(made.expect("a queue"));
+                }
+                let queue = open(board, path);
                 queue.tend().expect("tended");
                 let maker = Maker { board, path, queue };
                 bytes = prepare(&maker).map_or(Vec::new(), |image| image.0);
+                if kind == Kind::Dead {
+                    dead = Image::of(&dead_of(path)).0;
+                }
                 if journaled {
                     maker.queue.sync().expect("the disk");
                 }
@@ -141,6 +187,7 @@ impl Ground {
         }
         let journal = std::fs::read(journal_of(path)).unwrap_or_default();
         let _ = std::fs::remove_file(journal_of(path));
+        let _ = std::fs::remove_file(dead_of(path));
         let told = |(seed, entry): (u64, &super::board::Entry)| {
             (seed, entry.state.load(SeqCst), entry.len.load(SeqCst))
         };
@@ -148,6 +195,7 @@ impl Ground {
             kind,
             bytes,
             journal,
+            dead,
             messages: board.named().map(told).collect(),
             now_ms: board.now_ms(),
         }
@@ -165,6 +213,10 @@ impl Ground {
         let _ = std::fs::remove_file(journal_of(path));
         if self.kind != Kind::Nothing {
             std::fs::write(path, &self.bytes).expect("room in shared memory");
+        }
+        let _ = std::fs::remove_file(dead_of(path));
+        if self.kind == Kind::Dead {
+            std::fs::write(dead_of(path), &self.dead).expect("room in shared memory");
         }
         if self.kind == Kind::Journaled {
             std::fs::write(journal_of(path), &self.journal).expect("room in shared memory");
@@ -199,7 +251,7 @@ pub struct Image(Vec<u8>);
 const REGISTRY: usize = 4096;
 const SECTION: usize = 20_480;
 /// Where, in the section, the blocks begin.
-const BLOCKS_AT: usize = 896;
+const BLOCKS_AT: usize = 1152;
 const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
 
 impl Image {

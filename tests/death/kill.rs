@@ -4,8 +4,8 @@
 use super::board::Time;
 use super::board::{Fault, monotonic_ns, seeds, state};
 use super::busy::{Busy, Order};
-use super::ground::{Ground, Held, Image, Jobs, Kind, ONE, open, open_or_create, open_region};
-use super::ground::{options, send};
+use super::ground::{Ground, Held, Image, Jobs, Kind, ONE, open_both, open_or_create, open_region};
+use super::ground::{options, send, unlinked};
 use super::machine;
 use super::operations::Operation;
 use super::stage::Stage;
@@ -25,13 +25,22 @@ const AGAIN_MAX: u32 = 4;
 pub struct Living {
     region: Option<Arc<Mapped>>,
     pub queue: Option<Jobs>,
+    pub dead: Option<Jobs>,
 }
 
 impl Living {
     pub fn new(world: &World, kind: Kind) -> Self {
-        let queue = kind.has_queue().then(|| open(world.board, &world.path));
+        let both = kind
+            .has_queue()
+            .then(|| open_both(world.board, &world.path));
         let region = (kind == Kind::Vacant).then(|| open_region(&world.path));
-        Self { region, queue }
+        let (queue, dead) = both.unzip();
+        let dead = dead.flatten();
+        Self {
+            region,
+            queue,
+            dead,
+        }
     }
 
     /// What the operation wants the survivor to hold.
@@ -50,7 +59,9 @@ impl Living {
     /// A queue where none was: what was begun is finished or done anew.
     pub fn make_queue(&self, world: &World) -> Jobs {
         let made = match self.region.clone() {
-            Some(region) => Queue::open_or_create_with(region, options(), Time(world.board)),
+            Some(region) => {
+                Queue::open_or_create_with(region, options(), Time(world.board)).map(unlinked)
+            }
             None => open_or_create(world.board, &world.path),
         };
         made.unwrap_or_else(|error| panic!("no queue can be had any more: {error}"))
@@ -174,6 +185,7 @@ fn kill_once(
         board,
         path: &world.path,
         queue,
+        dead: living.dead.as_ref(),
     };
     survivor.tend();
     let goes_on = match busy {

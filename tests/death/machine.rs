@@ -2,7 +2,7 @@
 //! is what was in the journal then.
 
 use super::board::{Fault, Time, state};
-use super::ground::{Jobs, journal_of};
+use super::ground::{Jobs, journal_of, unlinked};
 use super::stage::seed_in;
 use super::world::World;
 use ringmain::{Mapped, Queue};
@@ -25,6 +25,7 @@ pub fn stops_here(world: &World) {
     another_boot(&path);
     let region = Arc::new(Mapped::open(&path).expect("the region opens"));
     let queue = Queue::open_with(region, Time(world.board)).expect("the queue opens");
+    let queue = unlinked(queue);
     check(world, &there(world, &queue));
     drop(queue);
     std::fs::remove_dir_all(&dir).expect("removed");

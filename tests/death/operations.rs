@@ -2,6 +2,7 @@
 //! trace. What may be true afterwards follows from the ledger: see `survivor`.
 
 mod journaled;
+mod moving;
 mod receiving;
 mod sending;
 mod settling;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Operation> {
         sending::ALL,
         receiving::ALL,
         settling::ALL,
+        moving::ALL,
         upkeep::ALL,
         taking_part::ALL,
         journaled::ALL,

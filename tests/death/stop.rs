@@ -3,14 +3,16 @@
 //! visibility timeout, and nobody waits for it but who opens or creates.
 
 use super::board::{Board, Fault, seeds, state, who};
-use super::ground::{Ground, Held, Image, Jobs, ONE, RUN, VISIBILITY, VISIBILITY_MS, send};
+use super::ground::{
+    Ground, Held, Image, Jobs, ONE, RUN, VISIBILITY, VISIBILITY_MS, dead_of, send,
+};
 use super::kill::{Living, start};
 use super::operations::Operation;
 use super::stage::{seed_in, sound};
 use super::survivor::{Survivor, check_again};
 use super::tracer::{Pid, Stop, Way, end_child, go_on, told, wait_for};
 use super::world::{Row, World};
-use ringmain::Error;
+use ringmain::{Error, Receipt};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -88,6 +90,7 @@ fn stop_once(
             board,
             path: &world.path,
             queue,
+            dead: living.dead.as_ref(),
         };
         let script = Script {
             survivor: &survivor,
@@ -115,6 +118,7 @@ fn stop_once(
         board,
         path: &world.path,
         queue,
+        dead: living.dead.as_ref(),
     };
     keeps(board, taken);
     survivor.tend();
@@ -202,14 +206,16 @@ impl<'q> Script<'_, 'q> {
         let index = image.index_of(self.pid);
         // Who was dead before is repaired by this survivor, or by the stopped one when it goes on.
         let living = |owner: u32| owner == 0 || Some(owner) == index;
-        let (in_flight, of_the_dead): (Vec<_>, Vec<_>) = image
+        let (mut in_flight, of_the_dead): (Vec<_>, Vec<_>) = image
             .held()
             .into_iter()
             .partition(|&(owner, _)| living(owner));
+        in_flight.extend(self.held_in_dead());
         let seeds_of = |held: Vec<(u32, u64)>| held.into_iter().map(|(_, seed)| seed).collect();
         let (in_flight, of_the_dead): (HashSet<u64>, HashSet<u64>) =
             (seeds_of(in_flight), seeds_of(of_the_dead));
-        for _ in 0..TENDS {
+        self.survivor.tend();
+        for _ in 1..TENDS {
             if self.queue().tend().is_err() {
                 self.fault(Fault::Stuck, 0, "tending failed");
             }
@@ -241,11 +247,28 @@ impl<'q> Script<'_, 'q> {
         self.look(sets_up);
     }
 
+    /// What somebody holds of the queue of dead letters, if there is one: nobody has died there.
+    fn held_in_dead(&self) -> Vec<(u32, u64)> {
+        let image = self
+            .survivor
+            .dead
+            .map(|_| Image::of(&dead_of(self.survivor.path)));
+        image.map_or(Vec::new(), |image| image.held())
+    }
+
     /// Receives all that is visible, and holds it.
     fn receive_all(&self) -> Vec<Held<'q>> {
+        let mut all = self.receive_all_of(self.queue());
+        if let Some(dead) = self.survivor.dead {
+            all.append(&mut self.receive_all_of(dead));
+        }
+        all
+    }
+
+    fn receive_all_of(&self, queue: &'q Jobs) -> Vec<Held<'q>> {
         let mut all = Vec::new();
-        for _ in 0..self.queue().capacity() + 32 {
-            let Ok(batch) = self.queue().receive_batch(10) else {
+        for _ in 0..queue.capacity() + 32 {
+            let Ok(batch) = queue.receive_batch(10) else {
                 self.fault(Fault::Stuck, 0, "a receive failed");
                 break;
             };
@@ -279,7 +302,7 @@ impl<'q> Script<'_, 'q> {
                 entry.add(state::CAME | state::DELETED);
                 match number % 3 {
                     0 => held.delete(),
-                    1 => self.queue().delete(&held.detach()),
+                    1 => self.delete(&held.detach()),
                     _ => {
                         receipts.push(held.receipt());
                         drop(held);
@@ -297,10 +320,22 @@ impl<'q> Script<'_, 'q> {
             }
         }
         for receipts in receipts.chunks(10) {
-            let outcomes = self.queue().delete_batch(receipts);
-            if !outcomes.is_ok_and(|outcomes| outcomes.iter().all(|outcome| outcome.is_ok())) {
+            let outcomes = self.queue().delete_batch(receipts).expect("at most ten");
+            let deleted = |(outcome, receipt)| match outcome {
+                &Err(Error::ForeignReceipt) => self.delete(receipt).is_ok(),
+                outcome => outcome.is_ok(),
+            };
+            if !outcomes.iter().zip(receipts).all(deleted) {
                 self.fault(Fault::Taken, 0, "what the survivor holds, it cannot settle");
             }
+        }
+    }
+
+    /// Deletes by a receipt, in the queue that it is of.
+    fn delete(&self, receipt: &Receipt) -> Result<(), Error> {
+        match (self.queue().delete(receipt), self.survivor.dead) {
+            (Err(Error::ForeignReceipt), Some(dead)) => dead.delete(receipt),
+            (done, _) => done,
         }
     }
 
@@ -322,7 +357,8 @@ impl<'q> Script<'_, 'q> {
     /// The time of all holds is over: what the stopped one held comes. Returns it, or uses its
     /// slots again.
     fn time_passes(&self, meanwhile: Meanwhile) -> Vec<Held<'q>> {
-        let in_flight = Image::of(self.survivor.path).held();
+        let mut in_flight = Image::of(self.survivor.path).held();
+        in_flight.extend(self.held_in_dead());
         self.board().pass_ms(2 * VISIBILITY_MS + 1); // the longest that an operation asks for
         for (_, entry) in self.board().named() {
             if entry.holder.load(SeqCst) != 0 {

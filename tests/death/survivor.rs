@@ -17,6 +17,8 @@ pub struct Survivor<'s> {
     pub board: &'static Board,
     pub path: &'s Path,
     pub queue: &'s Jobs,
+    /// Its queue of dead letters.
+    pub dead: Option<&'s Jobs>,
 }
 
 impl Survivor<'_> {
@@ -26,6 +28,11 @@ impl Survivor<'_> {
 
     /// Asks who has died, until nobody has: a bounded number of times.
     pub fn tend(&self) -> u32 {
+        if let Some(dead) = self.dead
+            && (dead.tend().is_err() || dead.redrive(self.queue, 0).is_err())
+        {
+            self.fault(Fault::Stuck, 0, "tending failed");
+        }
         let mut dead = 0;
         for _ in 0..3 {
             match self.queue.tend() {
@@ -41,8 +48,15 @@ impl Survivor<'_> {
     /// Receives and deletes all that is visible. `late`: the time of all holds is over, so what
     /// comes now had nobody's death to bring it back.
     pub fn drain(&self, late: bool) {
-        for _ in 0..self.queue.capacity() + 32 {
-            match self.queue.receive_batch(10) {
+        self.drain_one(self.queue, late);
+        if let Some(dead) = self.dead {
+            self.drain_one(dead, late);
+        }
+    }
+
+    fn drain_one(&self, queue: &Jobs, late: bool) {
+        for _ in 0..queue.capacity() + 32 {
+            match queue.receive_batch(10) {
                 Ok(batch) if batch.is_empty() => return,
                 Ok(batch) => batch.into_iter().for_each(|held| self.came(held, late)),
                 Err(_) => return self.fault(Fault::Stuck, 0, "a receive failed"),
@@ -133,7 +147,26 @@ impl Survivor<'_> {
 
     /// Nothing is in the queue, nobody else is attached, and every slot can be used again.
     pub fn nothing_is_leaked(&self) {
-        match self.queue.stat() {
+        self.all_is_free(self.queue);
+        if let Some(dead) = self.dead {
+            self.all_is_free(dead);
+        }
+        self.index_is_free();
+        self.each_bit_is_back();
+        let seed = seeds::TRACER + 4;
+        match send(self.board, self.queue, seed, BLOCKS) {
+            Ok(()) => {
+                self.drain(false);
+                if !self.board.known(seed).has(state::CAME) {
+                    self.fault(Fault::Lost, seed, "a run over whole blocks does not come");
+                }
+            }
+            Err(_) => self.fault(Fault::Leaked, seed, "no room for a run over whole blocks"),
+        }
+    }
+
+    fn all_is_free(&self, queue: &Jobs) {
+        match queue.stat() {
             Ok(stat) => {
                 if stat.slots_free != stat.slots {
                     self.fault(
@@ -150,18 +183,6 @@ impl Survivor<'_> {
                 }
             }
             Err(_) => self.fault(Fault::Stuck, 0, "no figures"),
-        }
-        self.index_is_free();
-        self.each_bit_is_back();
-        let seed = seeds::TRACER + 4;
-        match send(self.board, self.queue, seed, BLOCKS) {
-            Ok(()) => {
-                self.drain(false);
-                if !self.board.known(seed).has(state::CAME) {
-                    self.fault(Fault::Lost, seed, "a run over whole blocks does not come");
-                }
-            }
-            Err(_) => self.fault(Fault::Leaked, seed, "no room for a run over whole blocks"),
         }
     }
 

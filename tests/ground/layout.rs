@@ -53,8 +53,12 @@ pub const SETTINGS: usize = 8;
 pub const COUNTERS: usize = SECTION + 768;
 /// How many they are.
 pub const COUNTERS_LEN: usize = 8;
+/// The lines of latencies.
+pub const LATENCY: usize = SECTION + 896;
+/// How many words of them are used.
+pub const LATENCY_LEN: usize = 24;
 /// The blocks.
-pub const BLOCKS: usize = SECTION + 896;
+pub const BLOCKS: usize = SECTION + 1152;
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 64;
 /// A queue with more blocks than this has maps.

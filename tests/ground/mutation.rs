@@ -5,7 +5,8 @@ use super::Ground;
 use super::input::Input;
 use super::layout::{
     BLOCK_BYTES, BLOCKS, CONFIG, COUNTERS, COUNTERS_LEN, ENTRIES, ENTRY_BYTES, EVENT, HEADER_BYTES,
-    Layout, POLICY, RECEIVE, REGISTRY, ROOT_DUE, SECTION, SELDOM, SEND, SETTINGS,
+    LATENCY, LATENCY_LEN, Layout, POLICY, RECEIVE, REGISTRY, ROOT_DUE, SECTION, SELDOM, SEND,
+    SETTINGS,
 };
 
 /// A change: `width` bytes at `at`.
@@ -149,6 +150,7 @@ fn place(input: &mut Input<'_>, layout: &Layout) -> usize {
         41..=43 => POLICY + 8 * input.below(SETTINGS),
         44 => COUNTERS + 8 * input.below(COUNTERS_LEN),
         45 => ROOT_DUE,
+        46 => LATENCY + 8 * input.below(LATENCY_LEN),
         _ => input.pair() as usize % (layout.len - 8),
     }
 }

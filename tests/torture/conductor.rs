@@ -53,7 +53,7 @@ impl Ground {
         let (bytes, typical, longest) = match shape {
             Shape::Wide => (4 << 20, 96, 16_384),
             // 320 slots of 64 bytes: five blocks.
-            Shape::Narrow => (20_480 + 896 + 384 + 320 * 104, 32, BODY_BYTES_MAX),
+            Shape::Narrow => (20_480 + 1152 + 384 + 320 * 104, 32, BODY_BYTES_MAX),
         };
         let options = QueueOptions::new()
             .visibility(Duration::from_millis(VISIBILITY_MS))

@@ -85,7 +85,7 @@ struct Parts {
 }
 
 /// Where, in the section, the blocks begin.
-const BLOCKS: usize = 896;
+const BLOCKS: usize = 1152;
 
 impl Parts {
     fn of(raw: Raw) -> Self {

@@ -5,10 +5,13 @@ compile_error!("feature `mapped` needs a 64-bit target: locks lie beyond 2 GiB o
 
 mod attachment;
 mod committer;
+mod directory;
 mod header;
+mod inspect;
 mod journal;
 mod os;
 mod owners;
+pub(crate) mod side;
 #[cfg(feature = "async")]
 mod sleeper;
 mod warden;
@@ -22,7 +25,8 @@ use crate::pod::bytes_of;
 use crate::time::wall_ms;
 use attachment::Attachment;
 use committer::Committer;
-use header::{Birth, REGION_BYTES_MAX, REGION_BYTES_MIN};
+pub use directory::Directory;
+use header::{Birth, REGION_BYTES_MAX, REGION_BYTES_MIN, SECTIONS_OFFSET};
 #[cfg(feature = "async")]
 use sleeper::Sleeper;
 use std::os::unix::fs::FileExt;

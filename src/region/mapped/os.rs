@@ -127,11 +127,16 @@ impl Unnamed {
         if done != 0 {
             return Err(last_error("naming the file"));
         }
-        let dir = File::open(parent(path)).map_err(|e| error("opening the directory", &e))?;
-        match dir.sync_all() {
-            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()), // nothing to sync
-            other => other.map_err(|e| sync_error("syncing the directory; the file is there", &e)),
-        }
+        sync_dir(parent(path), "syncing the directory; the file is there")
+    }
+}
+
+/// Waits until the names in a directory are on the disk.
+pub fn sync_dir(dir: &Path, doing: &'static str) -> Result<(), Error> {
+    let dir = File::open(dir).map_err(|e| error("opening the directory", &e))?;
+    match dir.sync_all() {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()), // nothing to sync
+        other => other.map_err(|e| sync_error(doing, &e)),
     }
 }
 

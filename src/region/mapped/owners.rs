@@ -25,6 +25,7 @@ use super::header::{ENTRIES, Entry};
 use super::os;
 use crate::error::Error;
 use crate::region::home::Tended;
+use crate::region::policy::DEAD_LETTERS;
 use crate::region::store::Store;
 use crate::region::word::OWNER_MAX;
 use crate::sync::Ordering;
@@ -169,8 +170,13 @@ impl Attachment {
         if dead != self.owner {
             self.restore_journal(&place);
         }
-        if returned != 0 {
-            self.rouse_sleepers(&store, returned.min(u32::MAX as u64) as u32);
+        // ORDERING: Release: the proof of this death, for whoever looks at moves.
+        let bereaved = &store.head().receive.bereaved;
+        bereaved.store(1, Ordering::Release);
+        let moves = store.head().policy.get(DEAD_LETTERS) != 0;
+        let wake = returned.max(u64::from(moves)); // somebody has to look at the moves
+        if wake != 0 {
+            self.rouse_sleepers(&store, wake.min(u32::MAX as u64) as u32);
         }
         returned
     }

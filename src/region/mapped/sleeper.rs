@@ -19,6 +19,7 @@
 
 use super::attachment::Attachment;
 use super::warden::Warden;
+use crate::region::policy::DELETED;
 use crate::region::{futex_wait, futex_wake};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, SystemClock};
@@ -160,7 +161,13 @@ impl Shared {
             attachment.tend_owners();
         }
         let now_ms = self.now_ms();
-        let told = attachment.wakers.wake(store.visible(now_ms));
+        let deleted = store.head().policy.get(DELETED) != 0; // then each is told by its next look
+        let count = if deleted {
+            u32::MAX
+        } else {
+            store.visible(now_ms)
+        };
+        let told = attachment.wakers.wake(count);
         if attachment.wakers.is_empty() {
             return told;
         }

@@ -1,7 +1,7 @@
 //! Taking part: creating and opening regions and queues, and leaving them.
 
 use super::super::board::Time;
-use super::super::ground::{Image, Kind, Maker, ONE, REGION_BYTES, open_region, options};
+use super::super::ground::{Image, Kind, Maker, ONE, REGION_BYTES, open_region, options, unlinked};
 use super::super::stage::Stage;
 use super::super::tracer::{begin, end};
 use super::upkeep::dead_owner;
@@ -87,6 +87,7 @@ fn all_dead(maker: &Maker<'_>) -> Option<Image> {
 fn leave(stage: &Stage<'_>) {
     let region = open_region(stage.path);
     let queue = Queue::open_with(Arc::clone(&region), Time(stage.board)).expect("it opens");
+    let queue = unlinked(queue);
     drop(stage.take(&queue));
     for _ in 0..2 {
         let held = stage.take(&queue);

@@ -1,0 +1,32 @@
+//! Floor 6: named queues, in a directory or in memory, and the policies over them.
+//!
+//! A queue knows nothing of names and of other queues. Here is what does: which queues there are
+//! and what they are called ([`Engine`]), where the dead letters of each go, its tags, and what is
+//! left when somebody dies while these are changed ([`Report`]). None of it is on the data path: a
+//! queue that an engine has opened is a plain [`Queue`](crate::Queue).
+#![forbid(unsafe_code)]
+
+mod alarm;
+mod create;
+mod dead;
+mod describe;
+mod handle;
+#[cfg(feature = "mapped")]
+mod large;
+mod meta;
+mod report;
+mod shared;
+mod spec;
+mod verify;
+
+pub use alarm::{
+    Alarm, AlarmOptions, AlarmState, Comparison, Metric, MissingData, Monitor, Statistic,
+    Transition,
+};
+pub use dead::DeadLetterPolicy;
+pub use describe::QueueDescription;
+pub use handle::{DefaultHome, Engine, EngineQueue};
+#[cfg(feature = "mapped")]
+pub use large::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
+pub use report::{Finding, Problem, Report};
+pub use spec::QueueSpec;

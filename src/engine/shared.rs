@@ -1,0 +1,212 @@
+//! What all values of one engine share: its shelf, and the queues that it has open.
+//!
+//! # Protocol
+//!
+//! A queue is attached once, for all handles of one engine: `open` has a weak reference to each
+//! that somebody uses, and who opens a queue again gets the same. The last handle closes it.
+//!
+//! Locks, in the order in which they are taken: a *turn* of the shelf (`region::shelf`), `linking`,
+//! `open`, and the link of a queue (`region::named`). A turn is for changes of what there is, and
+//! only the operations of [`Engine`](super::Engine) take one; no closure of a caller runs in it.
+//! Receivers that meet a dead letter take `linking` and `open`, and read records, which are
+//! replaced whole.
+//!
+//! What an operation meets half-made or half-deleted it finishes ([`Shared::finish`]), in a turn:
+//! so its creator or deleter has died.
+
+use super::meta::Meta;
+use crate::error::Error;
+use crate::region::memory::Place;
+use crate::region::named::{Named, Resolver, mark_deleted};
+use crate::region::shelf::{Home, Shelf, State, check_name, lock};
+use crate::region::{Intent, Region, Wish};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+
+/// See the text above.
+pub struct Shared<H: Home> {
+    pub(super) shelf: H::Shelf,
+    open: Mutex<BTreeMap<String, Weak<Named<H>>>>,
+    linking: Mutex<()>,
+    /// Itself, for the queues that it opens.
+    me: Weak<Self>,
+}
+
+impl<H: Home> Shared<H> {
+    /// An engine over this shelf.
+    pub fn new(shelf: H::Shelf) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            shelf,
+            open: Mutex::default(),
+            linking: Mutex::default(),
+            me: me.clone(),
+        })
+    }
+
+    /// The queue of this name, opened once. Its state may be any.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening a region; [`Error::Vacant`] and [`Error::Deleted`].
+    pub fn attach(&self, name: &str) -> Result<Arc<Named<H>>, Error> {
+        let mut open = lock(&self.open);
+        let known = open.get(name).and_then(Weak::upgrade);
+        if let Some(named) = known.filter(|named| !named.is_deleted()) {
+            return Ok(named);
+        }
+        let region = self.shelf.open(name)?;
+        let place = region.place(Intent::Open, &Wish::NONE)?;
+        let named = self.named(name, region, place)?;
+        if named.is_deleted() {
+            return Err(Error::Deleted);
+        }
+        open.retain(|_, named| named.strong_count() != 0);
+        open.insert(name.into(), Arc::downgrade(&named));
+        Ok(named)
+    }
+
+    /// Notes a queue that was made just now.
+    pub fn made(
+        &self,
+        name: &str,
+        region: H::Region,
+        place: Place,
+    ) -> Result<Arc<Named<H>>, Error> {
+        let named = self.named(name, region, place)?;
+        lock(&self.open).insert(name.into(), Arc::downgrade(&named));
+        Ok(named)
+    }
+
+    fn named(&self, name: &str, region: H::Region, place: Place) -> Result<Arc<Named<H>>, Error> {
+        // Whoever calls has a reference to this engine.
+        let resolver = self.me.upgrade().ok_or(Error::NoQueue)?;
+        Ok(Arc::new(Named::new(region, place, name, resolver)))
+    }
+
+    /// The queue of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoQueue`], [`Error::Name`], and those of opening a region.
+    pub fn find(&self, name: &str) -> Result<Arc<Named<H>>, Error> {
+        check_name(name)?;
+        self.shelf.check()?;
+        match self.attach(name) {
+            Ok(named) => Ok(named),
+            Err(Error::NotFound) => Err(Error::NoQueue),
+            // Perhaps somebody is making or deleting it. In a turn nobody is.
+            Err(_) => self.shelf.turn(|| self.present(name)),
+        }
+    }
+
+    /// In a turn: the queue of this name.
+    pub fn present(&self, name: &str) -> Result<Arc<Named<H>>, Error> {
+        if self.finish(name)? {
+            self.attach(name)
+        } else {
+            Err(Error::NoQueue)
+        }
+    }
+
+    /// In a turn: finishes what a death has left half-made or half-deleted under this name. Whether
+    /// there is a queue. One that is damaged is there: who opens it is told.
+    pub fn finish(&self, name: &str) -> Result<bool, Error> {
+        match self.shelf.state(name) {
+            Ok(State::Ready { .. }) | Err(_) => return Ok(true),
+            Ok(State::Absent) => return Ok(false),
+            Ok(State::Vacant) => {}
+            Ok(State::Deleted) => self.wake_deleted(name),
+        }
+        self.shelf.remove(name)?;
+        Ok(false)
+    }
+
+    /// Wakes who waits at a queue whose deleter may have died before it did. If the region cannot
+    /// be opened, its files are going already, and those are woken before they go.
+    fn wake_deleted(&self, name: &str) {
+        if let Ok(region) = self.shelf.open(name)
+            && let Ok(place) = region.place(Intent::Open, &Wish::NONE)
+        {
+            mark_deleted(&region, &place);
+        }
+    }
+
+    /// Deletes a queue.
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        self.shelf.turn(|| {
+            self.present(name)?.mark_deleted()?;
+            lock(&self.open).remove(name);
+            self.shelf.remove(name)
+        })
+    }
+
+    /// The names that begin with `prefix`, sorted.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.shelf.check()?;
+        let mut names = self.shelf.names()?;
+        names.retain(|name| name.starts_with(prefix));
+        let half = |name: &String| {
+            let state = self.shelf.state(name);
+            matches!(state, Ok(State::Vacant | State::Deleted | State::Absent))
+        };
+        if names.iter().any(half) {
+            self.shelf.turn(|| {
+                let mut there = Vec::new();
+                for name in names.drain(..) {
+                    if self.finish(&name)? {
+                        there.push(name);
+                    }
+                }
+                names = there;
+                Ok(())
+            })?;
+        }
+        Ok(names)
+    }
+
+    /// The queues that are open.
+    pub fn opened(&self) -> Vec<Arc<Named<H>>> {
+        let open = lock(&self.open);
+        open.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The metadata of a queue that is there.
+    pub fn meta(&self, name: &str) -> Result<Meta, Error> {
+        match self.shelf.record(name)? {
+            Some(record) => Meta::parse(&record),
+            None => Ok(Meta::default()), // somebody has removed it
+        }
+    }
+
+    /// In a turn: finishes everything, and removes what belongs to no queue.
+    pub fn settle(&self) -> Result<(), Error> {
+        for name in self.shelf.names()? {
+            if !self.finish(&name)? {
+                continue;
+            }
+            if let (Ok(State::Ready { dead_letters }), Ok(meta)) =
+                (self.shelf.state(&name), self.meta(&name))
+                && meta.dead_letters.as_ref().map_or(0, |target| target.id) != dead_letters
+            {
+                let policy = meta.dead_letters.map(|target| (target.id, target.receives));
+                self.attach(&name)?.set_dead_letters(policy)?; // who changed it died half-way
+            }
+        }
+        self.shelf.clean()
+    }
+}
+
+impl<H: Home> Resolver<H> for Shared<H> {
+    fn resolve(&self, source: &Named<H>, id: u64) -> Option<Arc<Named<H>>> {
+        let _linking = lock(&self.linking);
+        let policy = self.meta(source.name()).ok()?.dead_letters?;
+        let target = Some(policy).filter(|policy| policy.id == id)?;
+        let target = self.attach(&target.name).ok()?;
+        if !target.is_sound(id) {
+            return None;
+        }
+        source.link_to(&target);
+        Some(target)
+    }
+}

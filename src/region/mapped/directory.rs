@@ -1,0 +1,384 @@
+//! The directory of an engine: its marker, and the files of its queues.
+//!
+//! # Protocol
+//!
+//! The *marker* (`ringmain.engine`) says that the directory is an engine's. It is made whole and
+//! then named, so of many creators one makes it and the others find it.
+//!
+//! Whoever changes which files there are has a *turn*: the lock of [`TURN_BYTE`] on the marker,
+//! which the kernel frees when its holder dies, at whatever instruction. So who has a turn meets no
+//! living creator or deleter, and what looks half-made is what a death has left:
+//!
+//! | found | who died | what the next one does |
+//! |---|---|---|
+//! | a record without region | a creator, before the region had its name | it goes |
+//! | a region without queue (*vacant*) | a creator, before the queue was there | it goes |
+//! | a queue marked as deleted | a deleter | all who wait are woken, it goes |
+//! | a journal without region | one who removed a vacant region | it goes |
+//! | a file named `….new` | a writer, before the file had its name | it goes |
+//!
+//! A creation writes the record, then names the region, then lays out the queue, whose kind is
+//! published last. So a queue that is there has its record. A deletion marks the queue, wakes who
+//! waits, and removes record and journal, then the region; the mark is what a death in between
+//! leaves, and the region goes last, since it has the mark.
+//!
+//! A region that is open lives on when its file is removed: who has it finds the mark in it. A name
+//! may be used again at once, by another file.
+//!
+//! Race: A opens the file of a queue, B deletes the queue and makes another of the same name, A
+//! goes on. A has the old one, and finds the mark at its first look; it then opens anew.
+//!
+//! Threads of one process share one open file of the marker, and so its locks: a mutex lets one of
+//! them in. A forked child shares it as well: it is turned away ([`Error::Forked`]).
+
+use super::inspect;
+use super::os::{self, ForkMark};
+use super::{Mapped, REGION_BYTES_MAX, REGION_BYTES_MIN, SECTIONS_OFFSET};
+use crate::error::Error;
+use crate::region::home::{Intent, Region, Wish};
+use crate::region::memory::{self, Place};
+use crate::region::record::{self, Kind, RECORD_BYTES_MAX};
+use crate::region::shelf::{Look, Shelf, State, check_name, lock};
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The marker's name.
+pub const MARKER: &str = "ringmain.engine";
+/// What the file of a queue's region ends with.
+const REGION_END: &str = ".queue";
+/// What the file of a queue's record ends with.
+const RECORD_END: &str = ".meta";
+/// What a journal's file ends with.
+const JOURNAL_END: &str = ".queue.journal";
+/// What a file ends with that has not got its name yet.
+const NEW_END: &str = ".new";
+/// The lock that lets one change what is there.
+const TURN_BYTE: i64 = 0;
+
+const KIND: Kind = Kind {
+    word: "engine",
+    called: "the engine's marker (ringmain.engine)",
+    version: 1,
+};
+
+/// An engine's directory. Use [`Shelf`].
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    nonce: u64,
+    marker: Mutex<File>,
+    fork: ForkMark,
+}
+
+/// The kernel's lock, for as long as this value lives.
+struct Turn<'a>(&'a File);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        os::unlock(self.0, TURN_BYTE);
+    }
+}
+
+impl Directory {
+    /// Makes the directory, if it is not there, and an engine in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] if it is an engine's, [`Error::NotAnEngine`] if something else is in it.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                return Err(os::error("making the directory", &e));
+            }
+            Err(_) if !path.is_dir() => {
+                let problem = "it is no directory";
+                return Err(Error::NotAnEngine { problem });
+            }
+            _ => {}
+        }
+        let marker = path.join(MARKER);
+        let strange = files_in(path)?.into_iter().any(|name| {
+            let passing = name.starts_with(MARKER) && name.ends_with(NEW_END);
+            name != MARKER && !passing
+        });
+        if marker.symlink_metadata().is_ok() {
+            return Err(Error::Exists);
+        }
+        if strange {
+            let problem = "it has no marker (ringmain.engine), and other files";
+            return Err(Error::NotAnEngine { problem });
+        }
+        let unnamed = os::Unnamed::new(&marker)?;
+        let nonce = format!("nonce {:016x}\n", os::random());
+        (&unnamed.file)
+            .write_all(&record::seal(KIND, &nonce))
+            .and_then(|()| unnamed.file.sync_all())
+            .map_err(|e| os::error("writing the marker", &e))?;
+        unnamed.name(&marker)?;
+        Self::open(path)
+    }
+
+    /// Opens the directory of an engine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::NotAnEngine`], [`Error::RecordVersion`],
+    /// [`Error::RecordDamaged`], [`Error::Permission`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        match Self::survey(path)? {
+            (directory, None) => Ok(directory),
+            (_, Some(damage)) => Err(damage),
+        }
+    }
+
+    /// Opens the directory of an engine, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) and [`create`](Self::create).
+    pub fn open_or_create(path: &Path) -> Result<Self, Error> {
+        for _ in 0..16 {
+            match Self::open(path) {
+                Err(Error::NotFound | Error::NotAnEngine { .. }) => {}
+                other => return other,
+            }
+            match Self::create(path) {
+                Err(Error::Exists) => {} // somebody was faster
+                other => return other,
+            }
+        }
+        Self::open(path)
+    }
+
+    /// Opens a directory that has a marker, and says what is wrong with the marker.
+    pub fn survey(path: &Path) -> Result<(Self, Option<Error>), Error> {
+        let marker = File::options()
+            .read(true)
+            .write(true)
+            .open(path.join(MARKER));
+        let marker = marker.map_err(|e| {
+            let problem = match path.metadata() {
+                Ok(there) if there.is_dir() => "it has no marker (ringmain.engine)",
+                Ok(_) => "it is no directory",
+                Err(_) => return os::error("opening the engine's marker", &e),
+            };
+            match e.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NotAnEngine { problem },
+                ErrorKind::IsADirectory => KIND.damaged("it is a directory"),
+                _ => os::error("opening the engine's marker", &e),
+            }
+        })?;
+        let nonce = read_all(&marker, "reading the engine's marker").and_then(|bytes| {
+            record::unseal(KIND, &bytes)?
+                .strip_prefix("nonce ")
+                .and_then(|rest| rest.strip_suffix('\n'))
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .ok_or(KIND.damaged("its nonce"))
+        });
+        let path = path
+            .canonicalize()
+            .map_err(|e| os::error("finding the directory's path", &e))?;
+        let directory = Self {
+            path,
+            nonce: *nonce.as_ref().unwrap_or(&0),
+            marker: Mutex::new(marker),
+            fork: ForkMark::new()?,
+        };
+        Ok((directory, nonce.err()))
+    }
+
+    /// The directory's path, links followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The engine's random name.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    fn file(&self, name: &str, end: &str) -> PathBuf {
+        self.path.join(format!("{name}{end}"))
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        os::sync_dir(&self.path, "syncing the directory")
+    }
+
+    /// Whether the marker that this engine has opened is the one that is there.
+    fn is_ours(&self, marker: &File) -> bool {
+        let numbers = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let there = self.path.join(MARKER).metadata().map(numbers);
+        there.is_ok_and(|there| marker.metadata().map(numbers).is_ok_and(|own| own == there))
+    }
+}
+
+/// The names in a directory, sorted; those that are not UTF-8 with a substitute.
+fn files_in(dir: &Path) -> Result<Vec<String>, Error> {
+    let doing = "reading the directory";
+    let entries = std::fs::read_dir(dir).map_err(|e| os::error(doing, &e))?;
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.map_err(|e| os::error(doing, &e))?;
+        Ok(entry.file_name().to_string_lossy().into_owned())
+    };
+    let mut names = entries.map(name).collect::<Result<Vec<_>, Error>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// The bytes of a record's file; a few more than a record has, if there are too many.
+fn read_all(file: &File, doing: &'static str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    file.take(RECORD_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| os::error(doing, &e))?;
+    Ok(bytes)
+}
+
+/// Removes a file that may be there.
+fn unlink(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(os::error("removing a file", &e)),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a queue whose file of this kind `file` is.
+fn name_in<'a>(file: &'a str, end: &str) -> Option<&'a str> {
+    let name = file.strip_suffix(end)?;
+    check_name(name).is_ok().then_some(name)
+}
+
+impl Shelf for Directory {
+    type Region = Mapped;
+
+    fn check(&self) -> Result<(), Error> {
+        if self.fork.is_child() {
+            return Err(Error::Forked);
+        }
+        Ok(())
+    }
+
+    fn turn<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.check()?;
+        let marker = lock(&self.marker);
+        os::lock(&marker, TURN_BYTE)?;
+        let _turn = Turn(&marker);
+        if !self.is_ours(&marker) {
+            let problem = "its marker was removed or replaced";
+            return Err(Error::NotAnEngine { problem });
+        }
+        act()
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let files = files_in(&self.path)?;
+        let names = files.iter().filter_map(|file| name_in(file, REGION_END));
+        let mut names: Vec<String> = names.map(str::to_string).collect();
+        names.sort(); // "a-b.queue" comes before "a.queue"
+        Ok(names)
+    }
+
+    fn state(&self, name: &str) -> Result<State, Error> {
+        match inspect::state(&self.file(name, REGION_END)) {
+            Err(Error::NotFound) => Ok(State::Absent),
+            other => other,
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<Mapped, Error> {
+        Mapped::open(self.file(name, REGION_END))
+    }
+
+    fn body_bytes_max(&self, bytes: u64, wish: &Wish) -> Result<usize, Error> {
+        if bytes < REGION_BYTES_MIN {
+            return Err(Error::RegionTooSmall {
+                len: bytes,
+                needed: REGION_BYTES_MIN,
+            });
+        }
+        if bytes > REGION_BYTES_MAX {
+            return Err(Error::RegionTooLarge {
+                len: bytes,
+                max: REGION_BYTES_MAX,
+            });
+        }
+        let (shape, _) = memory::fit(wish, (bytes - SECTIONS_OFFSET) as usize, true)?;
+        Ok(shape.body_bytes_max)
+    }
+
+    fn create(&self, name: &str, bytes: u64, wish: &Wish) -> Result<(Mapped, Place), Error> {
+        unlink(&self.file(name, JOURNAL_END))?; // of no region: see the protocol
+        let region = Mapped::create(self.file(name, REGION_END), bytes)?;
+        match region.place(Intent::Create, wish) {
+            Ok(place) => Ok((region, place)),
+            Err(error) => {
+                drop(region);
+                let _ = self.remove(name); // what stays is vacant, and goes the next time
+                Err(error)
+            }
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        unlink(&self.file(name, RECORD_END))?;
+        unlink(&self.file(name, JOURNAL_END))?;
+        unlink(&self.file(name, REGION_END))?;
+        self.sync()
+    }
+
+    fn record(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match File::open(self.file(name, RECORD_END)) {
+            Ok(file) => read_all(&file, "reading a queue's metadata").map(Some),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(os::error("opening a queue's metadata", &e)),
+        }
+    }
+
+    fn set_record(&self, name: &str, record: &[u8]) -> Result<(), Error> {
+        let path = self.file(name, RECORD_END);
+        let end = format!("{RECORD_END}.{:016x}{NEW_END}", os::random());
+        let passing = self.file(name, &end);
+        let written = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&passing)
+            .and_then(|mut file| file.write_all(record).and_then(|()| file.sync_all()))
+            .and_then(|()| std::fs::rename(&passing, &path));
+        if let Err(e) = written {
+            let _ = std::fs::remove_file(&passing);
+            return Err(os::error("writing a queue's metadata", &e));
+        }
+        self.sync()
+    }
+
+    fn bytes(region: &Mapped) -> u64 {
+        region.len()
+    }
+
+    fn clean(&self) -> Result<(), Error> {
+        for file in files_in(&self.path)? {
+            let name = name_in(&file, RECORD_END).or(name_in(&file, JOURNAL_END));
+            let alone = name.is_some_and(|name| {
+                let region = self.file(name, REGION_END).symlink_metadata();
+                region.is_err_and(|e| e.kind() == ErrorKind::NotFound)
+            });
+            if alone || file.ends_with(NEW_END) {
+                unlink(&self.path.join(&file))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<Vec<String>, Error> {
+        files_in(&self.path)
+    }
+
+    fn look(&self, name: &str) -> Result<Look, Error> {
+        inspect::look(&self.file(name, REGION_END))
+    }
+}

@@ -1,0 +1,123 @@
+//! Looking at a region's file without taking part in it: nothing in the file is changed.
+
+use super::header::{Header, KIND_QUEUE, KIND_VACANT, SECTIONS_OFFSET};
+use super::journal::Journal;
+use super::os;
+use crate::error::Error;
+use crate::region::layout::QueueHead;
+use crate::region::policy::{DEAD_LETTERS, DELETED, SETTINGS, value_of};
+use crate::region::shelf::{Look, State};
+use crate::region::verify::verify;
+use crate::sync::Ordering;
+use core::mem::offset_of;
+use memmap2::MmapOptions;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const KIND_OFFSET: u64 = offset_of!(Header, section) as u64;
+const POLICY_OFFSET: u64 = SECTIONS_OFFSET + offset_of!(QueueHead, policy) as u64;
+
+fn open(path: &Path) -> Result<File, Error> {
+    let file = File::open(path).map_err(|e| os::error("opening the file", &e))?;
+    let meta = file
+        .metadata()
+        .map_err(|e| os::error("reading the file's size", &e))?;
+    if meta.is_file() {
+        Ok(file)
+    } else {
+        Err(Error::NotARegion)
+    }
+}
+
+fn word_at(file: &File, offset: u64) -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, offset)
+        .map_err(|e| os::error("reading the region", &e))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn kind_error(found: u64) -> Error {
+    Error::Kind {
+        found,
+        expected: KIND_QUEUE,
+    }
+}
+
+/// What lies in a region's file, by its header and a few words: quick, and no check of the rest.
+pub fn state(path: &Path) -> Result<State, Error> {
+    let file = open(path)?;
+    let (birth, len) = os::read_birth(&file)?;
+    birth.verify(len)?;
+    match word_at(&file, KIND_OFFSET)? {
+        KIND_VACANT => return Ok(State::Vacant),
+        KIND_QUEUE => {}
+        found => return Err(kind_error(found)),
+    }
+    let setting = |setting: usize| {
+        let word = word_at(&file, POLICY_OFFSET + 8 * setting as u64)?;
+        let field = "queue's settings";
+        value_of(setting, word).ok_or(Error::Damaged { field })
+    };
+    if setting(DELETED)? != 0 {
+        return Ok(State::Deleted);
+    }
+    let dead_letters = setting(DEAD_LETTERS)?;
+    Ok(State::Ready { dead_letters })
+}
+
+/// All that is checked when a region is opened.
+pub fn look(path: &Path) -> Result<Look, Error> {
+    let file = open(path)?;
+    let (birth, file_len) = os::read_birth(&file)?;
+    birth.verify(file_len)?;
+    let too_large = Error::RegionTooLarge {
+        len: birth.len,
+        max: isize::MAX as u64,
+    };
+    let len = usize::try_from(birth.len).map_err(|_| too_large)?;
+    let map = MmapOptions::new()
+        .len(len)
+        .map_raw_read_only(&file)
+        .map_err(|e| os::error("mapping the file", &e))?;
+    // SAFETY: the mapping has at least REGION_BYTES_MIN bytes, as `verify` has checked, is aligned
+    // to a page, and Header consists of atomics, which are only loaded.
+    let header = unsafe { &*(map.as_ptr() as *const Header) };
+    let zero = |word: &crate::sync::AtomicU64| word.load(Ordering::Acquire) == 0;
+    if !header.reserved.iter().all(zero) {
+        let field = "reserved words";
+        return Err(Error::Damaged { field });
+    }
+    // ORDERING: Acquire; [section-ready] the section was laid out before.
+    match header.section.kind.load(Ordering::Acquire) {
+        KIND_VACANT => {
+            return Ok(Look {
+                state: State::Vacant,
+                id: 0,
+                policy: [0; SETTINGS],
+                body_bytes_max: 0,
+            });
+        }
+        KIND_QUEUE => {}
+        found => return Err(kind_error(found)),
+    }
+    let offset = SECTIONS_OFFSET as usize;
+    // SAFETY: inside the mapping, whose length was checked.
+    let base = unsafe { map.as_ptr().add(offset) };
+    // SAFETY: the section is mapped and aligned to a page; nothing of it is written here, and
+    // shared memory is reached through atomics only.
+    let place = unsafe { verify(base, len - offset, offset) }?;
+    // SAFETY: `verify` has found room for the head, which consists of atomics.
+    let head = unsafe { &*(base as *const QueueHead) };
+    let policy = head.policy.numbers();
+    if place.is_journaled() && policy[DELETED] == 0 {
+        let nonces = [birth.nonce, head.config.nonce.load(Ordering::Relaxed)];
+        Journal::open(path, nonces, &place.shape)?;
+    }
+    Ok(Look {
+        state: State::of(&policy),
+        id: head.id(),
+        policy,
+        body_bytes_max: place.shape.body_bytes_max,
+    })
+}
