@@ -13,7 +13,8 @@ use crate::region::policy::{
 use core::time::Duration;
 
 /// Options of a queue; a `const` builder. Each option `x` is read by `get_x`. Values outside their
-/// range are refused when the queue is created (for [`Queue::fixed`](crate::Queue::fixed): at compile time, in a `static`).
+/// range are refused when the queue is created (for [`Queue::fixed`](crate::Queue::fixed): at
+/// compile time, in a `static`).
 ///
 /// | option | default | range |
 /// |---|---|---|

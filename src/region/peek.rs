@@ -35,11 +35,12 @@
 //! - A has reserved, B deletes, C sends into the slot: A pins the new message, or finds none. A
 //!   cell belongs to the slot, not to a message.
 //! - A has pinned: a receive, release or extension keeps the pin; a delete, purge or drop retires
-//!   the run, and A, when it is done, frees it. A's compare-exchange may make another's fail once, who
-//!   then looks again.
+//!   the run, and A, when it is done, frees it. A's compare-exchange may make another's fail once,
+//!   who then looks again.
 //! - Both cells in use: a peek passes the message by and says so. A holder that is to be named
-//!   finds no cell as if two former holders read: its message stays with it until one of them is done. A
-//!   peek that stops for ever costs that one message its cell, as a former holder that stops does.
+//!   finds no cell as if two former holders read: its message stays with it until one of them is
+//!   done. A peek that stops for ever costs that one message its cell, as a former holder that
+//!   stops does.
 //! - A dies: reserved, pinned, or unpinned and not yet open. Repair drops the pin if there is one,
 //!   then opens the cell. It knows by the registry that nobody else repairs after A. A cell may be
 //!   reserved without a pin, so repair has to look at the cells of slots whose words show nothing;
