@@ -373,6 +373,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
     }
 
+    /// The region's time, ms, for ages of messages.
+    #[cfg(feature = "cli")]
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.now_ms(&self.store())
+    }
+
     /// The id of the message in a slot.
     pub(super) fn id_of(&self, index: u32, stamp: u64) -> MessageId {
         MessageId::new(self.name(&self.store()), index, stamp)
