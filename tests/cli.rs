@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/attributes.rs"]
 mod attributes;
+#[path = "cli/engine.rs"]
+mod engine;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/pipes.rs"]
@@ -21,6 +23,8 @@ mod refusals;
 mod settings;
 #[path = "cli/settle.rs"]
 mod settle;
+#[path = "cli/top.rs"]
+mod top;
 
 const RINGMAIN: &str = env!("CARGO_BIN_EXE_ringmain");
 

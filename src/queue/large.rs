@@ -106,8 +106,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.own_ms().saturating_sub(stamp_sent_ms(id.stamp()))
     }
 
-    /// Whether messages of this queue may be in another one now: it has a queue for dead letters, or
-    /// has moved messages before.
+    /// Whether messages of this queue may be in another one now: it has a queue for dead letters,
+    /// or has moved messages before.
     pub(crate) fn sends_on(&self) -> bool {
         let store = self.store();
         let head = store.head();

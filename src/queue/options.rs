@@ -130,8 +130,9 @@ impl QueueOptions {
     }
 
     /// How often a message may be received without being deleted: the next receive moves it to the
-    /// queue of dead letters ([`Queue::with_dead_letters`](crate::Queue::with_dead_letters)) instead. It
-    /// stays where it is, and nobody receives it, while its receivers know of no such queue.
+    /// queue of dead letters ([`Queue::with_dead_letters`](crate::Queue::with_dead_letters))
+    /// instead. It stays where it is, and nobody receives it, while its receivers know of no such
+    /// queue.
     pub const fn max_receives(mut self, receives: u32) -> Self {
         self.max_receives = Some(receives);
         self

@@ -63,15 +63,12 @@ impl<R: Region, C: Clock> fmt::Debug for Peeked<'_, R, C> {
 impl<R: Region, C: Clock> Peeked<'_, R, C> {
     /// The body, in place. Aligned to 8 bytes.
     pub fn body(&self) -> &[u8] {
-        let store = self.queue.store();
-        store.held_bytes(&self.pin.hold, self.stored.body_len())
+        self.queue.body_of(&self.pin.hold, self.stored.body_len())
     }
 
     /// The message's attributes, read in place.
     pub fn attributes(&self) -> Attributes<'_> {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.pin.hold, len);
-        Attributes::new(stored.get(body_len..).unwrap_or_default())
+        Attributes::new(self.queue.attributes_of(&self.pin.hold, &self.stored))
     }
 
     /// The value of the attribute of this name.
@@ -83,9 +80,19 @@ impl<R: Region, C: Clock> Peeked<'_, R, C> {
         self.attributes().get(name)
     }
 
-    /// The message's id.
+    /// The message's id: the one that its send returned, also in a queue of dead letters.
     pub fn id(&self) -> MessageId {
-        self.queue.id_of(self.pin.hold.index, self.pin.hold.stamp)
+        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
+        match origin {
+            Some(origin) => MessageId::from_words(origin.id),
+            None => self.queue.id_of(self.pin.hold.index, self.pin.hold.stamp),
+        }
+    }
+
+    /// Of a dead letter: the name of the queue that it was moved from, empty if that has none.
+    pub fn source(&self) -> Option<&str> {
+        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
+        origin.map(|origin| origin.source)
     }
 
     /// How often the message had been received; this was no receive.
@@ -364,6 +371,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 stored.is_none().then_some(damaged)
             }
         }
+    }
+
+    /// The region's time, ms, for ages of messages.
+    #[cfg(feature = "cli")]
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.now_ms(&self.store())
     }
 
     /// The id of the message in a slot.

@@ -84,20 +84,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     }
 
     fn origin(&self) -> Option<Origin<'_>> {
-        if !self.stored.has_origin() {
-            return None;
-        }
-        let len = self.stored.len as usize;
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        Origin::read(stored.get(self.stored.body_len()..)?)
+        self.queue.origin_of(&self.hold, &self.stored)
     }
 
     /// The bytes of the attributes.
     pub(super) fn attributes_bytes(&self) -> &[u8] {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        let behind = self.origin().map_or(0, |origin| origin.len());
-        stored.get(body_len..len - behind).unwrap_or_default()
+        self.queue.attributes_of(&self.hold, &self.stored)
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -217,8 +209,29 @@ impl<R: Region, C: Clock> AsRef<[u8]> for Received<'_, R, C> {
 
 impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
-    fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
+    pub(super) fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
         self.store().held_bytes(hold, len)
+    }
+
+    /// Where a dead letter came from.
+    pub(super) fn origin_of(&self, hold: &Hold, stored: &Stored) -> Option<Origin<'_>> {
+        if !stored.has_origin() {
+            return None;
+        }
+        let bytes = self.body_of(hold, stored.len as usize);
+        Origin::read(bytes.get(stored.body_len()..)?)
+    }
+
+    /// The bytes of a message's attributes.
+    pub(super) fn attributes_of(&self, hold: &Hold, stored: &Stored) -> &[u8] {
+        let len = stored.len as usize;
+        let behind = self
+            .origin_of(hold, stored)
+            .map_or(0, |origin| origin.len());
+        let bytes = self.body_of(hold, len);
+        bytes
+            .get(stored.body_len()..len - behind)
+            .unwrap_or_default()
     }
 
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {

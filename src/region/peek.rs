@@ -19,8 +19,7 @@
 //! peek, owner }` there, by a compare-exchange on both cells. From then until it opens the cell
 //! again nobody else names anybody in it, nor sets or clears its pin; so the pin of that cell is
 //! this peek's, and it is dropped by the cell's number, not by its name. Two peeks of one owner
-//! have a cell each, with the same words in both. The flag `peek` tells the name from each
-//! holder's.
+//! have a cell each, with the same words in both. The flag `peek` tells the name from a holder's.
 //!
 //! # Races
 //!
@@ -154,8 +153,7 @@ impl Store<'_> {
             }
             let next = seen.with_pins(seen.pins() | pin);
             // ORDERING: AcqRel: Release publishes the cell with its pin; Acquire: [slot-filled],
-            // the head and the bytes belong to this word. A failure acquires the same for the next
-            // try.
+            // head and bytes belong to this word. A failure acquires the same for the next try.
             let word = &self.words()[index];
             match word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {

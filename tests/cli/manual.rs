@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 23] = [
     "create",
     "send",
     "receive",
@@ -15,6 +15,15 @@ const VERBS: [&str; 14] = [
     "stat",
     "set",
     "purge",
+    "peek",
+    "init",
+    "list",
+    "describe",
+    "delete-queue",
+    "tag",
+    "untag",
+    "verify",
+    "top",
     "demo",
     "bench",
     "completions",

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Every message that a walk meets, and how many it passed by.
-/// What a peek shows of each message.
-type Shown = HashMap<MessageId, (Vec<u8>, MessageState, u32)>;
+/// Messages: the body, what it is doing, and how often it was received.
+type Met = HashMap<MessageId, (Vec<u8>, MessageState, u32)>;
 
-fn walk<R: Region>(on: &Ground<'_, R>) -> (Shown, u64) {
+/// Every message that a walk meets, and how many it passed by.
+fn walk<R: Region>(on: &Ground<'_, R>) -> (Met, u64) {
     let mut met = HashMap::new();
     let mut peeks = on.queue.peeks();
     for peeked in &mut peeks {

@@ -2,7 +2,7 @@
 
 use crate::common::SLOT_HEAD_BYTES;
 use crate::op::Op;
-use crate::reference::{Attribute, Ever, Model, Receive, Rule};
+use crate::reference::{Attribute, Ever, Model, PURGE_EVERY_MS, Receive, Rule};
 use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region, Value};
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -103,7 +103,7 @@ impl<'a, R: Region> Drive<'a, R> {
             drop(holding);
             self.figures()?;
         }
-        self.step(&Op::Advance { ms: 60_000 })?; // the last purge may have been just now
+        self.step(&Op::Advance { ms: PURGE_EVERY_MS })?; // whenever the last purge was
         self.step(&Op::Purge)?;
         self.figures()?;
         let stat = told(self.queue.stat())?;

@@ -21,7 +21,9 @@ pub enum Rule {
     LateDeleteIsRefused,
     ReceivesAreNotCounted,
     PurgeSparesTheHeld,
+    #[allow(dead_code)] // no kept history of the corpus purges twice in a minute
     PurgeAsOftenAsOneLikes,
+    #[allow(dead_code)]
     PurgeWaitsOneMsLonger,
     ReadersKeepNothing,
     DelayOneMsLonger,

@@ -8,7 +8,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::values::{
-    Attribute, attribute, delay, durability, duration, receipt, retention, size, visibility,
+    Attribute, attribute, delay, durability, duration, interval, receipt, retention, size, tag,
+    visibility,
 };
 use crate::{Durability, Receipt};
 
@@ -27,7 +28,7 @@ pub(super) struct Line {
 /// One subcommand.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make a queue in a new file
+    /// Make a queue: in a new file, or in an engine
     Create(CreateArgs),
     /// Send arguments, or the lines of standard input, as messages
     Send(SendArgs),
@@ -46,6 +47,24 @@ pub(super) enum Verb {
     Set(SetArgs),
     /// Remove all messages
     Purge(PurgeArgs),
+    /// Look at messages without receiving them
+    Peek(PeekArgs),
+    /// Make a directory an engine's: then DIR/NAME names a queue in it
+    Init(InitArgs),
+    /// List the queues of an engine
+    List(ListArgs),
+    /// Show the options, tags and figures of a queue of an engine
+    Describe(DescribeArgs),
+    /// Delete a queue of an engine, with all its messages
+    DeleteQueue(DeleteQueueArgs),
+    /// Give a queue of an engine tags
+    Tag(TagArgs),
+    /// Take tags from a queue of an engine
+    Untag(UntagArgs),
+    /// Look whether every file of an engine, or one queue, is sound
+    Verify(VerifyArgs),
+    /// Show the queues of an engine on the whole terminal, live
+    Top(TopArgs),
     /// Run the main job on this machine's telemetry while workers are killed, and audit it
     Demo(DemoArgs),
     /// Measure the queue cycle on this machine
@@ -64,7 +83,7 @@ pub(super) enum Verb {
 #[derive(Debug, Clone, Args)]
 pub(super) struct ShapeArgs {
     /// Size of the file
-    #[arg(long, default_value = "64M", value_parser = size)]
+    #[arg(long, visible_alias = "bytes", default_value = "64M", value_parser = size)]
     pub(super) size: u64,
     /// How long a received message stays invisible, 0s to 12h [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = visibility)]
@@ -86,18 +105,27 @@ pub(super) struct ShapeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CreateArgs {
-    /// File to make; it must not exist
+    /// File to make, which must not exist; or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// How long a message stays invisible after its send, 0s to 15m [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = delay)]
     pub(super) delay: Option<Duration>,
+    /// How often a message is received before it is a dead letter, 1 to 1000 [default: no bound]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) max_receives: Option<u32>,
+    /// The queue of the same engine that takes dead letters
+    #[arg(long, value_name = "NAME", requires = "max_receives")]
+    pub(super) dead_letters: Option<String>,
+    /// A tag, in an engine
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub(super) tags: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Messages; without any, each line of standard input is one
     pub(super) bodies: Vec<OsString>,
@@ -125,7 +153,7 @@ pub(super) struct SendArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReceiveArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Stop after this many messages [default: 1, with --follow: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -150,7 +178,7 @@ pub(super) struct ReceiveArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StatArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Show it each second until interrupted, with rates from the second time on
     #[arg(long)]
@@ -162,7 +190,7 @@ pub(super) struct StatArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SettleArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Receipts; without any, each line of standard input is one
     #[arg(value_name = "RECEIPT", value_parser = receipt)]
@@ -171,7 +199,7 @@ pub(super) struct SettleArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ExtendArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Receipt of the message
     #[arg(value_parser = receipt)]
@@ -183,7 +211,7 @@ pub(super) struct ExtendArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// How long a received message stays invisible, 0s to 12h
     #[arg(long, group = "settings", value_name = "DURATION", value_parser = visibility)]
@@ -201,11 +229,103 @@ pub(super) struct SetArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
-    /// File of the queue
+    /// File of the queue, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Do not ask on a terminal
     #[arg(long)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PeekArgs {
+    /// File of the queue, or DIR/NAME in an engine
+    pub(super) path: PathBuf,
+    /// Show at most this many messages
+    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max: u64,
+    /// One JSON object a line: id, state, until_ms, receive_count, sent_ms, attributes, body or
+    /// body_base64
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Directory, empty or to be made
+    pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Directory of the engine
+    pub(super) dir: PathBuf,
+    /// Only names that begin so
+    #[arg(long)]
+    pub(super) prefix: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DescribeArgs {
+    /// DIR/NAME
+    pub(super) path: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteQueueArgs {
+    /// DIR/NAME
+    pub(super) path: PathBuf,
+    /// Do not ask on a terminal
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TagArgs {
+    /// DIR/NAME
+    pub(super) path: PathBuf,
+    /// Tags
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = tag)]
+    pub(super) tags: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UntagArgs {
+    /// DIR/NAME
+    pub(super) path: PathBuf,
+    /// Keys of tags
+    #[arg(value_name = "KEY", required = true)]
+    pub(super) keys: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Directory of an engine, or a queue
+    pub(super) path: PathBuf,
+    /// One JSON object a finding
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TopArgs {
+    /// Directory of the engine
+    pub(super) dir: PathBuf,
+    /// How often the figures are looked at
+    #[arg(long, default_value = "1s", value_name = "DURATION", value_parser = interval)]
+    pub(super) interval: Duration,
+    /// Print one table and end
+    #[arg(long)]
+    pub(super) once: bool,
+    /// One JSON object a line
+    #[arg(long, requires = "once")]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,27 @@
 //! `ringmain create`, and how the other commands open a queue.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{CreateArgs, ShapeArgs};
 use super::exit::{Exit, Trouble, about};
-use crate::{Error, Mapped, Queue, QueueOptions};
+use super::spot::{self, AnyQueue, Spot};
+use crate::{Engine, Error, Mapped, Queue, QueueOptions, QueueSpec, Region};
 
 /// Makes a queue in a new file.
 pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
-    let options = options(&args.shape, args.delay)?;
+    let mut options = options(&args.shape, args.delay)?;
+    if let Some(receives) = args.max_receives {
+        options = options.max_receives(receives);
+    }
+    if let Spot::Named(engine, name) = Spot::of(&args.path)? {
+        return named(&engine, &name, args, options);
+    }
+    if args.dead_letters.is_some() || !args.tags.is_empty() {
+        let text = "dead letters and tags are for queues of an engine: DIR/NAME";
+        return Err(Trouble::new(text));
+    }
     let region = Mapped::create(&args.path, args.shape.size).map_err(about(args.path.display()))?;
     match Queue::create(region, options) {
         Ok(_) => Ok(Exit::Done),
@@ -21,28 +33,58 @@ pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
     }
 }
 
-/// Opens the queue in an existing file.
-pub(super) fn open(path: &Path) -> Result<Queue<Mapped>, Trouble> {
-    let region = Mapped::open(path).map_err(about(path.display()))?;
-    Queue::open(region).map_err(about(path.display()))
+/// Makes a queue of an engine.
+fn named(
+    engine: &Engine,
+    name: &str,
+    args: &CreateArgs,
+    options: QueueOptions,
+) -> Result<Exit, Trouble> {
+    let told = about(args.path.display());
+    if engine.queues(name)?.iter().any(|there| there == name) {
+        return Err(told(Error::Exists));
+    }
+    let mut spec = QueueSpec::new().options(options).bytes(args.shape.size);
+    if let (Some(target), Some(receives)) = (&args.dead_letters, args.max_receives) {
+        spec = spec.dead_letters(target, receives);
+    }
+    for (key, value) in &args.tags {
+        spec = spec.tag(key, value);
+    }
+    engine.create_queue(name, &spec).map_err(told)?;
+    Ok(Exit::Done)
 }
 
-/// Opens the queue in a file, whatever its options are; makes both if there is no file.
+/// Opens an existing queue.
+pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
+    spot::open(path)
+}
+
+/// Opens the queue in a file or of an engine, whatever its options are; makes it if there is none.
 pub(super) fn open_or_create(
     path: &Path,
     shape: &ShapeArgs,
     delay: Option<Duration>,
-) -> Result<Queue<Mapped>, Trouble> {
+) -> Result<AnyQueue, Trouble> {
+    if let Spot::Named(engine, name) = Spot::of(path)? {
+        let spec = QueueSpec::new().options(options(shape, delay)?);
+        let queue = match engine.open_queue(&name) {
+            Err(Error::NoQueue) => engine.create_queue(&name, &spec.bytes(shape.size)),
+            queue => queue,
+        };
+        let queue = queue.and_then(|queue| spot::of_named(&queue));
+        return queue.map_err(about(path.display()));
+    }
     let region = match Mapped::open(path) {
         Err(Error::NotFound) => Mapped::open_or_create(path, shape.size),
         other => other,
     };
     let region = region.map_err(about(path.display()))?;
+    let region: Arc<dyn Region + Send + Sync> = Arc::new(region);
     // Somebody else may be making it at this moment: then there is a file, but no queue yet.
-    match Queue::open(&region) {
-        Ok(_) => Queue::open(region),
+    match Queue::open(Arc::clone(&region)) {
         Err(Error::Vacant) => Queue::open_or_create(region, options(shape, delay)?),
-        Err(error) => Err(error),
+        outcome => outcome,
     }
     .map_err(about(path.display()))
 }

@@ -125,6 +125,14 @@ pub(super) fn say(text: impl fmt::Display) -> io::Result<()> {
     }
 }
 
+/// Writes bytes to standard output; `false`: the reader went away.
+pub(super) fn say_bytes(bytes: &[u8]) -> io::Result<bool> {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
 /// Writes a line to standard error.
 pub(super) fn note(text: impl fmt::Display) {
     // Where it cannot be written, nobody reads it.

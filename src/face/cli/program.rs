@@ -7,7 +7,9 @@ use clap::Parser;
 use super::args::{Line, Verb};
 use super::exit::Exit;
 use super::output::note;
-use super::{bench, create, demo, manual, purge, receive, send, set, settle, stat};
+use super::{
+    bench, create, demo, manual, named, peek, purge, receive, send, set, settle, stat, top,
+};
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
 ///
@@ -23,6 +25,15 @@ pub fn main() -> ExitCode {
         Verb::Stat(args) => stat::run(&args),
         Verb::Set(args) => set::run(&args),
         Verb::Purge(args) => purge::run(&args),
+        Verb::Peek(args) => peek::run(&args),
+        Verb::Init(args) => named::init(&args),
+        Verb::List(args) => named::list(&args),
+        Verb::Describe(args) => named::describe(&args),
+        Verb::DeleteQueue(args) => named::delete_queue(&args),
+        Verb::Tag(args) => named::tag(&args),
+        Verb::Untag(args) => named::untag(&args),
+        Verb::Verify(args) => named::verify(&args),
+        Verb::Top(args) => top::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Completions(args) => manual::completions(&args),

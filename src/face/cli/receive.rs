@@ -17,10 +17,11 @@ use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::output::{self, Flushed, Output, note};
 use super::render::Form;
+use super::spot::AnyQueue;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
 use crate::region::policy::VISIBILITY_MS;
-use crate::{Batch, Clock, Mapped, Queue, Receipt, Region};
+use crate::{Batch, Clock, Receipt, Region};
 
 /// How long a wait goes on before signals and the pipe are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -65,7 +66,7 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
 }
 
 struct Run<'q> {
-    queue: &'q Queue<Mapped>,
+    queue: &'q AnyQueue,
     stop: Stop,
     /// The least visibility timeout under which something in hand may have been received.
     visibility: Duration,

@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 
 use super::args::ReceiveArgs;
 use super::exit::Trouble;
-use crate::{Attributes, Clock, Received, Region, Value};
+use super::top::word;
+use crate::{Attributes, Clock, MessageState, Peeked, Received, Region, Value};
 
 /// What a line holds.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +80,55 @@ impl<'m> Json<'m> {
             body_base64: text.is_none().then(|| BASE64_STANDARD.encode(body)),
         }
     }
+}
+
+/// A message that was looked at.
+#[derive(Serialize)]
+struct PeekedJson<'m> {
+    id: String,
+    state: &'static str,
+    /// When a delay or a visibility timeout ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_ms: Option<u64>,
+    receive_count: u32,
+    sent_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'m str>,
+    #[serde(
+        skip_serializing_if = "Attributes::is_empty",
+        serialize_with = "attributes"
+    )]
+    attributes: Attributes<'m>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+/// Appends a message that was looked at to `line`, as JSON.
+pub(super) fn peeked<R: Region, C: Clock>(
+    message: &Peeked<'_, R, C>,
+    line: &mut Vec<u8>,
+) -> Result<(), Trouble> {
+    let text = std::str::from_utf8(message.body()).ok();
+    let until_ms = match message.state() {
+        MessageState::InFlight { until_ms } | MessageState::Delayed { until_ms } => Some(until_ms),
+        MessageState::Visible => None,
+    };
+    let json = PeekedJson {
+        id: message.id().to_string(),
+        state: word(message.state()),
+        until_ms,
+        receive_count: message.receive_count(),
+        sent_ms: message.sent_ms(),
+        source: message.source(),
+        attributes: message.attributes(),
+        body: text,
+        body_base64: text
+            .is_none()
+            .then(|| BASE64_STANDARD.encode(message.body())),
+    };
+    Ok(serde_json::to_writer(line, &json)?)
 }
 
 /// An attribute's type, by the name that `send --attribute` has for it, and its value as text.

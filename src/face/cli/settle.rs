@@ -9,15 +9,16 @@ use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::lines::{Found, Lines};
 use super::output::note;
+use super::spot::AnyQueue;
 use super::submit::BATCH_ENTRIES_MAX;
 use super::values;
-use crate::{Error, Mapped, Outcomes, Queue, Receipt};
+use crate::{Error, Outcomes, Receipt};
 
 /// More than any receipt has, with room for spaces.
 const LINE_BYTES_MAX: usize = 256;
 
 /// What is done to up to ten receipts.
-type Act = fn(&Queue<Mapped>, &[Receipt]) -> Result<Outcomes<()>, Error>;
+type Act = fn(&AnyQueue, &[Receipt]) -> Result<Outcomes<()>, Error>;
 
 pub(super) fn delete(args: &SettleArgs) -> Result<Exit, Trouble> {
     Settle::run(args, |queue, receipts| queue.delete_batch(receipts))
@@ -35,7 +36,7 @@ pub(super) fn extend(args: &ExtendArgs) -> Result<Exit, Trouble> {
 }
 
 struct Settle {
-    queue: Queue<Mapped>,
+    queue: AnyQueue,
     act: Act,
     refused: u64,
 }

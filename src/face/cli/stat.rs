@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::args::StatArgs;
 use super::create;
 use super::exit::{Exit, Trouble};
+use super::spot::AnyQueue;
 use super::stop::Stop;
-use crate::{Error, Mapped, Position, Queue};
+use crate::{Error, Position};
 
 const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -106,7 +107,7 @@ impl Rates {
 }
 
 impl Figures {
-    fn of(queue: &Queue<Mapped>) -> Result<Self, Error> {
+    fn of(queue: &AnyQueue) -> Result<Self, Error> {
         let stats = queue.stat()?;
         let ms = |duration: Duration| duration.as_millis() as u64;
         Ok(Self {

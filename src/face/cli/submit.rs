@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::envelope::Envelope;
 use super::exit::{Exit, Trouble};
-use crate::{Error, Mapped, Message, Queue};
+use super::spot::AnyQueue;
+use crate::{Error, Message};
 
 /// Most entries in a batch.
 pub(super) const BATCH_ENTRIES_MAX: usize = 10;
@@ -17,7 +18,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(10);
 
 /// Sends bodies in order of arrival, in an envelope, and waits for room unless told not to.
 pub(super) struct Submit<'q> {
-    queue: &'q Queue<Mapped>,
+    queue: &'q AnyQueue,
     /// What is put around each body.
     pub(super) envelope: Envelope<'q>,
     wait: bool,
@@ -26,7 +27,7 @@ pub(super) struct Submit<'q> {
 }
 
 impl<'q> Submit<'q> {
-    pub(super) fn new(queue: &'q Queue<Mapped>, envelope: Envelope<'q>, wait: bool) -> Self {
+    pub(super) fn new(queue: &'q AnyQueue, envelope: Envelope<'q>, wait: bool) -> Self {
         Self {
             queue,
             envelope,

@@ -78,6 +78,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 500ms, 30s or 5m"))
 }
 
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// How often something is done: 100 ms to an hour.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if range.contains(&interval) {
+        return Ok(interval);
+    }
+    Err("it must be 100ms to 1h".to_owned())
+}
+
 pub(super) fn visibility(text: &str) -> Result<Duration, String> {
     setting(text, VISIBILITY_MS)
 }

@@ -13,7 +13,8 @@ use super::child::die_with_parent;
 use super::reading::{Reading, fingerprint};
 use super::telemetry::{Readings, SOURCES};
 use super::wire::{Batch, Record};
-use crate::{Error, Mapped, Queue};
+use crate::Error;
+use crate::face::cli::spot::AnyQueue;
 
 const FULL_PAUSE: Duration = Duration::from_micros(200);
 
@@ -53,7 +54,7 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
 }
 
 struct Producer<'q> {
-    queue: &'q Queue<Mapped>,
+    queue: &'q AnyQueue,
     args: &'q ChildArgs,
     seq: u64,
     bodies: [Vec<u8>; BATCH_ENTRIES_MAX],

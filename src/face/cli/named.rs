@@ -1,0 +1,204 @@
+//! The verbs of an engine: making one, listing, describing, tagging, deleting and verifying queues.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use console::Term;
+use humantime::format_duration;
+use serde::Serialize;
+
+use super::args::VerifyArgs;
+use super::args::{DeleteQueueArgs, DescribeArgs, InitArgs, ListArgs, TagArgs, UntagArgs};
+use super::exit::{Exit, Trouble, about};
+use super::output::{note, say};
+use super::spot::{self, Spot};
+use crate::{Engine, QueueDescription};
+
+/// Makes a directory an engine's.
+pub(super) fn init(args: &InitArgs) -> Result<Exit, Trouble> {
+    Engine::create(&args.dir).map_err(about(args.dir.display()))?;
+    Ok(Exit::Done)
+}
+
+/// Prints the names of the queues.
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Trouble> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        name: &'a str,
+    }
+    let engine = Engine::open(&args.dir).map_err(about(args.dir.display()))?;
+    for name in engine.queues(args.prefix.as_deref().unwrap_or(""))? {
+        if args.json {
+            say(serde_json::to_string(&Line { name: &name })?)?;
+        } else {
+            say(name)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Described<'a> {
+    name: &'a str,
+    created_ms: u64,
+    bytes: u64,
+    dead_letters: Option<&'a str>,
+    max_receives: Option<u32>,
+    sources: &'a [String],
+    tags: &'a BTreeMap<String, String>,
+    visibility_ms: u64,
+    retention_ms: u64,
+    delay_ms: u64,
+    max_in_flight: u32,
+    body_bytes_max: u64,
+    durability: String,
+    visible: u64,
+    in_flight: u64,
+    delayed: u64,
+}
+
+impl<'a> Described<'a> {
+    fn of(queue: &'a QueueDescription) -> Self {
+        let (options, stats) = (&queue.options, &queue.stats);
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            name: &queue.name,
+            created_ms: queue.created_ms,
+            bytes: queue.bytes,
+            dead_letters: queue.dead_letters.as_ref().map(|to| to.target.as_str()),
+            max_receives: options.get_max_receives(),
+            sources: &queue.sources,
+            tags: &queue.tags,
+            visibility_ms: ms(options.get_visibility()),
+            retention_ms: ms(options.get_retention()),
+            delay_ms: ms(options.get_delay()),
+            max_in_flight: options.get_max_in_flight(),
+            body_bytes_max: stats.body_bytes_max,
+            durability: options.get_durability().to_string(),
+            visible: stats.visible,
+            in_flight: stats.in_flight,
+            delayed: stats.delayed,
+        }
+    }
+
+    fn tell(&self) -> Result<(), Trouble> {
+        let time = |ms| format_duration(Duration::from_millis(ms)).to_string();
+        let receives = self
+            .max_receives
+            .map_or("none".to_owned(), |n| n.to_string());
+        let rows = [
+            ("name", self.name.to_owned()),
+            ("bytes", self.bytes.to_string()),
+            ("visibility", time(self.visibility_ms)),
+            ("retention", time(self.retention_ms)),
+            ("delay", time(self.delay_ms)),
+            ("max in flight", self.max_in_flight.to_string()),
+            ("max receives", receives),
+            (
+                "dead letters to",
+                self.dead_letters.unwrap_or("none").to_owned(),
+            ),
+            ("dead letters of", self.sources.join(", ")),
+            ("largest body", self.body_bytes_max.to_string()),
+            ("durability", self.durability.clone()),
+            ("visible", self.visible.to_string()),
+            ("in flight", self.in_flight.to_string()),
+            ("delayed", self.delayed.to_string()),
+        ];
+        for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+            say(format_args!("{name:<16} {value}"))?;
+        }
+        for (key, value) in self.tags {
+            say(format_args!("{:<16} {key}={value}", "tag"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints what is known of a queue.
+pub(super) fn describe(args: &DescribeArgs) -> Result<Exit, Trouble> {
+    let (engine, name) = Spot::named(&args.path)?;
+    let queue = engine.describe(&name).map_err(about(args.path.display()))?;
+    let described = Described::of(&queue);
+    if args.json {
+        say(serde_json::to_string(&described)?)?;
+    } else {
+        described.tell()?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Deletes a queue with all its messages, after a question on a terminal.
+pub(super) fn delete_queue(args: &DeleteQueueArgs) -> Result<Exit, Trouble> {
+    let (engine, name) = Spot::named(&args.path)?;
+    if !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
+        let stats = engine.open_queue(&name)?.stat()?;
+        let there = stats.visible + stats.in_flight + stats.delayed;
+        let term = Term::stderr();
+        term.write_str(&format!("Delete {name} with {there} messages? [y/N] "))?;
+        if !matches!(term.read_line()?.trim(), "y" | "Y" | "yes") {
+            return Err(Trouble::new("nothing deleted"));
+        }
+    }
+    engine
+        .delete_queue(&name)
+        .map_err(about(args.path.display()))?;
+    Ok(Exit::Done)
+}
+
+/// Gives a queue tags.
+pub(super) fn tag(args: &TagArgs) -> Result<Exit, Trouble> {
+    let (engine, name) = Spot::named(&args.path)?;
+    for (key, value) in &args.tags {
+        engine
+            .tag(&name, key, value)
+            .map_err(about(args.path.display()))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Takes tags from a queue.
+pub(super) fn untag(args: &UntagArgs) -> Result<Exit, Trouble> {
+    let (engine, name) = Spot::named(&args.path)?;
+    for key in &args.keys {
+        engine
+            .untag(&name, key)
+            .map_err(about(args.path.display()))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Looks at every file of an engine, or at one queue.
+pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Trouble> {
+    let (path, json) = (&args.path, args.json);
+    #[derive(Serialize)]
+    struct Line {
+        file: String,
+        problem: String,
+    }
+    if !path.is_dir() {
+        spot::open(path)?.stat().map_err(about(path.display()))?;
+        note("sound");
+        return Ok(Exit::Done);
+    }
+    let report = Engine::verify_dir(path).map_err(about(path.display()))?;
+    for finding in &report.findings {
+        let (file, problem) = (finding.file.clone(), finding.problem.to_string());
+        if json {
+            say(serde_json::to_string(&Line { file, problem })?)?;
+        } else {
+            say(finding)?;
+        }
+    }
+    note(format_args!(
+        "{} queues, {} findings",
+        report.queues,
+        report.findings.len()
+    ));
+    Ok(if report.is_clean() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}

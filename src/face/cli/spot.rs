@@ -1,0 +1,71 @@
+//! Which queue is meant: a file, or `DIR/NAME` where `DIR` is an engine's directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::exit::{Trouble, about};
+use crate::{Engine, EngineQueue, Error, Mapped, Queue, Region};
+
+/// The file by which a directory is known to be an engine's.
+const MARKER: &str = "ringmain.engine";
+
+/// A queue of the command line, wherever it lies.
+pub(super) type AnyQueue = Queue<Arc<dyn Region + Send + Sync>>;
+
+/// What a path on the command line means.
+pub(super) enum Spot<'a> {
+    File(&'a Path),
+    Named(Engine, String),
+}
+
+impl<'a> Spot<'a> {
+    /// `DIR/NAME` if there is an engine in `DIR`, and no file of that path; else a file.
+    pub(super) fn of(path: &'a Path) -> Result<Self, Trouble> {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(Self::File(path));
+        };
+        let dir = if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        };
+        if path.is_file() || !dir.join(MARKER).exists() {
+            return Ok(Self::File(path));
+        }
+        let Some(name) = name.to_str() else {
+            return Ok(Self::File(path));
+        };
+        let engine = Engine::open(dir).map_err(about(dir.display()))?;
+        Ok(Self::Named(engine, name.to_owned()))
+    }
+
+    /// The engine and the name; trouble for a file.
+    pub(super) fn named(path: &'a Path) -> Result<(Engine, String), Trouble> {
+        match Self::of(path)? {
+            Self::Named(engine, name) => Ok((engine, name)),
+            Self::File(path) => Err(Trouble::new(format_args!(
+                "{}: no queue of an engine; write DIR/NAME, after `ringmain init DIR`",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Opens a queue.
+pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
+    let told = about(path.display());
+    match Spot::of(path)? {
+        Spot::File(file) => Mapped::open(file).and_then(|region| {
+            let region: Arc<dyn Region + Send + Sync> = Arc::new(region);
+            Queue::open(region)
+        }),
+        Spot::Named(engine, name) => engine.open_queue(&name).and_then(|queue| of_named(&queue)),
+    }
+    .map_err(told)
+}
+
+/// A queue of an engine as one of the command line.
+pub(super) fn of_named(queue: &EngineQueue) -> Result<AnyQueue, Error> {
+    let region: Arc<dyn Region + Send + Sync> = queue.region().clone();
+    Queue::open(region)
+}

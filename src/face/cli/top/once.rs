@@ -1,0 +1,87 @@
+//! `ringmain top --once`: one table, for scripts.
+
+use std::thread;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::draw::age;
+use super::source::{Moment, Source};
+use super::state::State;
+use crate::face::cli::exit::{Exit, Trouble};
+use crate::face::cli::output::say;
+
+/// How far the two looks are apart between which rates are counted.
+const APART: Duration = Duration::from_millis(500);
+
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    visible: u64,
+    in_flight: u64,
+    delayed: u64,
+    /// How old the oldest visible message is; none without one.
+    oldest_age_ms: Option<u64>,
+    sent_per_s: f64,
+    received_per_s: f64,
+    deleted_per_s: f64,
+}
+
+/// Looks twice, and prints a line for each queue.
+pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble> {
+    let mut state = State::new();
+    let first = Moment::now(source)?;
+    state.look(first.looks, None);
+    thread::sleep(APART);
+    let second = Moment::now(source)?;
+    state.look(second.looks, Some(second.at - first.at));
+    let rows = state.shown();
+    let tenth = |n: f64| (n * 10.0).round() / 10.0;
+    let lines = rows.iter().map(|row| Line {
+        name: &row.name,
+        visible: row.stats.visible,
+        in_flight: row.stats.in_flight,
+        delayed: row.stats.delayed,
+        oldest_age_ms: row.stats.oldest_age.map(|age| age.as_millis() as u64),
+        sent_per_s: tenth(row.rates.sent),
+        received_per_s: tenth(row.rates.received),
+        deleted_per_s: tenth(row.rates.deleted),
+    });
+    if json {
+        for line in lines {
+            say(serde_json::to_string(&line)?)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "NAME",
+        "VISIBLE",
+        "IN FLIGHT",
+        "DELAYED",
+        "OLDEST",
+        "SENT/s",
+        "RECV/s",
+        "DEL/s",
+    ]);
+    for line in lines {
+        let oldest = line.oldest_age_ms.map(Duration::from_millis);
+        table.add_row([
+            line.name.to_owned(),
+            line.visible.to_string(),
+            line.in_flight.to_string(),
+            line.delayed.to_string(),
+            oldest.map_or("-".to_owned(), age),
+            format!("{:.1}", line.sent_per_s),
+            format!("{:.1}", line.received_per_s),
+            format!("{:.1}", line.deleted_per_s),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    say(table.trim_fmt())?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,157 @@
+//! Where the screen's figures come from, and what it can do to a queue.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::face::cli::exit::Trouble;
+use crate::{Engine, EngineQueue, Error, MessageState, QueueStats};
+
+/// Bytes of a body that are shown.
+pub(super) const BODY_SHOWN: usize = 120;
+/// Messages that are shown.
+const MESSAGES_SHOWN: usize = 200;
+
+/// A queue, as one look finds it.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) name: String,
+    pub(super) stats: QueueStats,
+}
+
+/// A message, as a peek finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+    /// How long ago it was sent, ms.
+    pub(super) age_ms: u64,
+    pub(super) receive_count: u32,
+    pub(super) len: usize,
+    /// The beginning of its body.
+    pub(super) body: Vec<u8>,
+}
+
+/// What a peek brings: messages, and how many were passed by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) messages: Vec<Seen>,
+    pub(super) passed: u64,
+}
+
+/// Queues by name.
+pub(super) trait Source {
+    /// A look at each queue, sorted by name. One that goes meanwhile is left out.
+    fn looks(&mut self) -> Result<Vec<Look>, Trouble>;
+    /// Some messages of a queue, without receiving them.
+    fn peek(&mut self, name: &str) -> Result<Sight, Trouble>;
+    /// Removes all messages; how many.
+    fn purge(&mut self, name: &str) -> Result<u64, Trouble>;
+    /// Moves dead letters back to the queue that they came from; how many, and its name.
+    fn redrive(&mut self, name: &str) -> Result<(u64, String), Trouble>;
+}
+
+/// The queues of an engine; each stays open while it is there.
+pub(super) struct Queues {
+    engine: Engine,
+    open: BTreeMap<String, EngineQueue>,
+}
+
+impl Queues {
+    pub(super) fn of(engine: Engine) -> Self {
+        let open = BTreeMap::new();
+        Self { engine, open }
+    }
+
+    fn queue(&mut self, name: &str) -> Result<&EngineQueue, Error> {
+        if !self.open.contains_key(name) {
+            let queue = self.engine.open_queue(name)?.leave_tending();
+            self.open.insert(name.to_owned(), queue);
+        }
+        self.open.get(name).ok_or(Error::NoQueue)
+    }
+}
+
+impl Source for Queues {
+    fn looks(&mut self) -> Result<Vec<Look>, Trouble> {
+        let names = self.engine.queues("")?;
+        self.open.retain(|name, _| names.contains(name));
+        let mut looks = Vec::with_capacity(names.len());
+        for name in names {
+            let stats = match self.queue(&name).and_then(|queue| queue.stat()) {
+                // Deleted, and perhaps made anew.
+                Err(Error::Deleted) => {
+                    self.open.remove(&name);
+                    self.queue(&name).and_then(|queue| queue.stat())
+                }
+                stats => stats,
+            };
+            match stats {
+                Ok(stats) => looks.push(Look { name, stats }),
+                Err(Error::NoQueue | Error::Deleted) => {}
+                Err(error) => return Err(Trouble::new(format_args!("{name}: {error}"))),
+            }
+        }
+        Ok(looks)
+    }
+
+    fn peek(&mut self, name: &str) -> Result<Sight, Trouble> {
+        let queue = self.queue(name)?;
+        let now_ms = queue.time_ms();
+        let mut peeks = queue.peeks();
+        let mut sight = Sight::default();
+        for peeked in peeks.by_ref().take(MESSAGES_SHOWN) {
+            let peeked = peeked?;
+            let body = peeked.body();
+            sight.messages.push(Seen {
+                id: peeked.id().to_string(),
+                state: word(peeked.state()),
+                age_ms: now_ms.saturating_sub(peeked.sent_ms()),
+                receive_count: peeked.receive_count(),
+                len: body.len(),
+                body: body[..body.len().min(BODY_SHOWN)].to_vec(),
+            });
+        }
+        sight.passed = peeks.passed();
+        Ok(sight)
+    }
+
+    fn purge(&mut self, name: &str) -> Result<u64, Trouble> {
+        Ok(self.queue(name)?.purge()?)
+    }
+
+    fn redrive(&mut self, name: &str) -> Result<(u64, String), Trouble> {
+        let sources = self.engine.describe(name)?.sources;
+        let [source] = &sources[..] else {
+            return Err(Trouble::new(match sources.len() {
+                0 => format!("{name} is not a dead-letter queue"),
+                many => format!("{name} has dead letters of {many} queues: redrive them by one"),
+            }));
+        };
+        let target = self.engine.open_queue(source)?;
+        let moved = self.queue(name)?.redrive(&target, u64::MAX)?;
+        Ok((moved, source.clone()))
+    }
+}
+
+/// A state's word on the screen and in JSON.
+pub(in crate::face::cli) fn word(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Visible => "visible",
+        MessageState::InFlight { .. } => "in flight",
+        MessageState::Delayed { .. } => "delayed",
+    }
+}
+
+/// A look at all queues, and when it was.
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    pub(super) looks: Vec<Look>,
+}
+
+impl Moment {
+    pub(super) fn now(source: &mut dyn Source) -> Result<Self, Trouble> {
+        let looks = source.looks()?;
+        let at = Instant::now();
+        Ok(Self { at, looks })
+    }
+}
