@@ -132,3 +132,47 @@ fn a_peek_receives_nothing() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn dead_letters_are_redriven() -> Outcome {
+    let place = Place::new("engine-redrive")?;
+    let dir = place.file("q");
+    let (jobs, dead) = (format!("{dir}/jobs"), format!("{dir}/dead"));
+    expect(&run(&["init", &dir])?, 0, "");
+    expect(&run(&["create", &dead, "--bytes", "1M"])?, 0, "");
+    let policy = [
+        "--dead-letters",
+        "dead",
+        "--max-receives",
+        "1",
+        "--visibility",
+        "0s",
+    ];
+    let create = [&["create", jobs.as_str(), "--bytes", "1M"], &policy[..]].concat();
+    expect(&run(&create)?, 0, "");
+    refused(
+        &run(&["redrive", &jobs])?,
+        1,
+        "no queue's queue of dead letters",
+    );
+    refused(&run(&["redrive", &dead, "--rate", "501"])?, 2, "501");
+    refused(&run(&["redrive", &dead, "--to", "none"])?, 1, "gone");
+    refused(&run(&["redrive", &dead, "--cancel"])?, 1, "under way");
+    refused(&run(&["redrive", &dead, "--resume"])?, 1, "under way");
+    expect(&run(&["send", &jobs, "one", "two", "three"])?, 0, "");
+    for _ in 0..3 {
+        run(&["receive", &jobs])?;
+    }
+    expect(&run(&["receive", &jobs])?, 3, "");
+    let told = "dead to their sources: completed, 3 of 3 moved\n";
+    expect(&run(&["redrive", &dead])?, 0, told);
+    expect(&run(&["redrive", &dead, "--status"])?, 0, told);
+    expect(&run(&["redrive", &dir, "--resume"])?, 0, "");
+    assert_eq!(object(&["stat", &jobs, "--json"])?["visible"], 3);
+    let again = object(&["redrive", &dead, "--to", "jobs", "--json"])?;
+    assert_eq!(
+        (&again["state"], &again["moved"], &again["destination"]),
+        (&json!("completed"), &json!(0), &json!("jobs"))
+    );
+    Ok(())
+}

@@ -49,6 +49,8 @@ pub(super) enum Verb {
     Purge(PurgeArgs),
     /// Look at messages without receiving them
     Peek(PeekArgs),
+    /// Move the messages of a queue of dead letters back to their sources, or to another queue
+    Redrive(RedriveArgs),
     /// Make a directory an engine's: then DIR/NAME names a queue in it
     Init(InitArgs),
     /// List the queues of an engine
@@ -246,6 +248,32 @@ pub(super) struct PeekArgs {
     pub(super) max: u64,
     /// One JSON object a line: id, state, until_ms, receive_count, sent_ms, attributes, body or
     /// body_base64
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RedriveArgs {
+    /// DIR/NAME of a queue of dead letters; DIR with --resume
+    pub(super) path: PathBuf,
+    /// Move all of them to this queue of the engine
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["resume", "cancel", "status"])]
+    pub(super) to: Option<String>,
+    /// Move at most this many messages a second
+    #[arg(long, value_name = "N", default_value = "500")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(conflicts_with_all = ["resume", "cancel", "status"])]
+    pub(super) rate: u32,
+    /// Go on with what somebody has begun and left
+    #[arg(long, conflicts_with_all = ["cancel", "status"])]
+    pub(super) resume: bool,
+    /// End the one that is under way, whoever runs it
+    #[arg(long, conflicts_with = "status")]
+    pub(super) cancel: bool,
+    /// Show the latest ones, and what has become of them
+    #[arg(long)]
+    pub(super) status: bool,
+    /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,
 }

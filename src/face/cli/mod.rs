@@ -21,6 +21,7 @@ mod peek;
 mod program;
 mod purge;
 mod receive;
+mod redrive;
 mod render;
 mod send;
 mod set;

@@ -8,7 +8,7 @@ use super::args::{Line, Verb};
 use super::exit::Exit;
 use super::output::note;
 use super::{
-    bench, create, demo, manual, named, peek, purge, receive, send, set, settle, stat, top,
+    bench, create, demo, manual, named, peek, purge, receive, redrive, send, set, settle, stat, top,
 };
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
@@ -26,6 +26,7 @@ pub fn main() -> ExitCode {
         Verb::Set(args) => set::run(&args),
         Verb::Purge(args) => purge::run(&args),
         Verb::Peek(args) => peek::run(&args),
+        Verb::Redrive(args) => redrive::run(&args),
         Verb::Init(args) => named::init(&args),
         Verb::List(args) => named::list(&args),
         Verb::Describe(args) => named::describe(&args),
