@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table, TableState};
 
 use super::source::{Seen, Sight};
-use super::state::{Action, Mode, Row, Sort, State};
+use super::state::{Action, HISTORY, Mode, Row, Sort, State};
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const KEYS: &str = "j/k select  s sort  r reverse  / filter  p peek  P purge  R redrive  q quit";
@@ -70,9 +70,9 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
         (Sort::InFlight, Constraint::Length(10)),
         (Sort::Delayed, Constraint::Length(8)),
         (Sort::Oldest, Constraint::Length(8)),
-        (Sort::Sent, Constraint::Length(9)),
-        (Sort::Received, Constraint::Length(9)),
-        (Sort::Deleted, Constraint::Length(9)),
+        (Sort::Sent, Constraint::Length(8)),
+        (Sort::Received, Constraint::Length(8)),
+        (Sort::Deleted, Constraint::Length(8)),
     ];
     let heads = columns.iter().map(|(column, _)| {
         let mark = match (*column == state.sort, state.reversed) {
@@ -89,7 +89,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
     });
     let heads = Cells::new(heads.chain([Cell::from("VISIBLE, LATELY")]));
     let widths = columns.iter().map(|(_, width)| *width);
-    let widths = widths.chain([Constraint::Length(24)]);
+    let widths = widths.chain([Constraint::Length(HISTORY as u16)]);
     let rows = state.shown().into_iter().map(cells);
     let table = Table::new(rows, widths)
         .header(heads.style(Style::new().add_modifier(Modifier::UNDERLINED)))

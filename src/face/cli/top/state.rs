@@ -9,7 +9,7 @@ use super::source::{Look, Sight};
 use crate::{QueueRates, QueueStats};
 
 /// Looks that a row remembers for its sparkline.
-pub(super) const HISTORY: usize = 24;
+pub(super) const HISTORY: usize = 20;
 
 /// A key, whatever terminal it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
