@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 24] = [
     "create",
     "send",
     "receive",
@@ -16,6 +16,7 @@ const VERBS: [&str; 23] = [
     "set",
     "purge",
     "peek",
+    "redrive",
     "init",
     "list",
     "describe",

@@ -146,8 +146,8 @@ fn obey(state: &mut State, source: &mut dyn Source, command: Command) {
             purged.map(|removed| format!("{removed} removed from {name}"))
         }
         Command::Redrive(name) => {
-            let moved = source.redrive(&name);
-            moved.map(|(moved, to)| format!("{moved} moved from {name} to {to}"))
+            let there = source.redrive(&name);
+            there.map(|there| format!("{there} of {name} on their way back"))
         }
     };
     state.said = said.unwrap_or_else(|trouble| trouble.text);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::face::cli::exit::Trouble;
-use crate::{Engine, EngineQueue, Error, MessageState, QueueStats};
+use crate::{Engine, EngineQueue, Error, MessageState, QueueStats, RedriveOptions};
 
 /// Bytes of a body that are shown.
 pub(super) const BODY_SHOWN: usize = 120;
@@ -46,8 +46,8 @@ pub(super) trait Source {
     fn peek(&mut self, name: &str) -> Result<Sight, Trouble>;
     /// Removes all messages; how many.
     fn purge(&mut self, name: &str) -> Result<u64, Trouble>;
-    /// Moves dead letters back to the queue that they came from; how many, and its name.
-    fn redrive(&mut self, name: &str) -> Result<(u64, String), Trouble>;
+    /// Begins to move dead letters back to the queues that they came from; how many there are.
+    fn redrive(&mut self, name: &str) -> Result<u64, Trouble>;
 }
 
 /// The queues of an engine; each stays open while it is there.
@@ -119,17 +119,12 @@ impl Source for Queues {
         Ok(self.queue(name)?.purge()?)
     }
 
-    fn redrive(&mut self, name: &str) -> Result<(u64, String), Trouble> {
-        let sources = self.engine.describe(name)?.sources;
-        let [source] = &sources[..] else {
-            return Err(Trouble::new(match sources.len() {
-                0 => format!("{name} is not a dead-letter queue"),
-                many => format!("{name} has dead letters of {many} queues: redrive them by one"),
-            }));
-        };
-        let target = self.engine.open_queue(source)?;
-        let moved = self.queue(name)?.redrive(&target, u64::MAX)?;
-        Ok((moved, source.clone()))
+    fn redrive(&mut self, name: &str) -> Result<u64, Trouble> {
+        let status = self.engine.start_redrive(name, &RedriveOptions::new())?;
+        let (engine, name) = (self.engine.clone(), name.to_owned());
+        // It outlives neither the screen nor its work: what is left, somebody else goes on with.
+        std::thread::spawn(move || engine.run_redrive(&name));
+        Ok(status.total)
     }
 }
 

@@ -151,9 +151,9 @@ impl Source for Echo {
         Ok(1200)
     }
 
-    fn redrive(&mut self, name: &str) -> Result<(u64, String), Trouble> {
+    fn redrive(&mut self, name: &str) -> Result<u64, Trouble> {
         self.0.push(format!("redrive {name}"));
-        Err(Trouble::new(format!("{name} is not a dead-letter queue")))
+        Ok(17)
     }
 }
 
@@ -172,7 +172,7 @@ fn a_deed_comes_after_a_question() {
     assert_eq!(state.said, "nothing done");
     for (key, said) in [
         ('P', "1200 removed from billing"),
-        ('R', "billing is not a dead-letter queue"),
+        ('R', "17 of billing on their way back"),
     ] {
         state.key(Key::Char(key));
         let command = state.key(Key::Char('y')).expect("a deed");
