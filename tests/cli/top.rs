@@ -237,7 +237,7 @@ fn a_live_queue_is_seen_in_a_terminal() -> Outcome {
     terminal.keys.write_all(b"y")?;
     terminal.shows("outcome", |line| line.contains("5 removed from orders"));
     terminal.keys.write_all(b"Ry")?;
-    terminal.shows("refusal", |line| line.contains("not a dead-letter queue"));
+    terminal.shows("refusal", |line| line.contains("queue of dead letters"));
     terminal.keys.write_all(b"q")?;
     let side = terminal.side.try_clone()?;
     assert_eq!(terminal.ends(), 0);
