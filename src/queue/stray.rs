@@ -140,3 +140,23 @@ fn bits_taken_beyond_the_extent_come_back() {
             .unwrap_or_else(|error| panic!("{sent} of {capacity}: {error}"));
     }
 }
+
+#[test]
+fn an_old_message_that_a_death_returns_makes_room() {
+    let clock = ManualClock::new(5000);
+    let minute = core::time::Duration::from_secs(60);
+    let options = QueueOptions::new()
+        .retention(minute)
+        .visibility(60 * minute);
+    let region = Heap::new(1 << 14).expect("memory");
+    let queue = Queue::create_with(region, options, &clock).expect("a queue");
+    queue.send(b"old").expect("sent");
+    core::mem::forget(queue.receive().expect("received").expect("there"));
+    clock.advance(2 * minute);
+    while queue.send(b"new").is_ok() {}
+    // Its holder may finish it, so it is not dropped, and now nobody looks at it for an hour.
+    assert_eq!(queue.send(b"new"), Err(crate::Error::Full));
+    assert_eq!(queue.store().repair(&|owner| owner == 1, 2), 1, "returned");
+    queue.send(b"new").expect("the room of the old one");
+    assert_eq!(queue.stat().expect("figures").expired, 1);
+}

@@ -137,6 +137,9 @@ impl Store<'_> {
         }
         put_missing(&block.free, found.free);
         put_missing(&block.ready, found.ready);
+        if found.returned != 0 {
+            self.lower_due(index, 0); // they may be too old: while held, nobody looked at that
+        }
         self.note_block(index);
         found.returned as u64
     }
