@@ -49,8 +49,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// without being deleted is moved there by the next receive that meets it, with its id, body,
     /// attributes, send time and receive count
     /// ([`Received::source`](crate::Received::source)). The move loses nothing and makes no second
-    /// copy wherever this process dies. What a death has left in mid-move is finished when a handle
-    /// is linked, and by whoever of these handles tends.
+    /// copy wherever this process dies; a power loss in a move may leave the message in both queues,
+    /// never in neither, if both have journals. What a death has left in mid-move is finished when
+    /// a handle is linked, and by whoever of these handles tends.
     ///
     /// A queue has one queue of dead letters at a time: to link another one changes it for all, and
     /// who cannot reach it leaves dead letters where they are, held back. The same goes for dead
@@ -334,17 +335,13 @@ fn claim(
     target.claim_free(run, owner)
 }
 
-/// Waits until what has landed in a queue is on the disk, or tells who sees to it.
+/// Waits until what has landed in a queue with a journal is on the disk: only then may it leave the
+/// other one, whose journal might be faster.
 fn make_durable(to: &Neighbour<'_>, target: &Store<'_>) {
     #[cfg(feature = "mapped")]
-    match to.place.durability & 3 {
-        crate::region::layout::DURABILITY_PROCESS => {}
-        crate::region::layout::DURABILITY_BEFORE_OK => {
-            // It is there for every process; the next commit of anybody tries again.
-            let _ = to.region.commit(to.place, target.position());
-        }
-        _ if target.is_pending() => {}
-        _ => to.region.rouse(to.place),
+    if to.place.is_journaled() {
+        // If the disk refuses, it is there for every process, and the next commit tries again.
+        let _ = to.region.commit(to.place, target.position());
     }
     let _ = (to, target);
 }

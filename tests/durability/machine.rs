@@ -30,6 +30,17 @@ impl Machine {
         machine
     }
 
+    /// A machine with the files as they are at this moment, whoever uses them.
+    pub fn copy(&self, name: &str) -> Self {
+        let copy = Self {
+            dir: Dir::new(name),
+            numbers: Numbers(2),
+        };
+        std::fs::copy(self.path(), copy.path()).expect("the region");
+        std::fs::copy(self.journal(), copy.journal()).expect("the journal");
+        copy
+    }
+
     pub fn path(&self) -> PathBuf {
         self.dir.file("q.ring")
     }

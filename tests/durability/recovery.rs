@@ -307,3 +307,41 @@ fn a_configuration_that_is_damaged_comes_from_the_journal() {
         received.release().expect("a release");
     }
 }
+
+#[test]
+fn a_moved_message_is_on_the_disk_before_it_leaves() {
+    let late = Durability::Interval(Duration::from_secs(3600)); // nobody commits in this time
+    for level in [Durability::BeforeOk, late] {
+        let source = Machine::new("moved-from", 1 << 18, SAFE.max_receives(2));
+        let target = Machine::new("moved-to", 1 << 18, SAFE.durability(level));
+        let (from, to) = (source.open(), target.open());
+        let to = Queue::open(&to).expect("the queue");
+        let from = Queue::open(&from).expect("the queue");
+        let from = from.with_dead_letters(to.by_ref()).expect("linked");
+        let id = from.send(&body(1, 900)).expect("room");
+        from.send(&body(2, 30)).expect("room");
+        for _ in 0..2 {
+            let failed = from.receive().expect("received").expect("a message");
+            assert_eq!(seed_of(failed.body()), Some(1));
+            failed.release().expect("released");
+            let other = from.receive().expect("received").expect("a message");
+            other.release().expect("released");
+        }
+        assert!(from.receive().expect("looked").is_none(), "both have moved");
+        assert_eq!(from.stat().expect("figures").moved, 2);
+        let (mut source, mut target) = (source.copy("moved-a"), target.copy("moved-b"));
+        source.stop();
+        target.stop();
+        assert_eq!(drain(&source), BTreeSet::new(), "{level}");
+        {
+            let region = target.open();
+            let queue = Queue::open(&region).expect("the queue");
+            let letter = queue.receive().expect("received").expect("a message");
+            assert_eq!(seed_of(letter.body()), Some(1));
+            assert_eq!((letter.id(), letter.source()), (id, Some("")));
+            assert_eq!(letter.receive_count(), 3);
+            letter.release().expect("released");
+        }
+        assert_eq!(drain(&target), BTreeSet::from([1, 2]), "{level}");
+    }
+}
