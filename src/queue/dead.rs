@@ -47,11 +47,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// A message that has been received [`max_receives`](crate::QueueOptions::max_receives) times
     /// without being deleted is moved there by the next receive that meets it, with its id, body,
-    /// attributes, send time and receive count
-    /// ([`Received::source`](crate::Received::source)). The move loses nothing and makes no second
-    /// copy wherever this process dies; a power loss in a move may leave the message in both queues,
-    /// never in neither, if both have journals. What a death has left in mid-move is finished when
-    /// a handle is linked, and by whoever of these handles tends.
+    /// attributes, send time and receive count ([`Received::source`](crate::Received::source)). The
+    /// move loses nothing and makes no second copy wherever this process dies; a power loss in a
+    /// move may leave the message in both queues, never in neither, if both have journals. What a
+    /// death has left in mid-move is finished when a handle is linked, and by whoever of these
+    /// handles tends.
     ///
     /// A queue has one queue of dead letters at a time: to link another one changes it for all, and
     /// who cannot reach it leaves dead letters where they are, held back. The same goes for dead
