@@ -1,6 +1,6 @@
-//! Those who peek among senders, receivers, deleters and expiries, at random: each body that is read
-//! in place stays whole for as long as it is read, everything is received in the end, and no slot is
-//! kept. Over one heap queue, and over a file with an attachment for each.
+//! Those who peek among senders, receivers, deleters and expiries, at random: each body that is
+//! read in place stays whole for as long as it is read, everything is received in the end, and no
+//! slot is kept. Over one heap queue, and over a file with an attachment for each.
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
