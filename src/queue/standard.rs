@@ -234,7 +234,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
     pub(super) fn check(&self) -> Result<(), Error> {
         self.region.check()?;
-        if self.store().head().policy.get(DELETED) != 0 {
+        if self.store().head().policy.is_set(DELETED) {
             return Err(Error::Deleted);
         }
         Ok(())

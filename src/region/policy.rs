@@ -153,6 +153,12 @@ impl Policy {
         value.min(RANGES[setting].max)
     }
 
+    /// Whether a mark is set.
+    #[inline(always)]
+    pub fn is_set(&self, mark: usize) -> bool {
+        self.words[mark].load(Ordering::Relaxed) & VALUE_MASK != 0
+    }
+
     /// Changes a setting. The caller has checked the range.
     pub fn set(&self, setting: usize, value: u64) {
         self.words[setting].store(word_of(setting, value), Ordering::Release);
