@@ -125,10 +125,10 @@ fn peek<R: Region>(queue: &Queue<R>, peeker: u64, left: &dyn Fn() -> bool) -> Me
 }
 
 /// Everybody at once; `open` gives each a handle.
-fn everybody<R: Region, Q>(queue: &Queue<R>, open: impl Fn() -> Q + Sync)
+fn everybody<R, Q>(queue: &Queue<R>, open: impl Fn() -> Q + Sync)
 where
+    R: Region + Sync,
     Q: std::ops::Deref<Target = Queue<R>>,
-    R: Sync,
 {
     let all = SENDERS * each();
     let is_left = || {

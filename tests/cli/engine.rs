@@ -150,11 +150,17 @@ fn dead_letters_are_redriven() -> Outcome {
     ];
     let create = [&["create", jobs.as_str(), "--bytes", "1M"], &policy[..]].concat();
     expect(&run(&create)?, 0, "");
-    refused(
-        &run(&["redrive", &jobs])?,
-        1,
-        "no queue's queue of dead letters",
-    );
+    let set = |more: &[&str]| run(&[&["set", jobs.as_str()], more].concat());
+    let told = "dead letters dead -> none\n";
+    expect(&set(&["--no-dead-letters"])?, 0, told);
+    refused(&set(&["--dead-letters", "dead"])?, 2, "--max-receives");
+    let none = ["--dead-letters", "none", "--max-receives", "1"];
+    refused(&set(&none)?, 1, "no queue of that name");
+    let told = "dead letters none -> dead, after 1 receives\n";
+    let dead_letters = ["--dead-letters", "dead", "--max-receives", "1"];
+    expect(&set(&dead_letters)?, 0, told);
+    let no_source = "no queue's queue of dead letters";
+    refused(&run(&["redrive", &jobs])?, 1, no_source);
     refused(&run(&["redrive", &dead, "--rate", "501"])?, 2, "501");
     refused(&run(&["redrive", &dead, "--to", "none"])?, 1, "gone");
     refused(&run(&["redrive", &dead, "--cancel"])?, 1, "under way");

@@ -224,6 +224,21 @@ pub(super) struct SetArgs {
     /// How long a message stays invisible after its send, 0s to 15m
     #[arg(long, group = "settings", value_name = "DURATION", value_parser = delay)]
     pub(super) delay: Option<Duration>,
+    /// The queue of the same engine that takes dead letters from now on
+    #[arg(
+        long,
+        group = "settings",
+        value_name = "NAME",
+        requires = "max_receives"
+    )]
+    pub(super) dead_letters: Option<String>,
+    /// How often a message is received before it is a dead letter, 1 to 1000
+    #[arg(long, value_name = "N", requires = "dead_letters")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) max_receives: Option<u32>,
+    /// Move no dead letters from now on: a message is received as often as it is not deleted
+    #[arg(long, group = "settings", conflicts_with = "dead_letters")]
+    pub(super) no_dead_letters: bool,
     /// One JSON object
     #[arg(long)]
     pub(super) json: bool,
