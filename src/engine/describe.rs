@@ -2,12 +2,12 @@
 
 use super::dead::DeadLetterPolicy;
 use super::handle::Engine;
-use super::meta::{Meta, check_tag, check_tags};
+use super::meta::{Meta, Target, check_tag, check_tags};
 use super::shared::Shared;
 use super::shared::gone;
 use crate::error::Error;
 use crate::queue::{Queue, QueueOptions, QueueStats};
-use crate::region::policy::RECEIVES_MAX;
+use crate::region::policy::{DEAD_LETTERS, RECEIVES_MAX};
 use crate::region::shelf::{Home, Shelf, check_name};
 use crate::time::Clock;
 use std::collections::BTreeMap;
@@ -93,7 +93,11 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     pub fn describe(&self, name: &str) -> Result<QueueDescription, Error> {
         let named = self.shared.find(name)?;
         let meta = self.shared.meta(name)?;
-        let max_receives = named.policy()[RECEIVES_MAX] as u32;
+        let policy = named.policy();
+        let max_receives = |target: &Target| match policy[DEAD_LETTERS] == target.id {
+            true => policy[RECEIVES_MAX] as u32,
+            false => target.receives, // somebody is setting it, or died over that
+        };
         let bytes = named.bytes();
         let queue = Queue::open_with(named, &self.clock)?;
         Ok(QueueDescription {
@@ -101,8 +105,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             options: queue.options(),
             bytes,
             dead_letters: meta.dead_letters.map(|target| DeadLetterPolicy {
+                max_receives: max_receives(&target),
                 target: target.name,
-                max_receives,
             }),
             sources: self.shared.sources(name)?,
             tags: meta.tags,

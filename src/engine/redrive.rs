@@ -272,8 +272,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             shared: &self.shared,
             id: duty,
         };
-        self.finish_moves(&named)?;
         let queue = Queue::open_with(Arc::clone(&named), &self.clock)?;
+        queue.tend()?; // what one who ran it held when it died is visible again
+        self.finish_moves(&named)?;
         let mut skipped = task.skipped;
         let state = self.redrive_all(&queue, &task, &mut skipped)?;
         let moved = queue.stat()?.moved;

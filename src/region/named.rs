@@ -112,15 +112,15 @@ impl<H: Home> Named<H> {
 
     /// Says where dead letters go, to every participant at once: `{ id, receives }`, or nowhere.
     ///
-    /// The number of receives is set last and taken away first, so that nobody finds a dead letter
-    /// and not where it goes.
+    /// The id comes last: while it is not what the card says, the change is half-done, and whoever
+    /// tends does it again. Who meets a dead letter in between holds it back and tries again.
     pub(crate) fn set_dead_letters(&self, policy: Option<(u64, u32)>) -> Result<(), Error> {
         self.region.check()?;
         let words = &self.region.store(&self.place).head().policy;
         match policy {
             Some((id, receives)) => {
-                words.set(DEAD_LETTERS, id);
                 words.set(RECEIVES_MAX, u64::from(receives));
+                words.set(DEAD_LETTERS, id);
             }
             None => {
                 words.set(RECEIVES_MAX, 0);

@@ -219,7 +219,8 @@ impl Store<'_> {
         }
         // A reservation goes after its pin: until then nobody else uses the cell.
         for cell in 0..PIN_CELLS {
-            if is_reserved(former, cell) && dead(owner_in(former, cell)) {
+            let theirs = is_reserved(former, cell) && dead(owner_in(former, cell));
+            if !cfg!(ringmain_twin = "cells") && theirs {
                 self.open_cell(index, cell);
             }
         }

@@ -20,6 +20,8 @@ pub enum Order {
     Create,
     /// Send, receive and delete until the next order.
     Work,
+    /// Open the queue, whatever state others have left it in, and work.
+    Join,
     /// Receive what is left.
     Drain,
     /// Sleep until a message comes.
@@ -27,10 +29,11 @@ pub enum Order {
     /// Leave the region.
     Leave,
 }
-const ORDERS: [Order; 6] = [
+const ORDERS: [Order; 7] = [
     Order::Open,
     Order::Create,
     Order::Work,
+    Order::Join,
     Order::Drain,
     Order::Wait,
     Order::Leave,
@@ -134,11 +137,7 @@ impl Worker<'_> {
         loop {
             let order = self.next_order();
             match ORDERS[(order & 7) as usize] {
-                Order::Open => {
-                    let (queue, dead) = open_both(self.board, self.path);
-                    (self.queue, self.dead) = (Some(queue), dead);
-                    self.waiting = 0;
-                }
+                Order::Open => self.open(),
                 Order::Create => {
                     self.board.busy.done.store(order, SeqCst);
                     self.create();
@@ -147,12 +146,23 @@ impl Worker<'_> {
                     self.board.busy.done.store(order, SeqCst);
                     self.work();
                 }
+                Order::Join => {
+                    self.board.busy.done.store(order, SeqCst);
+                    self.open();
+                    self.work();
+                }
                 Order::Drain => self.drain(),
                 Order::Wait => self.wait(),
                 Order::Leave => (self.queue, self.dead) = (None, None),
             }
             self.board.busy.done.store(order, SeqCst);
         }
+    }
+
+    fn open(&mut self) {
+        let (queue, dead) = open_both(self.board, self.path);
+        (self.queue, self.dead) = (Some(queue), dead);
+        self.waiting = 0;
     }
 
     fn next_order(&mut self) -> u32 {

@@ -3,7 +3,7 @@
 
 use super::board::{Board, Time, state};
 use super::common::body;
-use ringmain::{Durability, Linked, Mapped, Queue, QueueOptions, Received};
+use ringmain::{Durability, Linked, Mapped, Queue, QueueOptions, Received, Region};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -55,6 +55,9 @@ pub enum Kind {
     Wide,
     /// A queue that has a queue of dead letters.
     Dead,
+    /// The same, in the midst of a move whose mover has died: nobody links the two before the
+    /// traced one does.
+    MidMove,
     /// A queue with a journal.
     Journaled,
     /// A region without a queue.
@@ -66,6 +69,11 @@ pub enum Kind {
 impl Kind {
     pub fn has_queue(self) -> bool {
         !matches!(self, Kind::Vacant | Kind::Nothing)
+    }
+
+    /// Whether there is a queue of dead letters.
+    fn has_dead(self) -> bool {
+        matches!(self, Kind::Dead | Kind::MidMove)
     }
 }
 
@@ -85,6 +93,16 @@ pub fn open_region(path: &Path) -> Arc<Mapped> {
 
 pub fn open(board: &'static Board, path: &Path) -> Jobs {
     open_both(board, path).0
+}
+
+/// A queue that knows of no other.
+pub type Single = Queue<Arc<Mapped>, Time>;
+
+/// The queue, and its queue of dead letters, which must be there; not linked.
+pub fn open_apart(board: &'static Board, path: &Path) -> (Single, Single) {
+    let dead = dead_of(path);
+    let open = |path| Queue::open_with(open_region(path), Time(board)).expect("the queue opens");
+    (open(path), open(&dead))
 }
 
 /// The queue, and its queue of dead letters, if there is one. Both handles of that are one
@@ -116,7 +134,12 @@ pub fn open_or_create(board: &'static Board, path: &Path) -> Result<Jobs, ringma
 }
 
 /// Sends a message and keeps the ledger.
-pub fn send(board: &Board, queue: &Jobs, seed: u64, len: usize) -> Result<(), ringmain::Error> {
+pub fn send<R: Region>(
+    board: &Board,
+    queue: &Queue<R, Time>,
+    seed: u64,
+    len: usize,
+) -> Result<(), ringmain::Error> {
     let entry = board.known(seed);
     entry.len.store(len as u32, SeqCst);
     entry.add(state::SENDING);
@@ -157,12 +180,12 @@ impl Ground {
                 let journaled = kind == Kind::Journaled;
                 let options = match kind {
                     Kind::Journaled => self::journaled(),
-                    Kind::Dead => options().max_receives(RECEIVES_MAX),
+                    Kind::Dead | Kind::MidMove => options().max_receives(RECEIVES_MAX),
                     _ => options(),
                 };
                 let made = Queue::create_with(region, options, Time(board));
                 drop(made.expect("a queue"));
-                if kind == Kind::Dead {
+                if kind.has_dead() {
                     let region = Mapped::create(dead_of(path), REGION_BYTES).expect("a region");
                     let made = Queue::create_with(region, self::options(), Time(board));
                     drop(made.expect("a queue"));
@@ -171,7 +194,7 @@ impl Ground {
                 queue.tend().expect("tended");
                 let maker = Maker { board, path, queue };
                 bytes = prepare(&maker).map_or(Vec::new(), |image| image.0);
-                if kind == Kind::Dead {
+                if kind.has_dead() {
                     dead = Image::of(&dead_of(path)).0;
                 }
                 if journaled {
@@ -215,7 +238,7 @@ impl Ground {
             std::fs::write(path, &self.bytes).expect("room in shared memory");
         }
         let _ = std::fs::remove_file(dead_of(path));
-        if self.kind == Kind::Dead {
+        if self.kind.has_dead() {
             std::fs::write(dead_of(path), &self.dead).expect("room in shared memory");
         }
         if self.kind == Kind::Journaled {
@@ -253,6 +276,12 @@ const SECTION: usize = 20_480;
 /// Where, in the section, the blocks begin.
 const BLOCKS_AT: usize = 1152;
 const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
+/// Of a claimed slot's word: it is part of a move.
+const MOVING: u64 = 1 << 61;
+/// Of such a word: the message has gone.
+const DEPARTED: u64 = 1 << 30;
+/// Of a slot's two cells: reserved.
+const PEEKS: u64 = 1 << 28 | 1 << 60;
 
 impl Image {
     pub fn of(path: &Path) -> Self {
@@ -308,6 +337,41 @@ impl Image {
         .collect()
     }
 
+    /// Whether a word of a slot is like this, which is of the phase `phase`.
+    fn has_word(&self, phase: u64, like: impl Fn(u64) -> bool) -> bool {
+        let (words, _, _, slots) = self.slots();
+        let mut all = (0..slots).map(|slot| self.word(words + 8 * slot));
+        all.any(|word| word >> 62 == phase && like(word))
+    }
+
+    /// Whether a message waits.
+    pub fn has_ready(&self) -> bool {
+        self.has_word(2, |_| true)
+    }
+
+    /// Whether a message is in flight.
+    pub fn has_held(&self) -> bool {
+        self.has_word(3, |_| true)
+    }
+
+    /// Whether a message has come from another queue, and is not here yet.
+    pub fn has_arrival(&self) -> bool {
+        self.has_word(1, |word| word & (MOVING | DEPARTED) == MOVING)
+    }
+
+    /// Whether a message has gone to another queue, and is still here.
+    pub fn has_departed(&self) -> bool {
+        self.has_word(1, |word| word & (MOVING | DEPARTED) == MOVING | DEPARTED)
+    }
+
+    /// Cells that are reserved by one who peeks.
+    pub fn reserved(&self) -> u64 {
+        let (words, _, _, slots) = self.slots();
+        let notes = (words + 8 * slots).next_multiple_of(PARTS_BEGIN_AT_MULTIPLE_OF);
+        let cells = (0..slots).map(|slot| self.word(notes + 32 * slot + 8) & PEEKS);
+        cells.map(|cells| u64::from(cells.count_ones())).sum()
+    }
+
     /// Puts a cursor at the first slot: the senders' (1) or the receivers' (2).
     pub fn rewind(&mut self, line: usize) {
         self.0[SECTION + 128 * line..][..8].fill(0);
@@ -323,6 +387,13 @@ impl Image {
     /// Marks an index of the registry as free, as if its owner had left in order.
     pub fn leave(&mut self, index: usize) {
         self.0[REGISTRY + 16 * index] &= !1;
+    }
+
+    /// Forgets which processes have attached: a later one may get the number of one that is dead.
+    pub fn forget_processes(&mut self) {
+        for index in 1..1023usize {
+            self.0[REGISTRY + 16 * index + 8..][..8].fill(0);
+        }
     }
 
     /// Marks every index of the registry as attached, as if all had been in use and died.

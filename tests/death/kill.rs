@@ -4,8 +4,8 @@
 use super::board::Time;
 use super::board::{Fault, monotonic_ns, seeds, state};
 use super::busy::{Busy, Order};
-use super::ground::{Ground, Held, Image, Jobs, Kind, ONE, open_both, open_or_create, open_region};
-use super::ground::{options, send, unlinked};
+use super::ground::{Ground, Held, Image, Jobs, Kind, ONE, Single, open_apart, open_both};
+use super::ground::{open_or_create, open_region, options, send, unlinked};
 use super::machine;
 use super::operations::Operation;
 use super::stage::Stage;
@@ -13,6 +13,7 @@ use super::survivor::Survivor;
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
 use ringmain::{Mapped, Queue};
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -22,36 +23,55 @@ pub const RECOVERY_NS_MAX: u64 = 10_000_000;
 const AGAIN_MAX: u32 = 4;
 
 /// The living side of a round, before the traced one comes.
+#[derive(Default)]
 pub struct Living {
     region: Option<Arc<Mapped>>,
-    pub queue: Option<Jobs>,
-    pub dead: Option<Jobs>,
+    apart: Cell<Option<(Single, Single)>>,
+    both: OnceCell<(Jobs, Option<Jobs>)>,
 }
 
 impl Living {
     pub fn new(world: &World, kind: Kind) -> Self {
-        let both = kind
-            .has_queue()
-            .then(|| open_both(world.board, &world.path));
-        let region = (kind == Kind::Vacant).then(|| open_region(&world.path));
-        let (queue, dead) = both.unzip();
-        let dead = dead.flatten();
-        Self {
-            region,
-            queue,
-            dead,
+        let mut living = Self::default();
+        match kind {
+            Kind::Nothing => {}
+            Kind::Vacant => living.region = Some(open_region(&world.path)),
+            Kind::MidMove => {
+                living.apart = Cell::new(Some(open_apart(world.board, &world.path)));
+            }
+            _ => living.both = OnceCell::from(open_both(world.board, &world.path)),
+        }
+        living
+    }
+
+    pub fn queue(&self) -> Option<&Jobs> {
+        self.both.get().map(|(queue, _)| queue)
+    }
+
+    pub fn dead(&self) -> Option<&Jobs> {
+        self.both.get().and_then(|(_, dead)| dead.as_ref())
+    }
+
+    /// Links the two queues, if they were opened apart.
+    pub fn link(&self, world: &World) {
+        if let Some((queue, dead)) = self.apart.take() {
+            let region = Arc::clone(dead.region());
+            let to = Queue::open_with(region, Time(world.board)).expect("it opens");
+            let queue = queue.with_dead_letters(to).expect("linked");
+            let set = self.both.set((queue, Some(unlinked(dead))));
+            assert!(set.is_ok(), "they were not linked");
         }
     }
 
     /// What the operation wants the survivor to hold.
     pub fn hold(&self, world: &World, operation: &Operation) -> Vec<Held<'_>> {
-        let queue = self.queue.as_ref();
-        queue.map_or(Vec::new(), |queue| (operation.hold)(world.board, queue))
+        self.queue()
+            .map_or(Vec::new(), |queue| (operation.hold)(world.board, queue))
     }
 
     /// Does what the operation wants done for one who sleeps.
     pub fn wake(&self, world: &World, operation: &Operation) {
-        if let (Some(wake), Some(queue)) = (operation.asleep, &self.queue) {
+        if let (Some(wake), Some(queue)) = (operation.asleep, self.queue()) {
             wake(world.board, queue);
         }
     }
@@ -70,7 +90,7 @@ impl Living {
 
 /// Records the path of an operation. The traced one is killed at its end.
 pub fn record(world: &World, operation: &Operation, ground: &Ground) -> Vec<u64> {
-    world.begin_round(operation);
+    world.begin_round(operation.name);
     ground.lay(world.board, &world.path);
     let living = Living::new(world, ground.kind());
     let held = living.hold(world, operation);
@@ -139,24 +159,27 @@ fn kill_once(
     row: &mut Row,
 ) -> (u64, bool) {
     let board = world.board;
-    world.begin_round(operation);
+    world.begin_round(operation.name);
     ground.lay(board, &world.path);
     let living = Living::new(world, ground.kind());
     let held = living.hold(world, operation);
     if let Some(busy) = busy
         && ground.kind().has_queue()
+        && ground.kind() != Kind::MidMove
     {
         busy.tell(Order::Open);
         busy.has_done();
     }
     let traced = start(world, operation, &held);
     if let Some(busy) = busy {
-        // Where something is to be created, both begin at once.
-        if ground.kind().has_queue() {
-            busy.tell(Order::Work);
-            busy.goes_on();
-        } else {
-            busy.tell(Order::Create);
+        // Where something is to be created or finished, both begin at once.
+        match ground.kind() {
+            Kind::Vacant | Kind::Nothing => busy.tell(Order::Create),
+            Kind::MidMove => busy.tell(Order::Join),
+            _ => {
+                busy.tell(Order::Work);
+                busy.goes_on();
+            }
         }
     }
     let wake = || living.wake(world, operation);
@@ -172,9 +195,10 @@ fn kill_once(
         machine::stops_here(world);
     }
     let since_ns = monotonic_ns();
+    living.link(world);
 
     let made;
-    let queue = match &living.queue {
+    let queue = match living.queue() {
         Some(queue) => queue,
         None => {
             made = living.make_queue(world);
@@ -185,7 +209,7 @@ fn kill_once(
         board,
         path: &world.path,
         queue,
-        dead: living.dead.as_ref(),
+        dead: living.dead(),
     };
     survivor.tend();
     let goes_on = match busy {

@@ -6,6 +6,7 @@ mod board;
 mod busy;
 #[path = "../common/mod.rs"]
 mod common;
+mod engine;
 mod ground;
 mod kill;
 mod machine;
@@ -19,9 +20,10 @@ mod tracer;
 mod world;
 
 use arguments::{Arguments, parse};
+use engine::Change;
 use ground::{Ground, Kind};
-use operations::Operation;
-use path::{Path, Spread};
+use operations::{Operation, engines};
+use path::{ALIKE_FROM, ALIKE_FROM_EARLY, Path, Spread};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use stop::MEANWHILES;
@@ -45,18 +47,25 @@ pub fn main() -> ExitCode {
     let only = arguments.only.clone().unwrap_or_default();
     let mut operations = operations::all();
     operations.retain(|operation| operation.name.contains(&only));
+    let mut changes = engines::ALL.to_vec();
+    changes.retain(|change| change.name.contains(&only));
     if arguments.list {
-        operations
-            .iter()
-            .for_each(|operation| println!("{}", operation.name));
+        let names = operations.iter().map(|operation| operation.name);
+        let names = names.chain(changes.iter().map(|change| change.name));
+        names.for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
-    let mut run = Run::new(arguments, operations.len(), matrices);
+    let mut run = Run::new(arguments, [operations.len(), changes.len()], matrices);
     for operation in &operations {
         run.operation(operation, matrices);
         if run.arguments.twin && run.faulty() >= TWIN_CELLS {
             break;
         }
+    }
+    if !run.arguments.twin {
+        changes
+            .iter()
+            .for_each(|change| run.change(change, matrices));
     }
     run.finish()
 }
@@ -72,15 +81,17 @@ struct Run {
 }
 
 impl Run {
-    fn new(arguments: Arguments, operations: usize, matrices: [bool; 2]) -> Self {
+    fn new(arguments: Arguments, rows: [usize; 2], matrices: [bool; 2]) -> Self {
         let world = World::new();
         warm_up(&world);
-        let cells = 1 + 2 * matrices[0] as usize + MEANWHILES.len() * matrices[1] as usize;
+        let [kills, stops] = matrices.map(usize::from);
+        let cells = rows[0] * (1 + 2 * kills + MEANWHILES.len() * stops);
+        let cells = cells + rows[1] * (1 + kills + stops);
         Self {
             arguments,
             world,
             begun: Instant::now(),
-            cells_left: (operations * cells) as u32,
+            cells_left: cells as u32,
             kills: Vec::new(),
             stops: Vec::new(),
         }
@@ -88,9 +99,9 @@ impl Run {
 
     fn operation(&mut self, operation: &Operation, [kills, stops]: [bool; 2]) {
         let world = &self.world;
-        world.begin_round(operation);
+        world.begin_round(operation.name);
         let ground = Ground::new(world.board, &world.path, operation.kind, operation.prepare);
-        let path = Path::new(&kill::record(world, operation, &ground));
+        let path = Path::new(&kill::record(world, operation, &ground), ALIKE_FROM);
         self.cells_left -= 1;
         for busy in [false, true].into_iter().filter(|_| kills) {
             let row = self.kill_cell(operation, &ground, &path, busy);
@@ -105,19 +116,42 @@ impl Run {
         }
     }
 
+    fn change(&mut self, change: &Change, [kills, stops]: [bool; 2]) {
+        self.world.begin_round(change.name);
+        let ground = engine::Ground::new(&self.world, change);
+        let path = Path::new(&ground.record(&self.world, change), ALIKE_FROM_EARLY);
+        self.cells_left -= 1;
+        for (stops, _) in [(false, kills), (true, stops)].iter().filter(|(_, is)| *is) {
+            self.cells_left -= 1;
+            let deadline = self.deadline();
+            let mut row = Row {
+                operation: change.name,
+                survivor: if *stops { "work" } else { "idle" },
+                instructions: path.len(),
+                ..Row::default()
+            };
+            for k in self.spread(&path, change.name) {
+                ground.round(&self.world, change, *stops, (k, &path), &mut row);
+                if self.is_over(&row, deadline) {
+                    break;
+                }
+            }
+            done(&row);
+            match stops {
+                true => self.stops.push(row),
+                false => self.kills.push(row),
+            }
+        }
+    }
+
     /// Until when this cell may go on: the time left in equal shares.
     fn deadline(&self) -> Instant {
         let left = self.arguments.time.saturating_sub(self.begun.elapsed());
         Instant::now() + left / (self.cells_left + 1)
     }
 
-    fn spread<'p>(
-        &self,
-        path: &'p Path,
-        operation: &Operation,
-    ) -> impl Iterator<Item = usize> + use<'p> {
+    fn spread<'p>(&self, path: &'p Path, operation: &str) -> impl Iterator<Item = usize> + use<'p> {
         let seed = operation
-            .name
             .bytes()
             .fold(7u64, |seed, byte| seed.wrapping_mul(31) + byte as u64);
         let whole = self.arguments.whole;
@@ -140,7 +174,7 @@ impl Run {
             ..Row::default()
         };
         let companion = busy.then(|| self.world.busy());
-        for k in self.spread(path, operation) {
+        for k in self.spread(path, operation.name) {
             let way = (k, path.way(k));
             let world = &self.world;
             if !kill::kill(world, operation, ground, companion.as_ref(), way, &mut row) {
@@ -168,7 +202,7 @@ impl Run {
             instructions: path.len(),
             ..Row::default()
         };
-        for k in self.spread(path, operation) {
+        for k in self.spread(path, operation.name) {
             let way = (k, path.way(k));
             stop::stop(&self.world, operation, ground, meanwhile, way, &mut row);
             if self.is_over(&row, deadline) {

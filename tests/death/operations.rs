@@ -1,8 +1,10 @@
 //! The operations: for each what there is before, what the survivor holds, and what is done under
 //! trace. What may be true afterwards follows from the ledger: see `survivor`.
 
+pub mod engines;
 mod journaled;
 mod moving;
+mod peeking;
 mod receiving;
 mod sending;
 mod settling;
@@ -49,6 +51,7 @@ pub fn all() -> Vec<Operation> {
         receiving::ALL,
         settling::ALL,
         moving::ALL,
+        peeking::ALL,
         upkeep::ALL,
         taking_part::ALL,
         journaled::ALL,

@@ -34,12 +34,15 @@ pub struct Path {
 
 /// An address that has been passed this often belongs to a loop over the registry's 1022 entries
 /// (loops over slots are shorter here); from then on each [`ALIKE_EVERY`]th passing is taken.
-const ALIKE_FROM: u32 = 160;
+pub const ALIKE_FROM: u32 = 160;
+/// The same for operations that do much by the same code, system calls among it.
+pub const ALIKE_FROM_EARLY: u32 = 8;
 const ALIKE_EVERY: u32 = 16;
 
 impl Path {
-    /// `addresses[k]`: what comes after k instructions; the last is the end's.
-    pub fn new(addresses: &[u64]) -> Self {
+    /// `addresses[k]`: what comes after k instructions; the last is the end's. `alike_from`: see
+    /// [`ALIKE_FROM`].
+    pub fn new(addresses: &[u64], alike_from: u32) -> Self {
         let first = addresses.first().copied().unwrap_or(0);
         let mut passed: HashMap<u64, u32> = HashMap::new();
         let mut ways: Vec<Way> = Vec::with_capacity(addresses.len());
@@ -57,7 +60,7 @@ impl Path {
             };
             // The child stands at the first address already: a breakpoint there would not count.
             let hits = passed[&address];
-            alike.push(hits > ALIKE_FROM && !hits.is_multiple_of(ALIKE_EVERY));
+            alike.push(hits > alike_from && !hits.is_multiple_of(ALIKE_EVERY));
             let usable = at != 0 && address != first && !is_on;
             let here = Way {
                 address,

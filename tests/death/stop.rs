@@ -68,7 +68,7 @@ fn stop_once(
     row: &mut Row,
 ) {
     let board = world.board;
-    world.begin_round(operation);
+    world.begin_round(operation.name);
     ground.lay(board, &world.path);
     let living = Living::new(world, ground.kind());
     let held = living.hold(world, operation);
@@ -85,12 +85,13 @@ fn stop_once(
     row.elsewhere += !stop.is_at_end_of(way) as usize;
     let pid = traced.stop();
     let mut taken = Vec::new();
-    if let Some(queue) = &living.queue {
+    living.link(world);
+    if let Some(queue) = living.queue() {
         let survivor = Survivor {
             board,
             path: &world.path,
             queue,
-            dead: living.dead.as_ref(),
+            dead: living.dead(),
         };
         let script = Script {
             survivor: &survivor,
@@ -107,7 +108,7 @@ fn stop_once(
     board.dead.store(1, SeqCst);
 
     let made;
-    let queue = match &living.queue {
+    let queue = match living.queue() {
         Some(queue) => queue,
         None => {
             made = living.make_queue(world);
@@ -118,7 +119,7 @@ fn stop_once(
         board,
         path: &world.path,
         queue,
-        dead: living.dead.as_ref(),
+        dead: living.dead(),
     };
     keeps(board, taken);
     survivor.tend();
@@ -127,7 +128,7 @@ fn stop_once(
 }
 
 /// Waits until the one who was let go on has ended as it should.
-fn ends(board: &Board, pid: Pid, wake: &dyn Fn()) {
+pub fn ends(board: &Board, pid: Pid, wake: &dyn Fn()) {
     let begun = Instant::now();
     let mut looks = 0u32;
     loop {

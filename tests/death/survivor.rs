@@ -151,6 +151,10 @@ impl Survivor<'_> {
         if let Some(dead) = self.dead {
             self.all_is_free(dead);
         }
+        let reserved = Image::of(self.path).reserved();
+        if reserved != 0 {
+            self.fault(Fault::Leaked, reserved, "cells of who peeked are not open");
+        }
         self.index_is_free();
         self.each_bit_is_back();
         let seed = seeds::TRACER + 4;

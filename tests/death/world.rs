@@ -4,7 +4,6 @@
 use super::board::{Board, FAULTS, Fault};
 use super::busy::Busy;
 use super::common::Dir;
-use super::operations::Operation;
 use super::tracer::{pin_to, processors};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
@@ -80,8 +79,8 @@ impl World {
     }
 
     /// Starts a round: should the library or the harness hang in it, the process ends and says so.
-    pub fn begin_round(&self, operation: &Operation) {
-        ROUND.store(operation.name.as_ptr().cast_mut(), SeqCst);
+    pub fn begin_round(&self, operation: &'static str) {
+        ROUND.store(operation.as_ptr().cast_mut(), SeqCst);
         let handler = hangs as extern "C" fn(i32);
         // SAFETY: the handler only writes to standard error and ends the process.
         unsafe {

@@ -1,9 +1,10 @@
 //! Moves to another queue: dead letters.
 
-use super::super::board::seeds;
-use super::super::ground::{Image, Kind, Maker, ONE, RECEIVES_MAX, RUN, open_both, send};
+use super::super::board::{seeds, state};
+use super::super::ground::{Image, Kind, Maker, ONE, RECEIVES_MAX, RUN, dead_of, open_apart};
+use super::super::ground::{open_both, send};
 use super::super::stage::Stage;
-use super::super::tracer::{begin, end};
+use super::super::tracer::{Stop, Traced, Way, begin, end, told};
 use super::{Operation, PLAIN, seed_in};
 
 pub const ALL: &[Operation] = &[
@@ -67,7 +68,68 @@ pub const ALL: &[Operation] = &[
         },
         ..PLAIN
     },
+    Operation {
+        name: "with_dead_letters, after a sealer's death",
+        prepare: |maker| mid_move(maker, Image::has_held, Image::has_arrival),
+        ..FINISHED
+    },
+    Operation {
+        name: "with_dead_letters, after a departure",
+        prepare: |maker| mid_move(maker, Image::has_departed, Image::has_arrival),
+        ..FINISHED
+    },
+    Operation {
+        name: "with_dead_letters, after a landing",
+        prepare: |maker| mid_move(maker, Image::has_departed, Image::has_ready),
+        ..FINISHED
+    },
 ];
+
+/// Finishes what a dead mover has left.
+const FINISHED: Operation = Operation {
+    kind: Kind::MidMove,
+    operate: |stage| {
+        let (queue, dead) = open_apart(stage.board, stage.path);
+        begin();
+        let queue = queue.with_dead_letters(dead);
+        end();
+        stage.must(queue.is_ok(), 0, "not linked");
+    },
+    ..PLAIN
+};
+
+/// A mover of a run has died when both queues were as these say.
+fn mid_move(
+    maker: &Maker<'_>,
+    source: fn(&Image) -> bool,
+    target: fn(&Image) -> bool,
+) -> Option<Image> {
+    failed(maker, &[RUN]);
+    let stage = Stage {
+        board: maker.board,
+        path: maker.path,
+        receipts: &[],
+    };
+    let mover = Traced::start(|| {
+        receive(&stage);
+        0
+    });
+    let mover = mover.unwrap_or_else(|status| panic!("the mover {}", told(status)));
+    let step = Way {
+        steps: 1,
+        ..Way::default()
+    };
+    while !source(&Image::of(maker.path)) || !target(&Image::of(&dead_of(maker.path))) {
+        let stop = mover.advance(step, None);
+        assert!(matches!(stop, Stop::At(_)), "the mover passes that by");
+    }
+    mover.kill();
+    maker.board.known(seeds::GROUND).add(state::HELD);
+    let mut image = Image::of(maker.path);
+    image.leave(1);
+    image.forget_processes();
+    Some(image)
+}
 
 /// Messages that have been received as often as they may be.
 fn failed(maker: &Maker<'_>, lens: &[usize]) -> Option<Image> {

@@ -105,7 +105,7 @@ pub const ALL: &[Operation] = &[
 ];
 
 /// One message of several slots, and one of one.
-fn run(maker: &Maker<'_>) -> Option<Image> {
+pub fn run(maker: &Maker<'_>) -> Option<Image> {
     maker.send(1, RUN);
     maker.send(2, ONE);
     None

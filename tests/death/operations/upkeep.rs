@@ -31,23 +31,6 @@ pub const ALL: &[Operation] = &[
         ..PLAIN
     },
     Operation {
-        name: "peek",
-        prepare: mixed,
-        hold: first,
-        operate: |stage| {
-            let queue = stage.open();
-            begin();
-            // The first is read in place by the survivor, the others wait.
-            let mut looked = 0;
-            for peeked in queue.peeks().take(3) {
-                looked += u64::from(peeked.is_ok_and(|peeked| !peeked.body().is_empty()));
-            }
-            end();
-            stage.must(looked == 3, 0, "not looked at");
-        },
-        ..PLAIN
-    },
-    Operation {
         name: "stat",
         operate: |stage| {
             let queue = stage.open();
