@@ -5,7 +5,7 @@
 
 use super::ambush;
 use super::audit::Audit;
-use super::board::{Board, Raw, Tick};
+use super::board::{FORMAT, Board, Raw, Tick};
 use super::body::{BODY_BYTES_MAX, Shape};
 use super::crew::Crew;
 use super::faults::Fault;
@@ -276,7 +276,7 @@ impl<'g> Conductor<'g> {
     fn trial(&mut self, crew: &mut Crew<'_>, totals: &mut Totals) {
         let tools = &self.ground.tools;
         tools.board.trials.fetch_add(1, Ordering::SeqCst);
-        tools.raw.set_version(3);
+        tools.raw.set_version(u64::from(FORMAT) + 1);
         let before = crew.past.len();
         let hired = crew.hire(Role::Stranger, Birth::default(), totals);
         let deadline = os::now_ns() + END_NS;
@@ -294,7 +294,7 @@ impl<'g> Conductor<'g> {
             crew.go_on(false);
             std::thread::sleep(Duration::from_micros(300));
         }
-        tools.raw.set_version(2);
+        tools.raw.set_version(u64::from(FORMAT));
         totals.trials += 1;
     }
 

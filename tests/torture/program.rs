@@ -194,8 +194,8 @@ fn received(line: &[u8]) -> Result<Record, String> {
 /// A stranger meets a file of a newer format: the library and the program refuse it.
 pub fn stranger(hand: &mut Hand) -> i32 {
     let expected = ringmain::Error::Version {
-        found: 3,
-        supported: 2,
+        found: FORMAT + 1,
+        supported: FORMAT,
     };
     let path = hand.tools.path.clone();
     match ringmain::Mapped::open(&path) {
