@@ -84,20 +84,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     }
 
     fn origin(&self) -> Option<Origin<'_>> {
-        if !self.stored.has_origin() {
-            return None;
-        }
-        let len = self.stored.len as usize;
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        Origin::read(stored.get(self.stored.body_len()..)?)
+        self.queue.origin(&self.hold, &self.stored)
     }
 
     /// The bytes of the attributes.
     pub(super) fn attributes_bytes(&self) -> &[u8] {
-        let (body_len, len) = (self.stored.body_len(), self.stored.len as usize);
-        let stored = self.queue.store().held_bytes(&self.hold, len);
-        let behind = self.origin().map_or(0, |origin| origin.len());
-        stored.get(body_len..len - behind).unwrap_or_default()
+        self.queue.attributes_bytes(&self.hold, &self.stored)
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -219,6 +211,27 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
     fn body_of(&self, hold: &Hold, len: usize) -> &[u8] {
         self.store().held_bytes(hold, len)
+    }
+
+    /// Where a dead letter that is held or looked at came from.
+    #[inline]
+    pub(super) fn origin(&self, hold: &Hold, stored: &Stored) -> Option<Origin<'_>> {
+        if !stored.has_origin() {
+            return None;
+        }
+        let bytes = self.body_of(hold, stored.len as usize);
+        Origin::read(bytes.get(stored.body_len()..)?)
+    }
+
+    /// The bytes of the attributes of a message that is held or looked at.
+    #[inline]
+    pub(super) fn attributes_bytes(&self, hold: &Hold, stored: &Stored) -> &[u8] {
+        let len = stored.len as usize;
+        let behind = self.origin(hold, stored).map_or(0, |origin| origin.len());
+        let bytes = self.body_of(hold, len);
+        bytes
+            .get(stored.body_len()..len - behind)
+            .unwrap_or_default()
     }
 
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
