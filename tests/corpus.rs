@@ -9,6 +9,10 @@ mod common;
 #[path = "model/drive.rs"]
 mod drive;
 mod ground;
+#[path = "model/letters.rs"]
+mod letters;
+#[path = "model/moves.rs"]
+mod moves;
 #[path = "model/op.rs"]
 mod op;
 #[path = "model/reference.rs"]
@@ -216,6 +220,21 @@ fn twin_a_model_with_one_rule_altered() {
         Rule::DelayOneMsShorter,
         Rule::DelayedCountsAsInFlight,
         Rule::AttributesAreLost,
+        Rule::DeadLettersAreDelivered,
+        Rule::OneReceiveMore,
+        Rule::MaxReceivesStays,
+        Rule::DeadLetterIsLost,
+        Rule::DeadLetterStaysToo,
+        Rule::DeadLetterLosesItsCount,
+        Rule::DeadLetterIsSentAnew,
+        Rule::HeldBackOneMsLonger,
+        Rule::HeldBackOneMsShorter,
+        Rule::RedriveKeepsTheId,
+        Rule::RedriveKeepsTheCount,
+        Rule::RedrivePurges,
+        Rule::PeekCounts,
+        Rule::LatencyBucketsEndOneMsLater,
+        Rule::MovesCountAsReceives,
     ];
     for rule in altered {
         let caught = inputs

@@ -390,3 +390,75 @@ fn redrive_stops_at_a_full_queue_and_refuses_itself() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_held_back_was_received_by_nobody() {
+    let clock = ManualClock::new(START_MS);
+    let region = Heap::new(1 << 13).expect("memory");
+    let dead = Queue::create_with(region, OPTIONS.max_body(1000), &clock).expect("a queue");
+    let jobs = heap(&clock, OPTIONS.max_receives(1).max_body(1000));
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
+    while dead.send(&[9; 80]).is_ok() {}
+    jobs.send(b"stays").expect("sent");
+    fail(&jobs, 1);
+    // Also with a timeout of 0 s, after which the others are visible at once.
+    let nothing = jobs.receive_batch_for(10, Duration::ZERO);
+    assert!(nothing.expect("received").is_empty());
+    assert_eq!((stat(&jobs).in_flight, stat(&jobs).received), (1, 1));
+    assert_eq!(jobs.latency().expect("latencies").count(), 1);
+    clock.advance(Duration::from_millis(999));
+    assert_eq!(stat(&jobs).in_flight, 1);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(stat(&jobs).visible, 1);
+}
+
+#[test]
+fn a_redrive_receives_nothing() {
+    let clock = ManualClock::new(START_MS);
+    let (dead, jobs) = (heap(&clock, OPTIONS), heap(&clock, OPTIONS));
+    dead.send(b"x").expect("sent");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(dead.redrive(&jobs, 1), Ok(1));
+    let latency = dead.latency().expect("latencies");
+    assert_eq!((latency.count(), latency.sum()), (0, Duration::ZERO));
+}
+
+/// It would be visible again at once, and a redrive that took it again would never end.
+#[test]
+fn a_redrive_ends_though_a_message_does_not_fit() {
+    let clock = ManualClock::new(START_MS);
+    let dead = heap(&clock, OPTIONS.visibility(Duration::ZERO));
+    let jobs = heap(&clock, OPTIONS.max_body(10));
+    dead.send(&[1; 11]).expect("sent");
+    dead.send(&[2; 10]).expect("sent");
+    assert_eq!(dead.redrive(&jobs, u64::MAX), Ok(1));
+    let left = stat(&dead);
+    assert_eq!((left.visible, left.in_flight, left.received), (0, 1, 0));
+    clock.advance(Duration::from_secs(1));
+    let stays = dead.receive().expect("received").expect("a message");
+    assert_eq!(stays.body(), [1; 11]);
+}
+
+#[test]
+fn a_look_at_a_dead_letter_shows_what_a_receive_shows() {
+    let clock = ManualClock::new(START_MS);
+    let dead = heap(&clock, OPTIONS);
+    let jobs = heap(&clock, OPTIONS.max_receives(1));
+    let jobs = jobs.with_dead_letters(dead.by_ref()).expect("linked");
+    let message = Message::new(b"x").string("kind", "order");
+    let id = jobs.send_message(&message.expect("an attribute"));
+    fail(&jobs, 1);
+    assert!(jobs.receive().expect("looked").is_none());
+    let letter = dead.peek().expect("looked").expect("a dead letter");
+    assert_eq!((Ok(letter.id()), letter.source()), (id, Some("")));
+    let attributes: Vec<_> = letter.attributes().iter().collect();
+    assert_eq!(attributes, [("kind", Value::String("order"))]);
+    dead.send(b"y").expect("sent");
+    let mut sources = dead
+        .peeks()
+        .map(|found| found.expect("looked").source().is_some());
+    assert!(
+        sources.any(|is_letter| !is_letter),
+        "one that was sent here"
+    );
+}

@@ -1,6 +1,7 @@
-//! A plain model of the queue, right at a glance, held against random histories over three homes on
-//! a clock that is set by hand. After each operation the model and the queue must agree on what
-//! came back, on what is visible and in flight at this very millisecond, and on the free slots.
+//! A plain model of the queue and its queue of dead letters, right at a glance, held against random
+//! histories over three homes on a clock that is set by hand. After each operation the model and
+//! the queues must agree on what came back, on what is visible, in flight and delayed at this very
+//! millisecond, on what moved, and on the free slots; now and then on the latencies.
 //!
 //! `RINGMAIN_MODEL_CASES` sets the number of histories for each home (default 80, of 500 operations
 //! each); `RINGMAIN_MODEL_OPERATIONS` raises it to as many as make that number of operations over
@@ -13,6 +14,10 @@ mod common;
 mod drive;
 #[path = "model/history.rs"]
 mod history;
+#[path = "model/letters.rs"]
+mod letters;
+#[path = "model/moves.rs"]
+mod moves;
 #[path = "model/op.rs"]
 mod op;
 #[path = "model/reference.rs"]
@@ -33,6 +38,8 @@ const CASES: u32 = 80;
 const OPS: usize = 500;
 const HOMES: u64 = 3;
 const TWIN_CASES: u32 = 60;
+/// Fewer slots than the longest bodies of histories would want.
+const BODY_MAX: usize = 8_900;
 
 const OPTIONS: QueueOptions = QueueOptions::new()
     .visibility(Duration::from_millis(reference::VISIBILITY_MS))
@@ -77,29 +84,52 @@ fn compare(
     Ok(done.get())
 }
 
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
 fn fixed(rule: Rule, ops: &[Op]) -> Result<usize, String> {
     let clock = ManualClock::new(77);
-    let queue: Queue<Fixed<70, 100, 2>, _> = Queue::fixed(&clock, OPTIONS);
-    Drive::new(&queue, &clock, rule).history(ops)
+    let dead: Queue<Fixed<30, 100>, _> = Queue::fixed(&clock, OPTIONS);
+    let jobs: Queue<Fixed<70, 100, 2>, _> = Queue::fixed(&clock, OPTIONS);
+    let jobs = jobs.with_dead_letters(dead.by_ref()).map_err(text)?;
+    Drive::new(&jobs, &dead, &clock, rule).history(ops)
 }
 
 fn heap(rule: Rule, ops: &[Op]) -> Result<usize, String> {
     let clock = ManualClock::new(77);
-    let region = Heap::new(48 << 10).map_err(|error| error.to_string())?;
-    let queue = Queue::create_with(region, OPTIONS, &clock).map_err(|error| error.to_string())?;
-    Drive::new(&queue, &clock, rule).history(ops)
+    let queue = |len| Queue::create_with(Heap::new(len)?, OPTIONS.max_body(BODY_MAX), &clock);
+    let (jobs, dead) = (
+        queue(48 << 10).map_err(text)?,
+        queue(20 << 10).map_err(text)?,
+    );
+    let jobs = jobs.with_dead_letters(dead.by_ref()).map_err(text)?;
+    Drive::new(&jobs, &dead, &clock, rule).history(ops)
 }
 
 fn mapped(dir: &Dir, ops: &[Op]) -> Result<usize, String> {
-    let path = dir.file("q.ring");
+    let (path, dead_path) = (dir.file("q.ring"), dir.file("dead.ring"));
     let clock = ManualClock::new(77);
-    let region = Mapped::create(&path, 96 << 10).map_err(|error| error.to_string())?;
-    let queue = Queue::create_with(&region, OPTIONS, &clock).map_err(|error| error.to_string())?;
-    let second = Mapped::open(&path).map_err(|error| error.to_string())?;
-    let second = Queue::open_with(&second, &clock).map_err(|error| error.to_string())?;
-    let drive = Drive::new(&queue, &clock, Rule::Right).beside(&second);
+    let create = |path, len| Mapped::create(path, len).map_err(text);
+    let (region, dead) = (create(&path, 96 << 10)?, create(&dead_path, 36 << 10)?);
+    for region in [&region, &dead] {
+        Queue::create_with(region, OPTIONS.max_body(BODY_MAX), &clock).map_err(text)?;
+    }
+    let other = Mapped::open(&path).map_err(text)?;
+    let other_dead = Mapped::open(&dead_path).map_err(text)?;
+    let open = |region| Queue::open_with(region, &clock).map_err(text);
+    let (dead, other_dead) = (open(&dead)?, open(&other_dead)?);
+    let jobs = open(&region)?
+        .with_dead_letters(dead.by_ref())
+        .map_err(text)?;
+    let other = open(&other)?
+        .with_dead_letters(other_dead.by_ref())
+        .map_err(text)?;
+    let drive = Drive::new(&jobs, &dead, &clock, Rule::Right).beside(&other, &other_dead);
     let result = drive.history(ops);
-    std::fs::remove_file(path).map_err(|error| error.to_string())?;
+    for path in [path, dead_path] {
+        std::fs::remove_file(path).map_err(text)?;
+    }
     result
 }
 
@@ -148,6 +178,21 @@ fn a_model_with_one_rule_altered_is_caught() {
         Rule::DelayOneMsShorter,
         Rule::DelayedCountsAsInFlight,
         Rule::AttributesAreLost,
+        Rule::DeadLettersAreDelivered,
+        Rule::OneReceiveMore,
+        Rule::MaxReceivesStays,
+        Rule::DeadLetterIsLost,
+        Rule::DeadLetterStaysToo,
+        Rule::DeadLetterLosesItsCount,
+        Rule::DeadLetterIsSentAnew,
+        Rule::HeldBackOneMsLonger,
+        Rule::HeldBackOneMsShorter,
+        Rule::RedriveKeepsTheId,
+        Rule::RedriveKeepsTheCount,
+        Rule::RedrivePurges,
+        Rule::PeekCounts,
+        Rule::LatencyBucketsEndOneMsLater,
+        Rule::MovesCountAsReceives,
     ];
     for rule in altered {
         let caught = compare(TWIN_CASES, |ops| fixed(rule, ops));

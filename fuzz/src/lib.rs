@@ -9,6 +9,10 @@ mod common;
 mod drive;
 #[path = "../../tests/ground/mod.rs"]
 pub mod ground;
+#[path = "../../tests/model/letters.rs"]
+mod letters;
+#[path = "../../tests/model/moves.rs"]
+mod moves;
 #[path = "../../tests/model/op.rs"]
 mod op;
 #[allow(dead_code)] // the rules that are altered to be caught

@@ -305,12 +305,12 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 return Ok(RedriveState::Cancelled);
             }
             pace.wait();
-            let Some(received) = queue.receive()? else {
+            let Some(received) = queue.receive_to_move()? else {
                 break;
             };
             let to = self.destination(task, &received);
             if to.is_none() && task.destination.is_some() {
-                let _ = received.release(); // or its time is over
+                received.stays(true);
                 return Ok(RedriveState::Failed);
             }
             let moved = match &to {
@@ -324,11 +324,11 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 Ok(Moved::Away) => done += 1,
                 Ok(_) => {} // its time was over
                 Err((Moved::Full, received)) => {
-                    let _ = received.release(); // or its time is over
+                    received.stays(true);
                     std::thread::sleep(FULL_WAIT);
                 }
                 Err((_, received)) => {
-                    drop(received); // it comes again when its time is over
+                    received.stays(false);
                     *skipped += 1;
                     done += 1;
                 }

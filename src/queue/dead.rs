@@ -2,6 +2,7 @@
 //! every death is told in `region::moving`.
 
 use super::receipt::MessageId;
+use super::received::Received;
 use super::standard::{Queue, TIME_MS_MAX, name_of, notify};
 use super::sweep::Receive;
 use crate::error::Error;
@@ -19,6 +20,7 @@ use crate::region::{Linked, Neighbour, Region, id_of};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 use crate::time::Clock;
+use core::mem::ManuallyDrop;
 
 /// When to try again to move a dead letter that could not be moved, ms.
 const RETRY_MS: u64 = 1000;
@@ -142,17 +144,21 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 moved = self.move_to(store, hold, stored, &to, false);
             });
         }
+        if moved != Moved::Away {
+            nobody_received(store);
+        }
         if matches!(moved, Moved::Full | Moved::Unfit) {
             self.hold_back(store, hold, how.now_ms);
         }
     }
 
-    /// Keeps a held message from everybody for a while.
+    /// Keeps a message that was held at `now_ms` from everybody for a while.
     #[cold]
-    pub(super) fn hold_back(&self, store: &Store<'_>, hold: &Hold, now_ms: u64) {
+    fn hold_back(&self, store: &Store<'_>, hold: &Hold, now_ms: u64) {
         let (owner, mut hold) = (self.region.owner(), *hold);
         let due_at_ms = now_ms.saturating_add(RETRY_MS);
-        if let Ok(word) = store.extend(&hold, now_ms, due_at_ms) {
+        // A hold with a timeout of 0 s was over when it began, and is this call's all the same.
+        if let Ok(word) = store.extend(&hold, now_ms.saturating_sub(1), due_at_ms) {
             hold.word = word;
             store.lower_due(hold.index as usize / BLOCK_SLOTS, due_at_ms);
         }
@@ -310,6 +316,29 @@ impl<R: Region, C: Clock> Queue<R, C> {
             let target = to.region.store(to.place);
             let tag = tag_of(name_of(&target));
             target.settle_orphans(to.region.owner(), tag, nonce, &store);
+        }
+    }
+}
+
+/// Takes a receive back from the figures: what was to be moved and is not was given to nobody.
+fn nobody_received(store: &Store<'_>) {
+    let counters = &store.head().counters;
+    counters.received.fetch_sub(1, Ordering::Relaxed);
+}
+
+impl<R: Region, C: Clock> Received<'_, R, C> {
+    /// Leaves a message where it is that was to be moved: visible `at_once`, or when its visibility
+    /// timeout is over, but not before 1 s, so that who moves messages does not meet it again and
+    /// again. Nobody has received it.
+    #[cold]
+    pub(crate) fn stays(self, at_once: bool) {
+        let store = self.queue.store();
+        nobody_received(&store);
+        if at_once {
+            let _ = self.release(); // or its time is over
+        } else if self.hold.due_ms() < self.received_ms.saturating_add(RETRY_MS) {
+            let this = ManuallyDrop::new(self);
+            this.queue.hold_back(&store, &this.hold, this.received_ms);
         }
     }
 }

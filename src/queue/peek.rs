@@ -68,7 +68,7 @@ impl<R: Region, C: Clock> Peeked<'_, R, C> {
 
     /// The message's attributes, read in place.
     pub fn attributes(&self) -> Attributes<'_> {
-        Attributes::new(self.queue.attributes_of(&self.pin.hold, &self.stored))
+        Attributes::new(self.queue.attributes_bytes(&self.pin.hold, &self.stored))
     }
 
     /// The value of the attribute of this name.
@@ -82,16 +82,16 @@ impl<R: Region, C: Clock> Peeked<'_, R, C> {
 
     /// The message's id: the one that its send returned, also in a queue of dead letters.
     pub fn id(&self) -> MessageId {
-        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
-        match origin {
+        match self.queue.origin(&self.pin.hold, &self.stored) {
             Some(origin) => MessageId::from_words(origin.id),
             None => self.queue.id_of(self.pin.hold.index, self.pin.hold.stamp),
         }
     }
 
-    /// Of a dead letter: the name of the queue that it was moved from, empty if that has none.
+    /// Of a dead letter: the name of the queue that it was moved from; see
+    /// [`Received::source`](crate::Received::source).
     pub fn source(&self) -> Option<&str> {
-        let origin = self.queue.origin_of(&self.pin.hold, &self.stored);
+        let origin = self.queue.origin(&self.pin.hold, &self.stored);
         origin.map(|origin| origin.source)
     }
 
@@ -157,9 +157,11 @@ impl PeekCursor {
 pub enum Peek<'q, R: Region, C: Clock> {
     /// A message.
     Message(Peeked<'q, R, C>),
-    /// A message that two others read at this moment: passed by.
+    /// A message that two others read at this moment: passed by. The id names its place: a dead
+    /// letter's own id is in its bytes.
     Busy(MessageId),
-    /// A message whose bytes fail their checksum: passed by. Who receives it sets it aside.
+    /// A message whose bytes fail their checksum: passed by. Who receives it sets it aside. The id
+    /// names its place, as in `Busy`.
     Damaged(MessageId),
     /// Nothing in the slots that this call looked at: go on.
     Onward,

@@ -84,12 +84,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     }
 
     fn origin(&self) -> Option<Origin<'_>> {
-        self.queue.origin_of(&self.hold, &self.stored)
+        self.queue.origin(&self.hold, &self.stored)
     }
 
     /// The bytes of the attributes.
     pub(super) fn attributes_bytes(&self) -> &[u8] {
-        self.queue.attributes_of(&self.hold, &self.stored)
+        self.queue.attributes_bytes(&self.hold, &self.stored)
     }
 
     /// How often the message has been received, this time included; stops at 262 143.
@@ -213,8 +213,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.store().held_bytes(hold, len)
     }
 
-    /// Where a dead letter came from.
-    pub(super) fn origin_of(&self, hold: &Hold, stored: &Stored) -> Option<Origin<'_>> {
+    /// Where a dead letter that is held or looked at came from.
+    #[inline]
+    pub(super) fn origin(&self, hold: &Hold, stored: &Stored) -> Option<Origin<'_>> {
         if !stored.has_origin() {
             return None;
         }
@@ -222,12 +223,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         Origin::read(bytes.get(stored.body_len()..)?)
     }
 
-    /// The bytes of a message's attributes.
-    pub(super) fn attributes_of(&self, hold: &Hold, stored: &Stored) -> &[u8] {
+    /// The bytes of the attributes of a message that is held or looked at.
+    #[inline]
+    pub(super) fn attributes_bytes(&self, hold: &Hold, stored: &Stored) -> &[u8] {
         let len = stored.len as usize;
-        let behind = self
-            .origin_of(hold, stored)
-            .map_or(0, |origin| origin.len());
+        let behind = self.origin(hold, stored).map_or(0, |origin| origin.len());
         let bytes = self.body_of(hold, len);
         bytes
             .get(stored.body_len()..len - behind)

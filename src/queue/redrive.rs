@@ -14,7 +14,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Moves up to `max` messages that are visible now to another queue, where they are as if sent
     /// just then: with an id, a send time and a receive count of their own. Returns how many moved:
     /// fewer than `max` if no more are visible, or the other queue is full. One that is longer than
-    /// the other queue takes stays, and is visible again when its visibility timeout runs out.
+    /// the other queue takes stays, and is visible again when its visibility timeout runs out, but
+    /// not before 1 s. What was tried and stays has one receive more, which the figures do not
+    /// count.
     ///
     /// Each is moved whole, wherever this process dies. What a death has left in mid-move is
     /// finished by the next call with the same two queues.
@@ -58,17 +60,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.finish_moves_to(&[to], false);
         let mut moved = 0;
         while moved < max {
-            let Some(received) = self.receive()? else {
+            let Some(received) = self.receive_to_move()? else {
                 break;
             };
             match received.move_on(&to) {
                 Ok(Moved::Away) => moved += 1,
                 Ok(_) => {} // its time was over
                 Err((Moved::Full, received)) => {
-                    let _ = received.release(); // or its time is over
+                    received.stays(true);
                     break;
                 }
-                Err((_, received)) => drop(received), // it comes again when its time is over
+                Err((_, received)) => received.stays(false),
             }
         }
         Ok(moved)

@@ -2,10 +2,14 @@
 
 use crate::common::SLOT_HEAD_BYTES;
 use crate::op::Op;
-use crate::reference::{Attribute, Ever, Model, PURGE_EVERY_MS, Receive, Rule};
+use crate::reference::{Attribute, Ever, Model, Receive, Rule};
 use ringmain::{Clock, Error, ManualClock, MessageId, Queue, Received, Region, Value};
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::time::Duration;
+
+/// After how many operations the latencies are looked at again.
+const LATENCY_EVERY: usize = 8;
 
 /// A message that the history reads in place.
 pub struct Holding<'a, R: Region> {
@@ -16,11 +20,10 @@ pub struct Holding<'a, R: Region> {
 }
 
 /// A queue, its model, and what the history has in its hands.
-pub struct Drive<'a, R: Region> {
+pub struct Side<'a, R: Region> {
     pub queue: &'a Queue<R, &'a ManualClock>,
     /// The same queue, through another attachment.
     pub other: &'a Queue<R, &'a ManualClock>,
-    pub clock: &'a ManualClock,
     pub model: Model,
     pub slots: u64,
     pub slot_bytes: u64,
@@ -30,6 +33,13 @@ pub struct Drive<'a, R: Region> {
     pub known: Vec<Receive>,
     pub ids: HashSet<MessageId>,
     pub sent: u64,
+}
+
+/// A queue and its queue of dead letters.
+pub struct Drive<'a, R: Region, D: Region> {
+    pub clock: &'a ManualClock,
+    pub jobs: Side<'a, R>,
+    pub dead: Side<'a, D>,
 }
 
 pub fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
@@ -67,48 +77,80 @@ pub fn attributes_of<R: Region>(received: &Received<'_, R, &ManualClock>) -> Vec
     received.attributes().iter().map(owned).collect()
 }
 
-impl<'a, R: Region> Drive<'a, R> {
-    pub fn new(queue: &'a Queue<R, &'a ManualClock>, clock: &'a ManualClock, rule: Rule) -> Self {
+impl<'a, R: Region, D: Region> Drive<'a, R, D> {
+    pub fn new(
+        jobs: &'a Queue<R, &'a ManualClock>,
+        dead: &'a Queue<D, &'a ManualClock>,
+        clock: &'a ManualClock,
+        rule: Rule,
+    ) -> Self {
+        let model = || Model::new(rule, clock.now_ms());
+        Self {
+            clock,
+            jobs: Side::new(jobs, model(), 0),
+            dead: Side::new(dead, model(), 1 << 62), // bodies of its own
+        }
+    }
+
+    /// Takes turns with other attachments' views of the queues.
+    pub fn beside(
+        mut self,
+        jobs: &'a Queue<R, &'a ManualClock>,
+        dead: &'a Queue<D, &'a ManualClock>,
+    ) -> Self {
+        (self.jobs.other, self.dead.other) = (jobs, dead);
+        self
+    }
+
+    /// The whole history, then the end: everything is given back. Returns the operations done.
+    pub fn history(mut self, ops: &[Op]) -> Result<usize, String> {
+        self.jobs.find_base()?;
+        self.dead.find_base()?;
+        for (number, op) in ops.iter().enumerate() {
+            let place = |error| format!("operation {number}, {op:?}: {error}");
+            self.step(op).map_err(place)?;
+            self.jobs.figures().map_err(place)?;
+            self.dead.figures().map_err(place)?;
+            if number % LATENCY_EVERY == 0 {
+                self.jobs.latency().map_err(place)?;
+                self.dead.latency().map_err(place)?;
+            }
+        }
+        self.step(&Op::Advance { ms: 60_000 })?; // the last purge may have been just now
+        self.jobs.end()?;
+        self.dead.end()?;
+        Ok(ops.len())
+    }
+}
+
+impl<'a, R: Region> Side<'a, R> {
+    fn new(queue: &'a Queue<R, &'a ManualClock>, model: Model, sent: u64) -> Self {
         Self {
             queue,
             other: queue,
-            clock,
-            model: Model::new(rule, clock.now_ms()),
+            model,
             slots: queue.capacity() as u64,
             slot_bytes: 1,
             base_ms: 0,
             held: Vec::new(),
             known: Vec::new(),
             ids: HashSet::new(),
-            sent: 0,
+            sent,
         }
     }
 
-    /// Takes turns with another attachment's view of the queue.
-    pub fn beside(mut self, other: &'a Queue<R, &'a ManualClock>) -> Self {
-        self.other = other;
-        self
-    }
-
-    /// The whole history, then the end: everything is given back. Returns the operations done.
-    pub fn history(mut self, ops: &[Op]) -> Result<usize, String> {
-        self.find_base()?;
-        for (number, op) in ops.iter().enumerate() {
-            let place = |error| format!("operation {number}, {op:?}: {error}");
-            self.step(op).map_err(place)?;
-            self.figures().map_err(place)?;
-        }
+    /// Gives everything back.
+    fn end(&mut self) -> Result<(), String> {
         while let Some(holding) = self.held.pop() {
             self.model.stop_reading(holding.receive.id);
             drop(holding);
             self.figures()?;
         }
-        self.step(&Op::Advance { ms: PURGE_EVERY_MS })?; // whenever the last purge was
         self.step(&Op::Purge)?;
         self.figures()?;
+        self.latency()?;
         let stat = told(self.queue.stat())?;
-        same("free slots at the end", stat.slots_free, stat.slots)?;
-        Ok(ops.len())
+        same("free slots at the end", stat.slots_free, stat.slots)
     }
 
     /// A mapped region's time has an origin of its own; the model counts by the clock.
@@ -116,18 +158,19 @@ impl<'a, R: Region> Drive<'a, R> {
         self.slot_bytes = told(self.queue.stat())?.slot_bytes;
         told(self.queue.send(b"base"))?;
         let received = told(self.queue.receive())?.ok_or("one message")?;
-        self.base_ms = received.sent_ms() - self.clock.now_ms();
+        self.base_ms = received.sent_ms() - self.model.now_ms;
         self.model.ever = Ever {
             sent: 1,
             received: 1,
             deleted: 1,
-            purged: 0,
+            ..Ever::default()
         };
+        self.model.ever.latency.counts[0] = 1;
         told(received.delete())
     }
 
     /// What can be seen from outside at this millisecond.
-    fn figures(&self) -> Result<(), String> {
+    pub fn figures(&self) -> Result<(), String> {
         let stat = told(self.queue.stat())?;
         same("visible", stat.visible, self.model.visible() as u64)?;
         same("in flight", stat.in_flight, self.model.in_flight() as u64)?;
@@ -137,6 +180,8 @@ impl<'a, R: Region> Drive<'a, R> {
             received: stat.received,
             deleted: stat.deleted,
             purged: stat.purged,
+            moved: stat.moved,
+            latency: self.model.ever.latency, // has a look of its own
         };
         same("ever", ever, self.model.ever)?;
         same("free slots", stat.slots_free, self.slots_free())?;
@@ -147,6 +192,16 @@ impl<'a, R: Region> Drive<'a, R> {
             same("borrowed attributes", &attributes, &holding.attributes)?;
         }
         Ok(())
+    }
+
+    /// How long all that was received had lain.
+    fn latency(&self) -> Result<(), String> {
+        let (found, expected) = (told(self.queue.latency())?, self.model.ever.latency);
+        let counts: Vec<u64> = found.buckets().map(|bucket| bucket.count).collect();
+        same("latencies", &counts[..], &expected.counts[..])?;
+        let sum = Duration::from_millis(expected.sum_ms);
+        same("sum of latencies", found.sum(), sum)?;
+        same("all latencies", found.count(), self.model.ever.received)
     }
 
     /// Free slots as the model sees it.

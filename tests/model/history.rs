@@ -70,6 +70,45 @@ fn step_ms() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// Few receives, so that there are dead letters, or none; and what is refused.
+fn max_receives() -> impl Strategy<Value = Op> {
+    let receives = prop_oneof![
+        8 => (1u32..4).prop_map(Some),
+        2 => (4u32..8).prop_map(Some),
+        6 => Just(None),
+        1 => prop_oneof![Just(1_000u32), Just(1_001), Just(0)].prop_map(Some),
+    ];
+    receives.prop_map(|receives| Op::MaxReceives { receives })
+}
+
+/// What is done to the queue of dead letters: mostly less than comes there.
+fn on_dead_letters() -> impl Strategy<Value = Op> {
+    let pick = || 0usize..64;
+    let op = prop_oneof![
+        2 => len().prop_map(|len| Op::Send { len }),
+        1 => send_message(),
+        6 => Just(Op::ReceiveOne),
+        4 => (1usize..11, visibility_ms())
+            .prop_map(|(max, visibility_ms)| Op::ReceiveFor { max, visibility_ms }),
+        5 => pick().prop_map(|pick| Op::DeleteHeld { pick }),
+        3 => pick().prop_map(|pick| Op::Delete { pick }),
+        2 => pick().prop_map(|pick| Op::Release { pick }),
+        3 => pick().prop_map(|pick| Op::ReleaseHeld { pick }),
+        2 => pick().prop_map(|pick| Op::Drop { pick }),
+        1 => (pick(), visibility_ms())
+            .prop_map(|(pick, visibility_ms)| Op::Extend { pick, visibility_ms }),
+        1 => Just(Op::Purge),
+        1 => Just(Op::Peek),
+        1 => reconfigure(),
+    ];
+    op.prop_map(Op::on_dead_letters)
+}
+
+fn redrive() -> impl Strategy<Value = Op> {
+    let max = prop_oneof![3 => 0u64..4, 1 => Just(u64::MAX)];
+    max.prop_map(|max| Op::Redrive { max })
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let pick = || 0usize..64;
     prop_oneof![
@@ -97,6 +136,10 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Just(Op::Turn),
         8 => send_message(),
         3 => reconfigure(),
+        3 => max_receives(),
+        10 => on_dead_letters(),
+        2 => redrive(),
+        2 => Just(Op::Peek),
     ]
 }
 

@@ -61,6 +61,8 @@ pub enum Op {
         ms: u64,
     },
     Purge,
+    /// Looks at all that is there, and receives nothing.
+    Peek,
     /// Gives the queue another visibility timeout and another delay.
     Reconfigure {
         visibility_ms: u64,
@@ -68,4 +70,32 @@ pub enum Op {
     },
     /// Goes on through the other attachment, if there is one.
     Turn,
+    /// How often a message may be received before it is a dead letter; `None`: as often as it
+    /// likes.
+    MaxReceives {
+        receives: Option<u32>,
+    },
+    /// Moves dead letters back to work.
+    Redrive {
+        max: u64,
+    },
+    /// An operation on the queue of dead letters.
+    Dead {
+        op: Box<Op>,
+    },
+}
+
+impl Op {
+    /// The same on the queue of dead letters, where it makes a difference.
+    pub fn on_dead_letters(self) -> Self {
+        match self {
+            Self::Advance { .. }
+            | Self::MaxReceives { .. }
+            | Self::Redrive { .. }
+            | Self::Dead { .. } => self,
+            // A copy does not say which message it is of: a receipt names a place.
+            Self::ReceiveInto => Self::ReceiveOne.on_dead_letters(),
+            op => Self::Dead { op: Box::new(op) },
+        }
+    }
 }

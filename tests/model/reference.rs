@@ -10,6 +10,8 @@ pub const VISIBILITY_MS_MAX: u64 = 43_200_000;
 pub const PURGE_EVERY_MS: u64 = 60_000;
 /// The longest delay, ms.
 pub const DELAY_MS_MAX: u64 = 900_000;
+/// Bounds of the receives that a message may have before it is a dead letter.
+pub const MAX_RECEIVES: std::ops::RangeInclusive<u32> = 1..=1000;
 
 /// The rules as they are, or one of them altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,21 @@ pub enum Rule {
     DelayOneMsShorter,
     DelayedCountsAsInFlight,
     AttributesAreLost,
+    DeadLettersAreDelivered,
+    OneReceiveMore,
+    MaxReceivesStays,
+    DeadLetterIsLost,
+    DeadLetterStaysToo,
+    DeadLetterLosesItsCount,
+    DeadLetterIsSentAnew,
+    HeldBackOneMsLonger,
+    HeldBackOneMsShorter,
+    RedriveKeepsTheId,
+    RedriveKeepsTheCount,
+    RedrivePurges,
+    PeekCounts,
+    LatencyBucketsEndOneMsLater,
+    MovesCountAsReceives,
 }
 
 /// An attribute: its name, its type's name, its bytes.
@@ -42,6 +59,16 @@ pub struct Ever {
     pub received: u64,
     pub deleted: u64,
     pub purged: u64,
+    pub moved: u64,
+    pub latency: Latency,
+}
+
+/// Receives by the time since the send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Below 1, 2, 4, 8 ms and so on; the last is open.
+    pub counts: [u64; 24],
+    pub sum_ms: u64,
 }
 
 /// What is given to the queue.
@@ -77,6 +104,10 @@ pub struct Message {
     pub len: usize,
     pub sent_ms: u64,
     pub receives: u32,
+    /// When it was received first, in whatever queue.
+    pub first_ms: Option<u64>,
+    /// Moved here as a dead letter.
+    pub is_letter: bool,
     /// Never received.
     pub is_new: bool,
     /// Until then it is in flight, or delayed if it never was received; visible if it is past.
@@ -94,6 +125,16 @@ pub struct Receive {
     pub received_ms: u64,
 }
 
+impl Latency {
+    pub fn add(&mut self, ms: u64, rule: Rule) {
+        let later = u64::from(rule == Rule::LatencyBucketsEndOneMsLater);
+        let is_below = |bucket: &usize| ms < (1 << *bucket) + later;
+        let last = self.counts.len() - 1;
+        self.counts[(0..last).find(is_below).unwrap_or(last)] += 1;
+        self.sum_ms += ms;
+    }
+}
+
 /// The queue, in plain words.
 #[derive(Debug)]
 pub struct Model {
@@ -101,6 +142,7 @@ pub struct Model {
     pub now_ms: u64,
     pub visibility_ms: u64,
     pub delay_ms: u64,
+    pub max_receives: Option<u32>,
     /// When the last purge was; `None`: never.
     pub purged_ms: Option<u64>,
     pub ever: Ever,
@@ -116,6 +158,7 @@ impl Model {
             now_ms,
             visibility_ms: VISIBILITY_MS,
             delay_ms: 0,
+            max_receives: None,
             purged_ms: None,
             ever: Ever::default(),
             messages: Vec::new(),
@@ -123,7 +166,7 @@ impl Model {
         }
     }
 
-    fn position(&self, id: MessageId) -> Option<usize> {
+    pub fn position(&self, id: MessageId) -> Option<usize> {
         self.messages.iter().position(|message| message.id == id)
     }
 
@@ -136,9 +179,13 @@ impl Model {
 
     /// Whether a receive must find something.
     pub fn is_sure(&self) -> bool {
-        self.messages
-            .iter()
-            .any(|message| message.due_ms.max(message.sure_ms) <= self.now_ms)
+        self.sure() != 0
+    }
+
+    /// How many a receive must find, if it takes as many.
+    pub fn sure(&self) -> u64 {
+        let sure = |message: &&Message| message.due_ms.max(message.sure_ms) <= self.now_ms;
+        self.messages.iter().filter(sure).count() as u64
     }
 
     /// A message whose time was over while three read it waits for one of them, and is looked at
@@ -200,6 +247,8 @@ impl Model {
             len: sending.len,
             sent_ms: self.now_ms,
             receives: 0,
+            first_ms: None,
+            is_letter: false,
             is_new: true,
             due_ms: self.now_ms + delay_ms,
             sure_ms: 0,
@@ -221,7 +270,11 @@ impl Model {
         }
         message.receives += (self.rule != Rule::ReceivesAreNotCounted) as u32;
         message.is_new = false;
+        message.first_ms.get_or_insert(self.now_ms);
         self.ever.received += 1;
+        self.ever
+            .latency
+            .add(self.now_ms - message.sent_ms, self.rule);
         message.due_ms = self.now_ms + visibility_ms;
         message.sure_ms = 0;
         match self.rule {

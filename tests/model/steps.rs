@@ -1,7 +1,7 @@
 //! Does one operation to the queue and to the model, and compares what comes back.
 
 use crate::common::{body, fill};
-use crate::drive::{Drive, Holding, attributes_of, same, same_outcome, told};
+use crate::drive::{Holding, Side, attributes_of, same, same_outcome, told};
 use crate::op::Op;
 use crate::reference::{Attribute, DELAY_MS_MAX, Message, Receive, Sending, VISIBILITY_MS_MAX};
 use ringmain::{Batch, Error, ManualClock, MessageId, QueueOptions, Receipt, Region};
@@ -20,8 +20,19 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-impl<'a, R: Region> Drive<'a, R> {
+impl<'a, R: Region> Side<'a, R> {
+    /// One operation on one queue.
     pub fn step(&mut self, op: &Op) -> Result<(), String> {
+        self.step_with(op, |_, _| Ok(()))
+    }
+
+    /// One operation on one queue. `moves` is told of each receive as soon as it is done, and
+    /// whether it gave something.
+    pub fn step_with(
+        &mut self,
+        op: &Op,
+        moves: impl FnOnce(&mut Self, bool) -> Result<(), String>,
+    ) -> Result<(), String> {
         match *op {
             Op::Send { len } => {
                 let bytes = self.next_body(len);
@@ -37,23 +48,27 @@ impl<'a, R: Region> Drive<'a, R> {
             Op::Claim { len, commit } => self.claim(len, commit),
             Op::Receive { max } => {
                 let batch = self.queue.receive_batch(max);
-                self.received(batch, max, self.model.visibility_ms)
+                self.received(batch, max, self.model.visibility_ms, moves)
             }
-            Op::ReceiveOne => self.receive_one(),
+            Op::ReceiveOne => self.receive_one(moves),
             Op::ReceiveFor { max, visibility_ms } => {
                 let time = Duration::from_millis(visibility_ms);
                 let batch = self.queue.receive_batch_for(max, time);
-                self.received(batch, max, visibility_ms)
+                self.received(batch, max, visibility_ms, moves)
             }
-            Op::ReceiveInto => self.receive_into(),
-            Op::Advance { ms } => {
-                self.clock.advance(Duration::from_millis(ms));
-                self.model.now_ms += ms;
-                Ok(())
-            }
+            Op::ReceiveInto => self.receive_into(moves),
             Op::Purge => {
                 let (found, expected) = (self.queue.purge(), self.model.purge());
                 same("purge", found, expected)
+            }
+            Op::Peek => self.peek(),
+            Op::MaxReceives { receives } => {
+                let found = self.queue.reconfigure(|options| match receives {
+                    Some(receives) => options.max_receives(receives),
+                    None => options.no_max_receives(),
+                });
+                let expected = self.model.set_max_receives(receives);
+                same_outcome("max_receives", found, expected)
             }
             Op::Reconfigure {
                 visibility_ms,
@@ -271,6 +286,7 @@ impl<'a, R: Region> Drive<'a, R> {
         batch: Result<Batch<'a, R, &'a ManualClock>, Error>,
         max: usize,
         visibility_ms: u64,
+        moves: impl FnOnce(&mut Self, bool) -> Result<(), String>,
     ) -> Result<(), String> {
         if visibility_ms > VISIBILITY_MS_MAX {
             let refused = matches!(batch, Err(Error::OutOfRange { .. }));
@@ -284,6 +300,7 @@ impl<'a, R: Region> Drive<'a, R> {
             );
         }
         let batch = told(batch)?;
+        moves(self, !batch.is_empty())?;
         self.comes(!batch.is_empty())?;
         same("no more than asked for", batch.len() <= max, true)?;
         let mut seen = Vec::new();
@@ -295,8 +312,12 @@ impl<'a, R: Region> Drive<'a, R> {
         Ok(())
     }
 
-    fn receive_one(&mut self) -> Result<(), String> {
+    fn receive_one(
+        &mut self,
+        moves: impl FnOnce(&mut Self, bool) -> Result<(), String>,
+    ) -> Result<(), String> {
         let received = told(self.queue.receive())?;
+        moves(self, received.is_some())?;
         self.comes(received.is_some())?;
         received.map_or(Ok(()), |received| {
             self.hold(received, self.model.visibility_ms)
@@ -318,6 +339,11 @@ impl<'a, R: Region> Drive<'a, R> {
             received.sent_ms(),
             self.base_ms + message.sent_ms,
         )?;
+        let first_ms = message.first_ms.unwrap_or(self.model.now_ms);
+        let found = received.first_received_ms();
+        same("first receive", found, self.base_ms + first_ms)?;
+        let source = message.is_letter.then_some("");
+        same("source", received.source(), source)?;
         let receive = self.remember(received.receipt(), &message);
         if self.model.readers_of(id) >= READERS_MAX {
             if visibility_ms == 0 {
@@ -339,9 +365,13 @@ impl<'a, R: Region> Drive<'a, R> {
         Ok(())
     }
 
-    fn receive_into(&mut self) -> Result<(), String> {
+    fn receive_into(
+        &mut self,
+        moves: impl FnOnce(&mut Self, bool) -> Result<(), String>,
+    ) -> Result<(), String> {
         let mut buffer = vec![0; self.queue.max_body()];
         let copied = told(self.queue.receive_into(&mut buffer))?;
+        moves(self, copied.is_some())?;
         self.comes(copied.is_some())?;
         let Some(copied) = copied else { return Ok(()) };
         let message = self

@@ -5,7 +5,7 @@
 
 use super::ambush;
 use super::audit::Audit;
-use super::board::{FORMAT, Board, Raw, Tick};
+use super::board::{Board, FORMAT, Raw, Tick};
 use super::body::{BODY_BYTES_MAX, Shape};
 use super::crew::Crew;
 use super::faults::Fault;

@@ -1,7 +1,7 @@
 //! The shipped program as a participant: another build of the library. Its input and its output are
 //! files, so that what it wrote outlives it.
 
-use super::board::Op;
+use super::board::{FORMAT, Op};
 use super::body;
 use super::faults::Fault;
 use super::hand::{Hand, Tools, VISIBILITY_MS};

@@ -12,14 +12,19 @@ use std::time::Duration;
 
 const OPERATIONS_MAX: usize = 300;
 const REGION_BYTES: u64 = 36 << 10;
+/// The queue of dead letters has less room.
+const DEAD_BYTES: u64 = 32 << 10;
+/// The longest body of a history.
+const BODY_MAX: usize = 4_800;
 
 const OPTIONS: QueueOptions = QueueOptions::new()
     .visibility(Duration::from_millis(VISIBILITY_MS))
     .retention(Duration::from_secs(14 * 86_400))
-    .typical_body(32);
+    .typical_body(32)
+    .max_body(BODY_MAX);
 
 thread_local! {
-    static GROUND: (MemoryFile, Vec<u8>) = ground();
+    static GROUND: [Sound; 2] = [Sound::new(REGION_BYTES), Sound::new(DEAD_BYTES)];
 }
 
 /// The input: operations, each with its arguments.
@@ -31,37 +36,48 @@ pub fn run(data: &[u8]) {
 
 /// Where the queue and a model with this rule part, if they do.
 pub fn differs(rule: Rule, data: &[u8]) -> Result<(), String> {
-    GROUND.with(|(file, sound)| history(file, sound, rule, Input::new(data)))
+    GROUND.with(|ground| history(ground, rule, Input::new(data)))
 }
 
-fn history(
-    file: &MemoryFile,
-    sound: &[u8],
-    rule: Rule,
-    mut input: Input<'_>,
-) -> Result<(), String> {
-    file.become_bytes(sound);
+fn history(ground: &[Sound; 2], rule: Rule, mut input: Input<'_>) -> Result<(), String> {
     let clock = ManualClock::new(77);
     let ops: Vec<Op> = std::iter::from_fn(|| (!input.is_empty()).then(|| op(&mut input)))
         .take(OPERATIONS_MAX)
         .collect();
-    let open = || Mapped::open(file.path()).expect("a region");
-    let (first, second) = (open(), open());
-    let first = Queue::open_with(&first, &clock).expect("a queue");
-    let second = Queue::open_with(&second, &clock).expect("a queue");
-    let drive = Drive::new(&first, &clock, rule).beside(&second);
+    let regions = ground.each_ref().map(Sound::opened_twice);
+    let queue = |region| Queue::open_with(region, &clock).expect("a queue");
+    let [jobs, dead] = regions.each_ref().map(|two| two.each_ref().map(queue));
+    let mut dead_ones = dead.each_ref().map(Queue::by_ref).into_iter();
+    let [first, second] = jobs.map(|jobs| {
+        let linked = jobs.with_dead_letters(dead_ones.next());
+        linked.expect("a link")
+    });
+    let drive = Drive::new(&first, &dead[0], &clock, rule).beside(&second, &dead[1]);
     drive.history(&ops).map(|_| ())
 }
 
 /// A file, and the bytes of an empty region.
-fn ground() -> (MemoryFile, Vec<u8>) {
-    let path = unused_path("operations");
-    let region = Mapped::create(&path, REGION_BYTES).expect("a region");
-    Queue::create(&region, OPTIONS).expect("a queue");
-    drop(region);
-    let bytes = std::fs::read(&path).expect("its bytes");
-    std::fs::remove_file(&path).expect("it had a name");
-    (MemoryFile::new(), bytes)
+struct Sound {
+    file: MemoryFile,
+    bytes: Vec<u8>,
+}
+
+impl Sound {
+    fn new(len: u64) -> Self {
+        let path = unused_path("operations");
+        let region = Mapped::create(&path, len).expect("a region");
+        Queue::create(&region, OPTIONS).expect("a queue");
+        drop(region);
+        let bytes = std::fs::read(&path).expect("its bytes");
+        std::fs::remove_file(&path).expect("it had a name");
+        let file = MemoryFile::new();
+        Self { file, bytes }
+    }
+
+    fn opened_twice(&self) -> [Mapped; 2] {
+        self.file.become_bytes(&self.bytes);
+        [(); 2].map(|()| Mapped::open(self.file.path()).expect("a region"))
+    }
 }
 
 fn op(input: &mut Input<'_>) -> Op {
@@ -119,6 +135,10 @@ fn op(input: &mut Input<'_>) -> Op {
         59 => match input.byte() {
             0..=31 => Op::Purge,
             // Few older inputs have these numbers: nearly all mean what they meant.
+            240 => Op::Peek,
+            241 | 242 => max_receives(input),
+            243 => redrive(input),
+            244..=247 => op(input).on_dead_letters(),
             248..=251 => send_message(input),
             252..=255 => {
                 let (visibility_ms, delay_ms) = (visibility_ms(input), delay_ms(input));
@@ -131,6 +151,24 @@ fn op(input: &mut Input<'_>) -> Op {
         },
         _ => Op::Turn,
     }
+}
+
+fn max_receives(input: &mut Input<'_>) -> Op {
+    let receives = match input.byte() {
+        byte @ 0..=191 => Some(1 + u32::from(byte) % 4),
+        byte @ 192..=251 => (byte % 2 == 0).then(|| u32::from(byte) - 186),
+        252 => Some(0),
+        byte => Some(1_000 + u32::from(byte) - 253),
+    };
+    Op::MaxReceives { receives }
+}
+
+fn redrive(input: &mut Input<'_>) -> Op {
+    let max = match input.byte() {
+        byte @ 0..=191 => u64::from(byte) % 5,
+        _ => u64::MAX,
+    };
+    Op::Redrive { max }
 }
 
 fn send_message(input: &mut Input<'_>) -> Op {
