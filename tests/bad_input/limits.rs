@@ -222,6 +222,84 @@ fn settings_keep_both_bounds() {
     }
 }
 
+/// Bounds that count messages and receives, at creation and later.
+#[test]
+fn counts_keep_both_bounds() {
+    let queue = queue_of(1000);
+    let options = queue.options();
+    let most = u32::MAX >> 1;
+    let good = [
+        options.max_in_flight(1),
+        options.max_in_flight(most),
+        options.max_receives(1),
+        options.max_receives(1000),
+        options.no_max_receives(),
+    ];
+    for options in good {
+        let heap = Heap::new(1 << 20).expect("memory");
+        Queue::create(heap, options).expect("a queue at its bound");
+        queue
+            .reconfigure(|_| options)
+            .expect("a count at its bound");
+        assert_eq!(queue.options(), options);
+    }
+    let before = queue.options();
+    let bad = [
+        (options.max_in_flight(0), [1, u64::from(most)]),
+        (options.max_in_flight(most + 1), [1, u64::from(most)]),
+        (options.max_receives(0), [1, 1000]),
+        (options.max_receives(1001), [1, 1000]),
+    ];
+    for (beyond, range) in bad {
+        let heap = Heap::new(1 << 20).expect("memory");
+        let error = refused(Queue::create(heap, beyond));
+        says(&error, &range);
+        assert_eq!(queue.reconfigure(|_| beyond), Err(error));
+        assert_eq!(queue.options(), before);
+    }
+}
+
+/// Receipts are settled in batches of 1 to 10, and no extension goes beyond 12 h of the receive.
+#[test]
+fn settling_keeps_both_bounds() {
+    let clock = ringmain::ManualClock::new(1000);
+    let heap = Heap::new(1 << 16).expect("memory");
+    let queue = Queue::create_with(heap, QueueOptions::new(), &clock).expect("a queue");
+    for _ in 0..11 {
+        queue.send(b"x").expect("room");
+    }
+    let receive = || queue.receive().expect("a receive").expect("a message");
+    let receipts: Vec<_> = (0..11).map(|_| receive().detach()).collect();
+    for len in [0, 11] {
+        let some = &receipts[..len];
+        for error in [
+            refused(queue.extend_batch(some, MS)),
+            refused(queue.release_batch(some)),
+            refused(queue.delete_batch(some)),
+        ] {
+            assert_eq!(error, Error::BatchSize { len });
+            says(&error, &[len as u64, 1, 10]);
+        }
+    }
+    let hours_12 = Duration::from_secs(12 * 3600);
+    clock.advance(MS);
+    for receipt in &receipts[..2] {
+        let error = refused(queue.extend(receipt, hours_12));
+        says(&error, &[0, 43_199_999]);
+        queue.extend(receipt, hours_12 - MS).expect("12 h in all");
+    }
+    for len in [1, 10] {
+        let some = &receipts[..len];
+        for outcomes in [
+            queue.extend_batch(some, MS * 9).expect("a batch"),
+            queue.delete_batch(some).expect("a batch"),
+        ] {
+            assert_eq!(outcomes.len(), len);
+        }
+    }
+    assert_eq!(queue.stat().expect("figures").deleted, 10);
+}
+
 #[test]
 fn bodies_and_batches_keep_both_bounds() {
     let queue = queue_of(1000);

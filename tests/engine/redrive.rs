@@ -103,6 +103,12 @@ fn what_is_refused<H: Home>(engine: &Engine<H>) {
         let expected = format!("redrive rate (messages/s) is {rate}; it must be 1 to 500");
         assert_eq!(said, expected);
     }
+    for rate in [1, 500] {
+        engine
+            .start_redrive("dead", &PLAIN.rate(rate))
+            .expect("a rate at its bound");
+        engine.cancel_redrive("dead").expect("cancelled");
+    }
     let said = begin("one", &PLAIN).to_string();
     assert!(said.contains("no queue's queue of dead letters"), "{said}");
     assert!(matches!(
