@@ -59,6 +59,7 @@ impl Row {
 
 impl World {
     pub fn new() -> Self {
+        large_blocks_are_fresh();
         let cpus = processors();
         // The traced one inherits this: a step then needs no other processor to wake up.
         pin_to(cpus[0]);
@@ -88,6 +89,19 @@ impl World {
             libc::alarm(HANGS_SECS);
         }
     }
+}
+
+/// Lets the C library map each large block anew. It raises its bound whenever one is freed, and
+/// would then clear used memory byte by byte, under trace: the path would depend on what the
+/// harness did before.
+fn large_blocks_are_fresh() {
+    const BOUND: i32 = 128 << 10;
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator, before any thread is there.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, BOUND)
+    };
+    let _ = BOUND;
 }
 
 /// No round takes this long.
