@@ -174,12 +174,16 @@ fn nothing_is_told_or_allocated_where_messages_pass() {
         let region = Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region");
         let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
         assert_eq!(ear.heard().len(), 3);
-        for _ in 0..20 {
+        for round in 0..20 {
             let before = ASKED.with(Cell::get);
             let right = cycle::run(&queue);
             let asked = ASKED.with(Cell::get) - before;
             assert!(right && asked == 0, "{asked} calls to the allocator");
-            ear.hears(&["INFO queue purged purged=1"]); // each operation, and one purge
+            // Each operation, and one purge, which the queue allows once a minute.
+            match round {
+                0 => ear.hears(&["INFO queue purged purged=1"]),
+                _ => ear.hears(&[]),
+            }
         }
         let before = ASKED.with(Cell::get);
         std::hint::black_box(vec![0u8; 100]);
