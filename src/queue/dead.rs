@@ -57,7 +57,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// A queue has one queue of dead letters at a time: to link another one changes it for all, and
     /// who cannot reach it leaves dead letters where they are, held back. The same goes for dead
-    /// letters that find no room; both are tried again after 1 s.
+    /// letters that find no room; both are tried again after 1 s. A move to the former one that a
+    /// death has cut short is finished when that one is linked again (an engine finds it itself).
     ///
     /// # Errors
     ///
@@ -260,7 +261,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// [`finish_moves`](Self::finish_moves), if somebody has died since that was done.
     #[inline(always)]
     pub(super) fn finish_moves_if_bereaved(&self, store: &Store<'_>) {
-        // ORDERING: Acquire: the proof of that death.
+        // ORDERING: Acquire; [bereaved] the proof of that death.
         if store.head().receive.bereaved.load(Ordering::Acquire) != 0 {
             self.finish_moves();
         }
@@ -273,7 +274,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let id = store.head().policy.get(DEAD_LETTERS);
         if id != 0 {
             self.region.dead_letters(id, &mut |to| {
-                // ORDERING: AcqRel: what the dead did is seen by who proved it, and by us.
+                // ORDERING: AcqRel; [bereaved] what the dead did is seen by who proved it, and
+                // by us.
                 let bereaved = &store.head().receive.bereaved;
                 bereaved.swap(0, Ordering::AcqRel); // one who dies in here sets it again
                 self.finish_moves_to(&[to], false);

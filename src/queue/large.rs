@@ -111,7 +111,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     pub(crate) fn sends_on(&self) -> bool {
         let store = self.store();
         let head = store.head();
-        // ORDERING: Relaxed: counted before a message departs, and so before it is not there.
+        // ORDERING: Relaxed; [moved-first] counted before a message departs; `lives` has acquired
+        // the word that says that it is not there.
         head.policy.get(DEAD_LETTERS) != 0 || head.counters.moved.load(Ordering::Relaxed) != 0
     }
 

@@ -156,7 +156,8 @@ impl Store<'_> {
         let index = hold.index as usize;
         let word = &self.words()[index];
         let moved = &self.head().counters.moved;
-        // Before it goes: who finds that it is not here any more finds that messages have moved.
+        // ORDERING: Relaxed; [moved-first] before it goes: the departure releases it, so who finds
+        // that the message is not here any more finds that messages have moved.
         moved.fetch_add(1, Ordering::Relaxed);
         let mut seen = Word(word.load(Ordering::Acquire));
         loop {

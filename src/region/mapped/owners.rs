@@ -181,7 +181,7 @@ impl Attachment {
         if dead != self.owner {
             self.restore_journal(&place);
         }
-        // ORDERING: Release: the proof of this death, for whoever looks at moves.
+        // ORDERING: Release; [bereaved] the proof of this death, for whoever looks at moves.
         let bereaved = &store.head().receive.bereaved;
         bereaved.store(1, Ordering::Release);
         let moves = store.head().policy.get(DEAD_LETTERS) != 0;
