@@ -58,7 +58,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// A queue has one queue of dead letters at a time: to link another one changes it for all, and
     /// who cannot reach it leaves dead letters where they are, held back. The same goes for dead
     /// letters that find no room; both are tried again after 1 s. A move to the former one that a
-    /// death has cut short is finished when that one is linked again (an engine finds it itself).
+    /// death has cut short is finished when that one is linked again (`Engine::tend` finds it).
     ///
     /// # Errors
     ///
