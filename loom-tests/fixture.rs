@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::Block;
 use ringmain::internals::due::Due;
-use ringmain::internals::layout::{Note, QueueHead, Settings, Shape, SlotHead};
+use ringmain::internals::layout::{FifoShape, Note, QueueHead, Settings, Shape, SlotHead};
 use ringmain::internals::maps::Map;
 use ringmain::internals::store::{Maps, ModelSlot, Modelled, Store};
 use ringmain::internals::sweep::Receive;
@@ -49,6 +49,7 @@ impl Memory {
             slot_bytes: 32,
             slots,
             body_bytes_max: 8,
+            fifo: FifoShape::NONE,
         };
         let settings = Settings {
             policy: [LATER_MS, 60_000, 0, 120_000, 0, 0, 0, 0],
@@ -89,6 +90,7 @@ impl Memory {
             notes: &self.notes,
             slots: &self.slots,
             shape: &self.shape,
+            fifo: None,
         })
     }
 

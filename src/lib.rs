@@ -73,8 +73,10 @@ pub use time::{Clock, DefaultClock, ManualClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
-    pub use crate::region::{arena, duty, event, layout, marks, moving, peek, repair, store, word};
-    pub use crate::ring::{blocks, due, maps};
+    pub use crate::region::{
+        arena, duty, event, fifo, layout, marks, moving, peek, repair, store, word,
+    };
+    pub use crate::ring::{blocks, chains, due, maps, tickets};
 }
 
 /// Compiles the examples of a page of the documentation.

@@ -2,8 +2,8 @@
 
 use super::home::{Intent, Region, Wish};
 use super::layout::{
-    DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES, Settings, Shape,
-    SlotHead, valid_bits,
+    DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Note, Offsets, QueueHead, SLOT_HEAD_BYTES,
+    Settings, Shape, SlotHead, valid_bits,
 };
 use super::memory::Place;
 use super::store::Store;
@@ -66,6 +66,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             slot_bytes: size_of::<Slot<B>>(),
             slots: N,
             body_bytes_max: B,
+            fifo: FifoShape::NONE,
         }
     };
 

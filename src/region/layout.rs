@@ -1,5 +1,6 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
+use super::fifo::layout::{FifoHead, Group, Link, Remembered};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 use super::latency::Latency;
 use super::policy::{Policy, PolicyNumbers};
@@ -275,6 +276,53 @@ pub struct Shape {
     pub slots: usize,
     /// Longest body, bytes.
     pub body_bytes_max: usize,
+    /// What a FIFO queue has beside; of a standard queue nothing.
+    pub fifo: FifoShape,
+}
+
+/// The sizes of a FIFO queue's own parts, see [`fifo`](super::fifo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FifoShape {
+    /// Entries of groups; 0: the queue is a standard one.
+    pub groups: usize,
+    /// Words that begin chains of groups: a power of two.
+    pub group_buckets: usize,
+    /// Entries of remembered ids.
+    pub ids: usize,
+    /// Words that begin chains of ids: a power of two.
+    pub id_buckets: usize,
+    /// Cells of tickets: a power of two.
+    pub tickets: usize,
+}
+
+impl FifoShape {
+    /// Of a standard queue.
+    pub const NONE: Self = Self {
+        groups: 0,
+        group_buckets: 0,
+        ids: 0,
+        id_buckets: 0,
+        tickets: 0,
+    };
+
+    /// Of a FIFO queue with so many slots that remembers so many ids. There are more entries of
+    /// groups than slots, so that one without messages is found soon; and more tickets than those.
+    pub const fn of(slots: usize, ids: usize) -> Self {
+        let groups = slots + slots / 8 + 64;
+        Self {
+            groups,
+            group_buckets: groups.next_power_of_two(),
+            ids,
+            id_buckets: ids.next_power_of_two(),
+            tickets: (2 * groups).next_power_of_two(),
+        }
+    }
+
+    /// Whether the queue is a FIFO queue.
+    #[inline(always)]
+    pub const fn is_fifo(&self) -> bool {
+        self.groups != 0
+    }
 }
 
 impl Shape {
@@ -427,6 +475,9 @@ impl Shape {
     }
 }
 
+/// How many parts a FIFO queue has of its own.
+pub const FIFO_PARTS: usize = 7;
+
 /// Where the parts of a queue lie, in bytes from its head; each part has lines of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Offsets {
@@ -438,6 +489,8 @@ pub struct Offsets {
     pub words: usize,
     /// Notes.
     pub notes: usize,
+    /// A FIFO queue's own: head, links, groups, their buckets, ids, their buckets, tickets.
+    pub fifo: [usize; FIFO_PARTS],
     /// Slots.
     pub slots: usize,
     /// The end of all.
@@ -451,6 +504,7 @@ impl Offsets {
         maps: [0; 3],
         words: 0,
         notes: 0,
+        fifo: [0; FIFO_PARTS],
         slots: 0,
         end: 0,
     };
@@ -467,6 +521,16 @@ impl Offsets {
             (shape.groups(), size_of::<Due>()),
             (shape.slots, size_of::<AtomicU64>()),
             (shape.slots, size_of::<Note>()),
+            (shape.fifo.is_fifo() as usize, size_of::<FifoHead>()),
+            (
+                shape.fifo.is_fifo() as usize * shape.slots,
+                size_of::<Link>(),
+            ),
+            (shape.fifo.groups, size_of::<Group>()),
+            (shape.fifo.group_buckets, size_of::<AtomicU64>()),
+            (shape.fifo.ids, size_of::<Remembered>()),
+            (shape.fifo.id_buckets, size_of::<AtomicU64>()),
+            (shape.fifo.tickets, size_of::<AtomicU64>()),
             (shape.slots, shape.slot_bytes),
         ];
         let mut part = 0;
@@ -479,6 +543,7 @@ impl Offsets {
                 1..=3 => offsets.maps[part - 1] = at,
                 4 => offsets.words = at,
                 5 => offsets.notes = at,
+                6..=12 => offsets.fifo[part - 6] = at,
                 _ => offsets.slots = at,
             }
             let (count, bytes) = parts[part];

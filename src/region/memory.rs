@@ -2,8 +2,8 @@
 
 use super::home::Wish;
 use super::layout::{
-    ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_CHECKSUM, Note, Offsets, QueueHead, SLOT_HEAD_BYTES,
-    Settings, Shape,
+    ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Note, Offsets, QueueHead,
+    SLOT_HEAD_BYTES, Settings, Shape,
 };
 use super::policy::{OPTIONS, RANGES};
 use super::store::Store;
@@ -51,6 +51,7 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
         slot_bytes,
         slots: 1,
         body_bytes_max: slot_bytes - SLOT_HEAD_BYTES,
+        fifo: FifoShape::NONE,
     };
     let needed = Offsets::of(least).map_or(u64::MAX, |offsets| offsets.end as u64);
     let too_small = Error::RegionTooSmall {

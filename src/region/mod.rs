@@ -10,6 +10,7 @@ pub mod body;
 #[cfg(feature = "mapped")]
 pub mod duty;
 pub mod event;
+pub mod fifo;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub mod latency;
 pub mod layout;

@@ -1,12 +1,15 @@
 //! A queue's memory as typed references: what `region` makes of its bytes, and all that the
 //! protocols see.
 
+use super::fifo::layout::{FifoHead, Group, Link, Remembered};
 use super::layout::{Note, QueueHead, Shape, SlotHead};
 #[cfg(not(ringmain_loom))]
 use super::memory::Place;
 use crate::ring::blocks::Block;
+use crate::ring::chains::Chains;
 use crate::ring::due::Due;
 use crate::ring::maps::Map;
+use crate::ring::tickets::Tickets;
 use crate::sync::AtomicU64;
 
 /// One queue's memory: where it begins, and where its parts are. Copying it copies two references;
@@ -117,6 +120,65 @@ impl<'a> Store<'a> {
     pub fn notes(&self) -> &'a [Note] {
         // SAFETY: where the notes are.
         unsafe { self.part(self.place.offsets.notes, self.place.shape.slots) }
+    }
+
+    /// What a FIFO queue has once. Of a standard queue this must not be asked.
+    #[inline(always)]
+    pub fn fifo_head(&self) -> &'a FifoHead {
+        let present = self.place.shape.fifo.is_fifo() as usize;
+        // SAFETY: where the FIFO queue's head is; without one there is no element, and this panics.
+        unsafe { &self.part::<FifoHead>(self.place.offsets.fifo[0], present)[0] }
+    }
+
+    /// One link a slot.
+    #[inline(always)]
+    pub fn links(&self) -> &'a [Link] {
+        let fifo = &self.place.shape.fifo;
+        let len = if fifo.is_fifo() {
+            self.place.shape.slots
+        } else {
+            0
+        };
+        // SAFETY: where the links are.
+        unsafe { self.part(self.place.offsets.fifo[1], len) }
+    }
+
+    /// Groups, and where to find them.
+    #[inline(always)]
+    pub fn groups(&self) -> Chains<'a, Group> {
+        let (offsets, fifo) = (&self.place.offsets.fifo, &self.place.shape.fifo);
+        // SAFETY: where they are.
+        unsafe {
+            Chains {
+                elements: self.part(offsets[2], fifo.groups),
+                buckets: self.part(offsets[3], fifo.group_buckets),
+            }
+        }
+    }
+
+    /// Remembered ids, and where to find them.
+    #[inline(always)]
+    pub fn ids(&self) -> Chains<'a, Remembered> {
+        let (offsets, fifo) = (&self.place.offsets.fifo, &self.place.shape.fifo);
+        // SAFETY: where they are.
+        unsafe {
+            Chains {
+                elements: self.part(offsets[4], fifo.ids),
+                buckets: self.part(offsets[5], fifo.id_buckets),
+            }
+        }
+    }
+
+    /// Groups that can be received from, in the order in which they became so.
+    #[inline(always)]
+    pub fn tickets(&self) -> Tickets<'a> {
+        let head = self.fifo_head();
+        Tickets {
+            first: &head.tickets_first,
+            last: &head.tickets_last,
+            // SAFETY: where the tickets are.
+            cells: unsafe { self.part(self.place.offsets.fifo[6], self.place.shape.fifo.tickets) },
+        }
     }
 
     /// The verified layout.
@@ -250,6 +312,28 @@ pub struct Modelled<'a> {
     pub slots: &'a [ModelSlot],
     /// The layout.
     pub shape: &'a Shape,
+    /// A FIFO queue's own parts.
+    pub fifo: Option<ModelledFifo<'a>>,
+}
+
+/// The parts that a modelled FIFO queue has of its own.
+#[cfg(ringmain_loom)]
+#[derive(Debug, Clone, Copy)]
+pub struct ModelledFifo<'a> {
+    /// What there is once.
+    pub head: &'a FifoHead,
+    /// Links.
+    pub links: &'a [Link],
+    /// Groups.
+    pub groups: &'a [Group],
+    /// Where to find them.
+    pub group_buckets: &'a [AtomicU64],
+    /// Remembered ids.
+    pub ids: &'a [Remembered],
+    /// Where to find them.
+    pub id_buckets: &'a [AtomicU64],
+    /// Cells of tickets.
+    pub tickets: &'a [AtomicU64],
 }
 
 /// A slot of a modelled queue.
@@ -294,6 +378,37 @@ impl<'a> Store<'a> {
 
     pub fn shape(&self) -> &'a Shape {
         self.parts.shape
+    }
+
+    fn fifo(&self) -> ModelledFifo<'a> {
+        self.parts.fifo.expect("a model of a FIFO queue")
+    }
+
+    pub fn fifo_head(&self) -> &'a FifoHead {
+        self.fifo().head
+    }
+
+    pub fn links(&self) -> &'a [Link] {
+        self.parts.fifo.map_or(&[], |fifo| fifo.links)
+    }
+
+    pub fn groups(&self) -> Chains<'a, Group> {
+        let (elements, buckets) = (self.fifo().groups, self.fifo().group_buckets);
+        Chains { elements, buckets }
+    }
+
+    pub fn ids(&self) -> Chains<'a, Remembered> {
+        let (elements, buckets) = (self.fifo().ids, self.fifo().id_buckets);
+        Chains { elements, buckets }
+    }
+
+    pub fn tickets(&self) -> Tickets<'a> {
+        let (head, cells) = (self.fifo().head, self.fifo().tickets);
+        Tickets {
+            first: &head.tickets_first,
+            last: &head.tickets_last,
+            cells,
+        }
     }
 
     pub fn journaled(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its queue before any of it is used.
 
 use super::layout::{
-    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, Offsets, QueueHead, SLOT_HEAD_BYTES, Shape,
-    is_durability,
+    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Offsets, QueueHead, SLOT_HEAD_BYTES,
+    Shape, is_durability,
 };
 use super::memory::Place;
 use crate::error::Error;
@@ -43,6 +43,7 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         slot_bytes,
         slots,
         body_bytes_max,
+        fifo: FifoShape::NONE,
     };
     let offsets = Offsets::of(shape)
         .filter(|offsets| offsets.end <= len)

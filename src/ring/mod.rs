@@ -7,6 +7,10 @@ pub(crate) mod blocks;
 #[cfg(ringmain_loom)]
 pub mod blocks;
 #[cfg(not(ringmain_loom))]
+pub(crate) mod chains;
+#[cfg(ringmain_loom)]
+pub mod chains;
+#[cfg(not(ringmain_loom))]
 pub(crate) mod due;
 #[cfg(ringmain_loom)]
 pub mod due;
@@ -19,6 +23,10 @@ pub mod mpmc;
 mod slot;
 pub mod spsc;
 mod store;
+#[cfg(not(ringmain_loom))]
+pub(crate) mod tickets;
+#[cfg(ringmain_loom)]
+pub mod tickets;
 
 pub use bag::Bag;
 #[cfg(feature = "alloc")]

@@ -4,7 +4,7 @@ use super::Journal;
 use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
 use crate::error::Error;
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
-use crate::region::layout::{DURABILITY_PROCESS, SLOT_HEAD_BYTES, Settings, Shape};
+use crate::region::layout::{DURABILITY_PROCESS, FifoShape, SLOT_HEAD_BYTES, Settings, Shape};
 use crate::region::mapped::os;
 use crate::region::policy::PolicyNumbers;
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -153,6 +153,7 @@ pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
         slot_bytes: usize::try_from(head.slot_bytes).ok()?,
         slots: usize::try_from(head.slots).ok()?,
         body_bytes_max: usize::try_from(head.body_bytes_max).ok()?,
+        fifo: FifoShape::NONE,
     };
     let settings = Settings {
         policy: head.policy,

@@ -2,7 +2,7 @@
 
 use super::super::file::sizes_of;
 use super::super::frame::{ALIGN, HEAD_BYTES, record_bytes};
-use crate::region::layout::Shape;
+use crate::region::layout::{FifoShape, Shape};
 
 const SHAPES: [[usize; 3]; 12] = [
     [128, 1, 96],
@@ -26,6 +26,7 @@ fn lengths_keep_their_promises() {
             slot_bytes,
             slots,
             body_bytes_max,
+            fifo: FifoShape::NONE,
         };
         let sizes = sizes_of(&shape).expect("no overflow");
         let (frame_max, align) = (sizes.frame_max as u64, ALIGN as u64);
@@ -59,6 +60,7 @@ fn lengths_that_overflow_are_none() {
         slot_bytes,
         slots,
         body_bytes_max,
+        fifo: FifoShape::NONE,
     };
     let huge = usize::MAX & !7;
     for shape in [
@@ -78,6 +80,7 @@ fn visits_go_round_once_a_period() {
         slot_bytes: 128,
         slots: 1000,
         body_bytes_max: 3000,
+        fifo: FifoShape::NONE,
     };
     let sizes = sizes_of(&shape).expect("no overflow");
     let blocks = shape.blocks() as u64;

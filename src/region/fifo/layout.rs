@@ -1,0 +1,242 @@
+//! What a FIFO queue has beside the parts of a standard one: links, groups, remembered ids, chains
+//! to find them by, and tickets of groups that can be received from.
+
+use crate::ring::chains::Chained;
+use crate::sync::{AtomicU64, Padded, const_fn};
+
+/// How a list of messages goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing follows: here the next message is appended.
+    End,
+    /// This slot follows.
+    Slot(usize),
+    /// Nothing follows, and nothing may be appended.
+    Closed,
+}
+
+/// `{ kind:2, frozen:1, version:29, slot:32 }`: a place where a message may be linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextWord(pub u64);
+
+const FROZEN: u64 = 1 << 61;
+const VERSION_MASK: u64 = (1 << 29) - 1;
+
+impl NextWord {
+    /// A word of this version.
+    pub const fn new(version: u64, next: Next) -> Self {
+        let (kind, slot) = match next {
+            Next::End => (0, 0),
+            Next::Slot(slot) => (1, slot as u64 & 0xffff_ffff),
+            Next::Closed => (2, 0),
+        };
+        Self(kind << 62 | (version & VERSION_MASK) << 32 | slot)
+    }
+
+    /// What follows.
+    pub const fn next(self) -> Next {
+        match self.0 >> 62 {
+            0 => Next::End,
+            1 => Next::Slot(self.0 as u32 as usize),
+            _ => Next::Closed,
+        }
+    }
+
+    /// Its version: in a slot the generation of its message's send, in a group a count of changes.
+    pub const fn version(self) -> u64 {
+        (self.0 >> 32) & VERSION_MASK
+    }
+
+    /// Whether its slot's message is gone, so that nobody may change what follows it.
+    pub const fn is_frozen(self) -> bool {
+        self.0 & FROZEN != 0
+    }
+
+    /// The same, frozen.
+    pub const fn frozen(self) -> Self {
+        Self(self.0 | FROZEN)
+    }
+
+    /// The same version and state, with another follower.
+    pub const fn followed_by(self, next: Next) -> Self {
+        Self(Self::new(self.version(), next).0 | (self.0 & FROZEN))
+    }
+
+    /// The next version, unfrozen.
+    pub const fn then(self, next: Next) -> Self {
+        Self::new(self.version() + 1, next)
+    }
+}
+
+/// In a sequence word: the message is not in order yet; the low bits are its generation.
+pub const UNORDERED: u64 = 1 << 63;
+/// In [`Link::place`]: the id's entry knows that the message was accepted.
+pub const ACCEPTED: u64 = 1 << 63;
+
+/// What a FIFO queue knows of a slot beside its note. Reset by who has claimed the slot.
+#[derive(Debug)]
+#[cfg_attr(all(not(ringmain_loom), not(target_os = "none")), repr(C, align(64)))]
+#[cfg_attr(any(ringmain_loom, target_os = "none"), repr(C))]
+pub struct Link {
+    /// A [`NextWord`]: what follows in the group.
+    pub next: AtomicU64,
+    /// `{ unordered:1, 0:45, generation:18 }` until the message is in order, then its number.
+    pub sequence: AtomicU64,
+    /// `{ accepted:1, id:31, group:32 }`: the entry of its deduplication id, and of its group.
+    pub place: AtomicU64,
+    /// The group's key.
+    pub key: [AtomicU64; 2],
+    /// Zero.
+    pub reserved: [AtomicU64; 3],
+}
+
+#[cfg(all(not(ringmain_loom), not(target_os = "none")))]
+const _: () = assert!(size_of::<Link>() == 64);
+
+impl Link {
+    const_fn! {
+        /// Of a slot that was never used.
+        pub fn new() -> Self {
+            Self {
+                next: AtomicU64::new(0),
+                sequence: AtomicU64::new(0),
+                place: AtomicU64::new(0),
+                key: [AtomicU64::new(0), AtomicU64::new(0)],
+                reserved: [AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)],
+            }
+        }
+    }
+}
+
+/// A group that has messages, or had some lately.
+#[derive(Debug)]
+#[cfg_attr(all(not(ringmain_loom), not(target_os = "none")), repr(C, align(64)))]
+#[cfg_attr(any(ringmain_loom, target_os = "none"), repr(C))]
+pub struct Group {
+    /// `{ phase:2, 0:20, owner:10, version:32 }`
+    pub state: AtomicU64,
+    /// See [`chains`](crate::ring::chains).
+    pub chain: AtomicU64,
+    /// 128 bits of its name's hash.
+    pub key: [AtomicU64; 2],
+    /// A [`NextWord`]: its oldest message. Closed: the entry is no group.
+    pub first: AtomicU64,
+    /// `{ sequence:32, slot:32 }`: where the end was lately.
+    pub last: AtomicU64,
+    /// `{ version:63, wide:1 }`: whether others than the oldest may be in flight.
+    pub wide: AtomicU64,
+    /// Position after that of its latest ticket.
+    pub ticket: AtomicU64,
+}
+
+#[cfg(all(not(ringmain_loom), not(target_os = "none")))]
+const _: () = assert!(size_of::<Group>() == 64);
+
+impl Group {
+    const_fn! {
+        /// An entry that was never used.
+        pub fn new() -> Self {
+            Self {
+                state: AtomicU64::new(0),
+                chain: AtomicU64::new(0),
+                key: [AtomicU64::new(0), AtomicU64::new(0)],
+                first: AtomicU64::new(0),
+                last: AtomicU64::new(0),
+                wide: AtomicU64::new(0),
+                ticket: AtomicU64::new(0),
+            }
+        }
+    }
+}
+
+impl Chained for Group {
+    fn chain(&self) -> &AtomicU64 {
+        &self.chain
+    }
+}
+
+/// Words of a remembered id's key.
+pub const ID_WORDS: usize = 11;
+
+/// A deduplication id within its window.
+#[derive(Debug)]
+#[cfg_attr(all(not(ringmain_loom), not(target_os = "none")), repr(C, align(128)))]
+#[cfg_attr(any(ringmain_loom, target_os = "none"), repr(C))]
+pub struct Remembered {
+    /// See [`chains`](crate::ring::chains).
+    pub chain: AtomicU64,
+    /// See [`ids`](super::ids).
+    pub state: AtomicU64,
+    /// Stamp of the first message with this id.
+    pub stamp: AtomicU64,
+    /// Its sequence number, once accepted.
+    pub sequence: AtomicU64,
+    /// When the window ends, ms.
+    pub until_ms: AtomicU64,
+    /// The id itself, or its digest.
+    pub key: [AtomicU64; ID_WORDS],
+}
+
+#[cfg(all(not(ringmain_loom), not(target_os = "none")))]
+const _: () = assert!(size_of::<Remembered>() == 128);
+
+impl Remembered {
+    const_fn! {
+        /// An entry that was never used.
+        pub fn new() -> Self {
+            Self {
+                chain: AtomicU64::new(0),
+                state: AtomicU64::new(0),
+                stamp: AtomicU64::new(0),
+                sequence: AtomicU64::new(0),
+                until_ms: AtomicU64::new(0),
+                key: [
+                    AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
+                    AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
+                    AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
+                    AtomicU64::new(0), AtomicU64::new(0),
+                ],
+            }
+        }
+    }
+}
+
+impl Chained for Remembered {
+    fn chain(&self) -> &AtomicU64 {
+        &self.chain
+    }
+}
+
+/// What a FIFO queue has once.
+#[derive(Debug)]
+#[repr(C)]
+pub struct FifoHead {
+    /// The latest sequence number that was given out.
+    pub sequence: Padded<AtomicU64>,
+    /// Position of the first ticket.
+    pub tickets_first: Padded<AtomicU64>,
+    /// Position after the last ticket.
+    pub tickets_last: Padded<AtomicU64>,
+    /// Where the next id is remembered: a count.
+    pub ids_cursor: Padded<AtomicU64>,
+    /// Where an entry for a group is looked for next: a count.
+    pub groups_cursor: Padded<AtomicU64>,
+    /// Ids of messages up to this sequence number are forgotten: a purge was.
+    pub forgotten: Padded<AtomicU64>,
+}
+
+impl FifoHead {
+    const_fn! {
+        /// Of an empty queue.
+        pub fn new() -> Self {
+            Self {
+                sequence: Padded(AtomicU64::new(0)),
+                tickets_first: Padded(AtomicU64::new(0)),
+                tickets_last: Padded(AtomicU64::new(0)),
+                ids_cursor: Padded(AtomicU64::new(0)),
+                groups_cursor: Padded(AtomicU64::new(0)),
+                forgotten: Padded(AtomicU64::new(0)),
+            }
+        }
+    }
+}
