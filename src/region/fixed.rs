@@ -2,8 +2,8 @@
 
 use super::home::{Intent, Region, Wish};
 use super::layout::{
-    DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Note, Offsets, QueueHead, SLOT_HEAD_BYTES,
-    Settings, Shape, SlotHead, valid_bits,
+    DURABILITY_PROCESS, FIFO_PARTS, FLAG_CHECKSUM, FifoShape, Note, Offsets, QueueHead,
+    SLOT_HEAD_BYTES, Settings, Shape, SlotHead, valid_bits,
 };
 use super::memory::Place;
 use super::store::Store;
@@ -73,6 +73,7 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
     const OFFSETS: Offsets = Offsets {
         blocks: offset_of!(Self, blocks),
         maps: [0; 3], // of no elements
+        fifo: [0; FIFO_PARTS],
         words: offset_of!(Self, words),
         notes: offset_of!(Self, notes),
         slots: offset_of!(Self, slots),
