@@ -6,7 +6,8 @@ use ringmain::internals::blocks::Block;
 use ringmain::internals::due::Due;
 use ringmain::internals::layout::{FifoShape, Note, QueueHead, Settings, Shape, SlotHead};
 use ringmain::internals::maps::Map;
-use ringmain::internals::store::{Maps, ModelSlot, Modelled, Store};
+use ringmain::internals::fifo::layout::{FifoHead, Group, Link, Remembered};
+use ringmain::internals::store::{Maps, ModelSlot, Modelled, ModelledFifo, Store};
 use ringmain::internals::sweep::Receive;
 use ringmain::sync::{AtomicU64, Ordering, UnsafeCell};
 
@@ -21,6 +22,18 @@ pub struct Memory {
     pub notes: Vec<Note>,
     slots: Vec<ModelSlot>,
     shape: Shape,
+    fifo: Option<FifoMemory>,
+}
+
+/// What a FIFO queue has beside: two groups, two ids.
+struct FifoMemory {
+    head: FifoHead,
+    links: Vec<Link>,
+    groups: Vec<Group>,
+    group_buckets: Vec<AtomicU64>,
+    ids: Vec<Remembered>,
+    id_buckets: Vec<AtomicU64>,
+    tickets: Vec<AtomicU64>,
 }
 
 /// A visibility timeout, ms: nothing is due before this.
@@ -41,6 +54,22 @@ impl Memory {
         head.seldom.extent.store(2, Ordering::Relaxed);
         head.send.cursor.store(64, Ordering::Relaxed);
         head.receive.cursor.store(64, Ordering::Relaxed);
+        Arc::new(memory)
+    }
+
+    /// A FIFO queue of `slots` slots.
+    pub fn fifo(slots: usize) -> Arc<Self> {
+        let mut memory = Self::with(slots, 0);
+        let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        memory.fifo = Some(FifoMemory {
+            head: FifoHead::new(),
+            links: (0..slots).map(|_| Link::new()).collect(),
+            groups: (0..2).map(|_| Group::new()).collect(),
+            group_buckets: words(1),
+            ids: (0..2).map(|_| Remembered::new()).collect(),
+            id_buckets: words(1),
+            tickets: words(4),
+        });
         Arc::new(memory)
     }
 
@@ -74,6 +103,7 @@ impl Memory {
                 })
                 .collect(),
             shape,
+            fifo: None,
         }
     }
 
@@ -90,7 +120,15 @@ impl Memory {
             notes: &self.notes,
             slots: &self.slots,
             shape: &self.shape,
-            fifo: None,
+            fifo: self.fifo.as_ref().map(|fifo| ModelledFifo {
+                head: &fifo.head,
+                links: &fifo.links,
+                groups: &fifo.groups,
+                group_buckets: &fifo.group_buckets,
+                ids: &fifo.ids,
+                id_buckets: &fifo.id_buckets,
+                tickets: &fifo.tickets,
+            }),
         })
     }
 

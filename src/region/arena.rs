@@ -228,7 +228,7 @@ impl Store<'_> {
     }
 
     #[inline(always)]
-    fn write_head(
+    pub(super) fn write_head(
         &self,
         claimed: Claimed,
         size: u64,
@@ -325,9 +325,37 @@ impl Store<'_> {
         None
     }
 
+    /// Receives the message at `index` if its word is still `seen`, which is ready.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub(super) fn hold_seen(
+        &self,
+        index: usize,
+        seen: Word,
+        owner: u32,
+        borrowed: bool,
+        due_at_ms: u64,
+    ) -> Option<Hold> {
+        let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
+        let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
+        let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
+        let generation = seen.generation() + (seen.generation() != last) as u64;
+        let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
+        // ORDERING: SeqCst: acquires [slot-filled]; [due-closing]; and `fifo`'s [turn-seen].
+        let word = &self.words()[index];
+        let won = word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed);
+        won.is_ok().then_some(Hold {
+            index: index as u32,
+            word: held,
+            stamp,
+        })
+    }
+
     /// Whether the slot still has the message of `hold`, and its word.
     #[inline(always)]
-    fn current(&self, hold: &Hold) -> Option<Word> {
+    pub(super) fn current(&self, hold: &Hold) -> Option<Word> {
         // ORDERING: Acquire, so that the stamp read next is not older than the word.
         let word = Word(self.words()[hold.index as usize].load(Ordering::Acquire));
         let stamp = self.notes()[hold.index as usize]
@@ -494,9 +522,10 @@ impl Store<'_> {
                 }
             }
             let ready = Word::ready(seen.generation(), pins);
-            // ORDERING: AcqRel: Release; [slot-returned], and the former holder's cell.
+            // ORDERING: SeqCst: Release; [slot-returned], and the former holder's cell; and
+            // before the caller's look at its group, `fifo`'s [freed-seen].
             let word = &self.words()[index];
-            let won = word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed);
+            let won = word.compare_exchange(seen.0, ready.0, Ordering::SeqCst, Ordering::Relaxed);
             if won.is_ok() {
                 return Ok(());
             }

@@ -178,10 +178,10 @@ impl Store<'_> {
             pins |= pin;
         }
         let ready = Word::ready(seen.generation(), pins);
-        // ORDERING: AcqRel: Release publishes the former holder's cell with its pin; Acquire for
-        // [slot-returned].
+        // ORDERING: SeqCst: Release publishes the former holder's cell with its pin; Acquire for
+        // [slot-returned]; and before a look at its group, `fifo`'s [turn-seen].
         self.words()[index]
-            .compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(seen.0, ready.0, Ordering::SeqCst, Ordering::Relaxed)
             .is_ok()
     }
 

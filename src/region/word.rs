@@ -11,7 +11,9 @@
 //! - *Claimed*: `{ owner, generation, run }`. The owner writes it, frees it or repairs it; `run` is
 //!   its length in slots. With owner 0 and pins it is *retired*: deleted, and kept only because a
 //!   former holder still reads its bytes. With owner [`INTERIOR`] it is a later slot of a run, and
-//!   the low bits say how far back the run begins.
+//!   the low bits say how far back the run begins. In a FIFO queue a deleted message is a
+//!   *tombstone* until it is out of its group's list, see [`fifo`](super::fifo): retired, with a
+//!   bit more.
 //!   Two kinds of claim have the bit *moving* (where a hold has *borrowed*), see
 //!   [`moving`](super::moving): an *arrival* `{ owner, generation, run }` is complete and waits for
 //!   its message to leave another queue; with owner 0 its owner is dead. A *departed* message
@@ -64,6 +66,8 @@ const BORROWED: u64 = 1 << 61;
 const MOVING: u64 = BORROWED;
 /// Of a moving claim: the message is elsewhere.
 const DEPARTED: u64 = 1 << 30;
+/// Of a deleted message: it is still in its group's list.
+const LINKED: u64 = 1 << 30;
 /// Slots of a queue to which messages are moved.
 pub const TARGET_SLOTS_MAX: usize = DEPARTED as usize;
 const PHASE_SHIFT: u32 = 62;
@@ -106,6 +110,12 @@ impl Word {
     #[inline(always)]
     pub const fn retired(generation: u64, pins: u64, run: u64) -> Self {
         Self::pack(Phase::Claimed, 0, generation, run).with_pins(pins)
+    }
+
+    /// `{ Claimed, 0, pins, generation, linked, run }`: deleted, but still in its group's list.
+    #[inline(always)]
+    pub const fn tombstone(generation: u64, pins: u64, run: u64) -> Self {
+        Self::pack(Phase::Claimed, 0, generation, LINKED | run).with_pins(pins)
     }
 
     /// `{ Claimed, moving, owner, generation, run }`: complete, and not yet a message.
@@ -229,6 +239,22 @@ impl Word {
     /// Whether this is a deleted message that former holders still read.
     #[inline(always)]
     pub const fn is_retired(self) -> bool {
+        self.is_nobodys() && self.0 & LINKED == 0
+    }
+
+    /// Whether this is a deleted message that is still in its group's list.
+    #[inline(always)]
+    pub const fn is_tombstone(self) -> bool {
+        self.is_nobodys() && self.0 & LINKED != 0
+    }
+
+    /// Length of a tombstone's run in slots.
+    #[inline(always)]
+    pub const fn tombstone_run(self) -> u64 {
+        self.0 & (LINKED - 1)
+    }
+
+    const fn is_nobodys(self) -> bool {
         matches!(self.phase(), Phase::Claimed) && self.owner() == 0 && !self.is_moving()
     }
 
@@ -282,6 +308,10 @@ mod tests {
         assert_eq!(Word(0), Word::free(0));
         assert!(Word::interior(3, 9).is_interior() && !Word::claimed(4, 3, 9).is_interior());
         assert!(Word::retired(3, 1, 9).is_retired());
+        let tombstone = Word::tombstone(3, 1, 9);
+        assert!(tombstone.is_tombstone() && !tombstone.is_retired() && !tombstone.is_departed());
+        assert_eq!((tombstone.tombstone_run(), tombstone.pins()), (9, 1));
+        assert!(!Word::retired(3, 1, 9).is_tombstone());
         let arrival = Word::arrival(0, 3, 9);
         assert!(arrival.is_arrival() && !arrival.is_departed() && !arrival.is_retired());
         assert_eq!((arrival.run(), arrival.generation()), (9, 3));

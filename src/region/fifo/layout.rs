@@ -15,56 +15,54 @@ pub enum Next {
     Closed,
 }
 
-/// `{ kind:2, frozen:1, version:29, slot:32 }`: a place where a message may be linked.
+/// `{ kind:2, frozen:1, version:30, slot:31 }`: a place where a message may be linked. The version
+/// grows with each change, so that no two states of one place look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextWord(pub u64);
 
 const FROZEN: u64 = 1 << 61;
-const VERSION_MASK: u64 = (1 << 29) - 1;
+const VERSION_SHIFT: u32 = 31;
+const VERSION_MASK: u64 = (1 << 30) - 1;
+const SLOT_MASK: u64 = (1 << VERSION_SHIFT) - 1;
 
 impl NextWord {
-    /// A word of this version.
-    pub const fn new(version: u64, next: Next) -> Self {
+    const fn new(version: u64, next: Next) -> Self {
         let (kind, slot) = match next {
             Next::End => (0, 0),
-            Next::Slot(slot) => (1, slot as u64 & 0xffff_ffff),
+            Next::Slot(slot) => (1, slot as u64 & SLOT_MASK),
             Next::Closed => (2, 0),
         };
-        Self(kind << 62 | (version & VERSION_MASK) << 32 | slot)
+        Self(kind << 62 | (version & VERSION_MASK) << VERSION_SHIFT | slot)
     }
 
     /// What follows.
     pub const fn next(self) -> Next {
         match self.0 >> 62 {
             0 => Next::End,
-            1 => Next::Slot(self.0 as u32 as usize),
+            1 => Next::Slot((self.0 & SLOT_MASK) as usize),
             _ => Next::Closed,
         }
     }
 
-    /// Its version: in a slot the generation of its message's send, in a group a count of changes.
-    pub const fn version(self) -> u64 {
-        (self.0 >> 32) & VERSION_MASK
-    }
-
-    /// Whether its slot's message is gone, so that nobody may change what follows it.
+    /// Whether its slot's message is gone, so that it is no place to unlink anything from.
     pub const fn is_frozen(self) -> bool {
         self.0 & FROZEN != 0
     }
 
-    /// The same, frozen.
-    pub const fn frozen(self) -> Self {
-        Self(self.0 | FROZEN)
-    }
-
-    /// The same version and state, with another follower.
-    pub const fn followed_by(self, next: Next) -> Self {
-        Self(Self::new(self.version(), next).0 | (self.0 & FROZEN))
-    }
-
-    /// The next version, unfrozen.
+    /// The next version, with another follower; frozen if this is.
     pub const fn then(self, next: Next) -> Self {
-        Self::new(self.version() + 1, next)
+        let version = (self.0 >> VERSION_SHIFT) + 1;
+        Self(Self::new(version, next).0 | (self.0 & FROZEN))
+    }
+
+    /// The next version, frozen.
+    pub const fn then_frozen(self) -> Self {
+        Self(self.then(self.next()).0 | FROZEN)
+    }
+
+    /// The next version, not frozen: of another message, with nothing behind it.
+    pub const fn anew(self) -> Self {
+        Self(self.then(Next::End).0 & !FROZEN)
     }
 }
 
@@ -82,7 +80,7 @@ pub struct Link {
     pub next: AtomicU64,
     /// `{ unordered:1, 0:45, generation:18 }` until the message is in order, then its number.
     pub sequence: AtomicU64,
-    /// `{ accepted:1, id:31, group:32 }`: the entry of its deduplication id, and of its group.
+    /// `{ accepted:1, 0:31, id:32 }`: the entry of its deduplication id.
     pub place: AtomicU64,
     /// The group's key.
     pub key: [AtomicU64; 2],

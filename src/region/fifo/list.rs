@@ -1,0 +1,474 @@
+//! The list of a group: its messages in the order of their sends.
+//!
+//! # The list
+//!
+//! ```text
+//!   Group.first --> slot --> slot --> ... --> slot --> End
+//!                    Link.next each                        Group.last: near the end
+//! ```
+//!
+//! Each arrow is a [`NextWord`]; all of them change by compare-exchange, and each change makes the
+//! word's version grow, so that one who comes late with an old word fails. A message is *linked* by
+//! the change of the last arrow from End to its slot: that is its send, as far as order goes.
+//! Michael & Scott's queue (1996) without its dummy, since the group itself is the first place.
+//!
+//! Then it is *numbered*: its sequence word goes from `{ unordered, generation }` to the next
+//! number of the queue. Nothing is linked behind a message before that is numbered, and numbers are
+//! taken after linking; so they grow along the list, `[numbered-first]`, also over times in which
+//! the group was empty or its entry another's.
+//!
+//! A deleted message is a *tombstone* until it is out of the list (Harris 2001): its arrow is
+//! *frozen*, so that nothing behind it can be taken out by way of it; then the arrow before it is
+//! turned to what follows. The last place of a list is never taken out while it may still be
+//! appended to: a tombstone there stays, unless it is alone. Then its arrow is *closed*, and the
+//! group's first one goes to End: the group is empty.
+//!
+//! # Helping
+//!
+//! [`put_in_order`](Store::put_in_order) may be done for one message by many: the sender, another
+//! one who sends the same id, a repair. A helper reads the end of the list and *then* looks whether
+//! the message is numbered. If it is not, then it was not linked before that end, since what is
+//! linked behind it would have numbered it; so the compare-exchange at the end links it, or fails
+//! because somebody has, `[linked-once]`.
+//!
+//! # The hint
+//!
+//! `Group.last` names a place by `{ sequence:32, slot:32 }`, and only moves to greater numbers.
+//! Before a place is taken out, the hint is moved beyond it, `[hint-ahead]`, so it names a place
+//! that is linked, or is of a time before the group was last empty; that is told by the place's own
+//! sequence or arrow, and then the list is walked from its start.
+//!
+//! # Deaths
+//!
+//! Linked and not numbered: whoever walks there numbers it. Numbered and the hint not moved: the
+//! next sender does. A tombstone not taken out: the next who walks there does. Taken out and not
+//! freed: a repair finds that it is in no list ([`mend_lists`](Store::mend_lists)).
+
+use super::layout::{Group, Link, Next, NextWord, UNORDERED};
+use crate::region::store::Store;
+use crate::region::word::{Phase, Word};
+use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
+
+/// What came of one attempt to link a message.
+enum Linked {
+    /// It is linked and numbered; `true`: the group had no message before.
+    Done(bool),
+    /// The group's entry is no group any more.
+    Gone,
+}
+
+/// A message in a group's list as it was seen: linked, and not deleted then.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// Its first slot.
+    pub slot: usize,
+    /// Its state word.
+    pub word: Word,
+    /// The arrow that leads to it.
+    seen: NextWord,
+    /// Whose arrow that is: a slot's; `None`: the group's.
+    before: Option<usize>,
+}
+
+impl Link {
+    fn next(&self) -> NextWord {
+        // ORDERING: SeqCst; acquires what the sender of the next message wrote.
+        NextWord(self.next.load(Ordering::SeqCst))
+    }
+
+    /// The sequence number, or what stands there before there is one.
+    fn number(&self) -> u64 {
+        // ORDERING: SeqCst; [linked-once] read after the end of the list.
+        self.sequence.load(Ordering::SeqCst)
+    }
+}
+
+/// `{ sequence:32, slot:32 }`
+const fn hint(sequence: u64, slot: usize) -> u64 {
+    sequence << 32 | slot as u64 & 0xffff_ffff
+}
+
+/// Whether a hint names a place before this sequence number.
+const fn is_behind(hint: u64, sequence: u64) -> bool {
+    ((sequence as u32).wrapping_sub((hint >> 32) as u32)).cast_signed() > 0
+}
+
+impl Store<'_> {
+    /// Prepares the link of a slot that the caller has claimed, for the message of generation
+    /// `generation` in the group with this key.
+    pub(super) fn prepare_link(&self, slot: usize, generation: u64, key: [u64; 2]) {
+        let link = &self.links()[slot];
+        link.key[0].store(key[0], Ordering::Relaxed);
+        link.key[1].store(key[1], Ordering::Relaxed);
+        link.place.store(0, Ordering::Relaxed);
+        link.sequence.store(UNORDERED | generation, Ordering::Relaxed);
+        // ORDERING: Release; one who comes late sees the new version, or all that is above.
+        link.next.store(link.next().anew().0, Ordering::Release);
+    }
+
+    /// Puts a sealed message into the list of its group, if it is not there, and numbers it.
+    /// Returns its sequence number, and whether the group was empty and this call has linked it.
+    /// `None`: it is not in its slot any more, or there is no entry for its group.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; idempotent, by anybody.
+    pub fn put_in_order(&self, slot: usize, generation: u64, owner: u32) -> Option<(u64, bool)> {
+        let link = self.links().get(slot)?;
+        let mut first = false;
+        loop {
+            let seen = link.number();
+            if seen & UNORDERED == 0 {
+                return Some((seen, first));
+            }
+            let key = [0, 1].map(|half| link.key[half].load(Ordering::Acquire));
+            // The key is this message's if the word is, and the word is read after it.
+            if seen != UNORDERED | generation || link.number() != seen {
+                if link.number() & UNORDERED != 0 {
+                    return None;
+                }
+                continue;
+            }
+            let group = self.group_of(key, owner)?;
+            if let Linked::Done(was_empty) = self.append(group, key, slot, seen, owner) {
+                first |= was_empty;
+            }
+        }
+    }
+
+    /// Appends a message whose sequence word is `unordered` to the list of a group.
+    fn append(
+        &self,
+        index: usize,
+        key: [u64; 2],
+        slot: usize,
+        unordered: u64,
+        owner: u32,
+    ) -> Linked {
+        let group = &self.groups().elements[index];
+        let link = &self.links()[slot];
+        loop {
+            let first = group.first();
+            if !group.is(key) {
+                return Linked::Gone;
+            }
+            let (place, seen, at) = match first.next() {
+                Next::Closed => return Linked::Gone,
+                Next::End => (&group.first, first, None),
+                Next::Slot(_) => match self.find_end(group, first, owner) {
+                    Some((at, seen)) => (&self.links()[at].next, seen, Some(at)),
+                    None => continue,
+                },
+            };
+            store_load_after_rmw();
+            if at == Some(slot) {
+                self.number(slot, unordered); // somebody has linked it, and it is the last
+                return Linked::Done(false);
+            }
+            if link.number() != unordered {
+                return Linked::Done(false);
+            }
+            let next = seen.then(Next::Slot(slot));
+            // ORDERING: SeqCst; [linked-once], [closed-empty]; releases what the sender wrote.
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            if place.compare_exchange(seen.0, next.0, done, failed).is_ok() {
+                let sequence = self.number(slot, unordered);
+                self.move_hint(group, sequence, slot);
+                return Linked::Done(at.is_none());
+            }
+        }
+    }
+
+    /// Numbers a linked message whose sequence word is `unordered`, if nobody has. The number that
+    /// it has.
+    fn number(&self, slot: usize, unordered: u64) -> u64 {
+        let word = &self.links()[slot].sequence;
+        // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
+        let mine = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel) + 1;
+        let mine = mine & !UNORDERED;
+        // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
+        match word.compare_exchange(unordered, mine, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => mine,
+            Err(theirs) => theirs,
+        }
+    }
+
+    /// Moves the hint on to a numbered place, if that is further than where it is.
+    fn move_hint(&self, group: &Group, sequence: u64, slot: usize) {
+        let mut seen = group.last.load(Ordering::Acquire);
+        while is_behind(seen, sequence) {
+            // ORDERING: AcqRel; [hint-ahead].
+            let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+            match group.last.compare_exchange(seen, hint(sequence, slot), done, failed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// The last place of a list that begins with `first`, numbered, and its arrow, which is End.
+    /// `None`: look at the group again.
+    fn find_end(
+        &self,
+        group: &Group,
+        first: NextWord,
+        owner: u32,
+    ) -> Option<(usize, NextWord)> {
+        // ORDERING: Acquire; the place's sequence and arrow are no older.
+        let hint = group.last.load(Ordering::Acquire);
+        if let Some(link) = self.links().get(hint as u32 as usize) {
+            let (slot, seen, number) = (hint as u32 as usize, link.next(), link.number());
+            let is_it = number & UNORDERED == 0 && number as u32 == (hint >> 32) as u32;
+            match seen.next() {
+                Next::End if is_it => return Some((slot, seen)),
+                Next::Slot(_) if is_it && !seen.is_frozen() => {
+                    return self.walk_to_end(group, Some(slot), seen, owner);
+                }
+                _ => {}
+            }
+        }
+        self.walk_to_end(group, None, first, owner)
+    }
+
+    /// Walks from a linked place's arrow on.
+    #[cold]
+    fn walk_to_end(
+        &self,
+        group: &Group,
+        mut before: Option<usize>,
+        mut seen: NextWord,
+        owner: u32,
+    ) -> Option<(usize, NextWord)> {
+        for _ in 0..=self.links().len() {
+            let Next::Slot(at) = seen.next() else {
+                return None;
+            };
+            let link = self.links().get(at)?;
+            let (next, number) = (link.next(), link.number());
+            // Still linked behind `before`: then these are its words.
+            if self.arrow(group, before).load(Ordering::SeqCst) != seen.0 {
+                return None;
+            }
+            let sequence = match number & UNORDERED {
+                0 => number,
+                _ => self.number(at, number),
+            };
+            match next.next() {
+                Next::End => {
+                    self.move_hint(group, sequence, at);
+                    return Some((at, next));
+                }
+                Next::Slot(_) if !next.is_frozen() => (before, seen) = (Some(at), next),
+                // A tombstone that is to be taken out, or a list that is being closed.
+                _ => {
+                    self.take_out(group, (before, seen), at, owner);
+                    return None;
+                }
+            }
+        }
+        None // a circle: damage
+    }
+
+    /// The arrow of a place: a slot's, or the group's own.
+    fn arrow<'s>(&'s self, group: &'s Group, before: Option<usize>) -> &'s AtomicU64 {
+        match before {
+            Some(slot) => &self.links()[slot].next,
+            None => &group.first,
+        }
+    }
+
+    /// Takes the place `at` out of a list, to which the arrow `seen` of `before` leads, if it is a
+    /// tombstone and not one that is to stay. Returns whether anything changed, so that it is worth
+    /// looking again.
+    fn take_out(
+        &self,
+        group: &Group,
+        (before, seen): (Option<usize>, NextWord),
+        at: usize,
+        owner: u32,
+    ) -> bool {
+        let arrow = self.arrow(group, before);
+        let Some(frozen) = self.freeze(arrow, seen, at) else {
+            return arrow.load(Ordering::SeqCst) != seen.0;
+        };
+        let next = match frozen.next() {
+            Next::Slot(next) => {
+                // [hint-ahead]; what follows a linked frozen place is linked.
+                let number = self.links().get(next).map(Link::number);
+                if arrow.load(Ordering::SeqCst) != seen.0 {
+                    return true;
+                }
+                if let Some(number) = number {
+                    let sequence = match number & UNORDERED {
+                        0 => number,
+                        _ => self.number(next, number),
+                    };
+                    self.move_hint(group, sequence, next);
+                }
+                Next::Slot(next)
+            }
+            Next::End if before.is_some() => return false,
+            Next::End => {
+                let closed = frozen.then(Next::Closed).0;
+                // ORDERING: SeqCst; [linked-once] nothing is linked behind it from here on.
+                let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+                let link = &self.links()[at].next;
+                if link.compare_exchange(frozen.0, closed, done, failed).is_err() {
+                    return true;
+                }
+                Next::End
+            }
+            Next::Closed => Next::End,
+        };
+        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+        // ORDERING: SeqCst; who wins this frees the place.
+        let won = arrow.compare_exchange(seen.0, seen.then(next).0, done, failed);
+        if won.is_ok() {
+            self.free_tombstone(at, owner);
+        }
+        true
+    }
+
+    /// Freezes the arrow of a tombstone to which `seen` leads. `None`: it is none, or `seen` does
+    /// not lead to it any more.
+    fn freeze(&self, arrow: &AtomicU64, seen: NextWord, at: usize) -> Option<NextWord> {
+        loop {
+            let link = self.links().get(at)?;
+            let next = link.next();
+            let word = Word(self.words()[at].load(Ordering::SeqCst));
+            if !word.is_tombstone() || arrow.load(Ordering::SeqCst) != seen.0 {
+                return None;
+            }
+            if next.is_frozen() {
+                return Some(next);
+            }
+            // If the arrow is what it was, so is the message.
+            let frozen = next.then_frozen();
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            let won = link.next.compare_exchange(next.0, frozen.0, done, failed);
+            if won.is_ok() {
+                return Some(frozen);
+            }
+        }
+    }
+
+    /// Frees a tombstone that is in no list; or leaves it to its last reader.
+    pub(super) fn free_tombstone(&self, at: usize, owner: u32) {
+        let word = &self.words()[at];
+        loop {
+            let seen = Word(word.load(Ordering::Acquire));
+            if !seen.is_tombstone() {
+                return;
+            }
+            let run = seen.tombstone_run();
+            let next = match seen.pins() {
+                0 => Word::claimed(owner, seen.generation(), run),
+                pins => Word::retired(seen.generation(), pins, run),
+            };
+            // ORDERING: AcqRel; [slot-freed], and the other readers are done.
+            let won = word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire);
+            if won.is_err() {
+                continue;
+            }
+            if next.pins() == 0 {
+                let run = run as usize;
+                self.free_claimed(at, run);
+                self.put_free(at, run);
+            }
+            return;
+        }
+    }
+
+    /// The oldest message of a group that is not deleted; tombstones before it are taken out.
+    /// `None`: the group has none.
+    pub fn oldest(&self, index: usize, owner: u32) -> Option<Member> {
+        let group = self.groups().elements.get(index)?;
+        self.member_after(group, None, owner)
+    }
+
+    /// The message that follows another one in its group, and is not deleted. `None`: there is
+    /// none, or that one is not in the list any more.
+    pub fn next_member(&self, index: usize, member: &Member, owner: u32) -> Option<Member> {
+        let group = self.groups().elements.get(index)?;
+        self.member_after(group, Some(member.slot), owner)
+    }
+
+    fn member_after(&self, group: &Group, before: Option<usize>, owner: u32) -> Option<Member> {
+        for _ in 0..=self.links().len() {
+            let seen = NextWord(self.arrow(group, before).load(Ordering::SeqCst));
+            let Next::Slot(at) = seen.next() else {
+                return None;
+            };
+            if seen.is_frozen() {
+                return None;
+            }
+            let link = self.links().get(at)?;
+            let number = link.number();
+            let word = Word(self.words()[at].load(Ordering::SeqCst));
+            if self.arrow(group, before).load(Ordering::SeqCst) != seen.0 {
+                continue;
+            }
+            if number & UNORDERED != 0 {
+                self.number(at, number); // also of a tombstone: [linked-once]
+            }
+            if word.is_tombstone() {
+                if !self.take_out(group, (before, seen), at, owner) {
+                    return None;
+                }
+                continue;
+            }
+            return Some(Member {
+                slot: at,
+                word,
+                seen,
+                before,
+            });
+        }
+        None
+    }
+
+    /// Whether a member is still where it was seen.
+    pub fn is_linked(&self, index: usize, member: &Member) -> bool {
+        let group = &self.groups().elements[index];
+        self.arrow(group, member.before).load(Ordering::SeqCst) == member.seen.0
+    }
+
+    /// Whether a slot is in the list of its group: a walk up to its sequence number.
+    pub(super) fn is_in_list(&self, slot: usize, key: [u64; 2], sequence: u64) -> bool {
+        let Some(index) = self.find_group(key) else {
+            return false;
+        };
+        let group = &self.groups().elements[index];
+        'again: loop {
+            let (mut before, mut seen) = (None, group.first());
+            // The last arrow that is not frozen: while it stands, so does what is frozen behind it.
+            let mut sure = (before, seen);
+            for _ in 0..=self.links().len() {
+                let Next::Slot(at) = seen.next() else {
+                    return false;
+                };
+                let Some(link) = self.links().get(at) else {
+                    return false;
+                };
+                let (next, number) = (link.next(), link.number());
+                let stands = |(before, seen): (Option<usize>, NextWord)| {
+                    self.arrow(group, before).load(Ordering::SeqCst) == seen.0
+                };
+                if !stands((before, seen)) || !stands(sure) || !group.is(key) {
+                    continue 'again;
+                }
+                if at == slot {
+                    return true;
+                }
+                if number & UNORDERED == 0 && number > sequence {
+                    return false;
+                }
+                (before, seen) = (Some(at), next);
+                if !next.is_frozen() {
+                    sure = (before, seen);
+                }
+            }
+            return false;
+        }
+    }
+}

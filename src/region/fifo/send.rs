@@ -1,0 +1,243 @@
+//! Sends into groups: exactly once for each deduplication id.
+//!
+//! # Protocol
+//!
+//! A sender has claimed a run and written all of it: bytes, head, stamp, link. Then
+//!
+//! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who send
+//!    this id at once, one is there first;
+//! 2. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed;
+//! 3. puts it in order (`list`), and
+//! 4. *accepts* it: the id's entry has the sequence number from then on.
+//!
+//! A second sender of the id that meets it pending does steps 2 to 4 for the first, and has its
+//! answer: nobody waits. Each step is one compare-exchange that says what it expects, so they may
+//! be done twice, side by side, and by who comes late.
+//!
+//! # Deaths
+//!
+//! Before step 1 the claim is a dead one's, and repair frees it. Between 1 and 2 as well, unless a
+//! second sender is faster and seals it: both want to change the same word. If repair was faster,
+//! the pending entry names a message that was never sent, and the next sender of the id *voids* it.
+//! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
+//!
+//! No message is deleted, expired or purged before step 4 is done for it (whoever removes it does
+//! it), `[accepted-before-gone]`. So a pending entry whose message is not there was never sent.
+
+use super::ids::{First, IdKey, Remember};
+use super::layout::{ACCEPTED, UNORDERED};
+use crate::region::arena::{Claimed, stamp_generation};
+use crate::region::policy::DELAY_MS;
+use crate::region::repair::extent;
+use crate::region::store::Store;
+use crate::region::word::{GENERATIONS, Phase, Word};
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
+
+/// A message that was claimed and filled, before it is sent.
+#[derive(Debug)]
+pub struct Ordered<'k> {
+    /// `{ checksum:32, has_attributes:1, len:31 }`
+    pub size: u64,
+    /// `{ count:32, len:32 }` of the attributes, or 0.
+    pub attributes: u64,
+    /// The send time, ms.
+    pub sent_ms: u64,
+    /// For how long nobody may receive it, ms.
+    pub delay_ms: u64,
+    /// The key of its group.
+    pub group: [u64; 2],
+    /// Its deduplication id.
+    pub id: &'k IdKey,
+    /// When the id's window ends, ms.
+    pub until_ms: u64,
+}
+
+/// What came of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is in its group: stamp and sequence number; that is 0 if this sender was so late that its
+    /// message, which another one has put in order for it, is gone and its id's window over.
+    New(u64, u64),
+    /// Another one had the id before.
+    Duplicate(First),
+    /// No more ids can be remembered.
+    IdsFull,
+    /// There is no entry for its group.
+    GroupsFull,
+}
+
+impl Store<'_> {
+    /// Sends what the caller has claimed and filled; or gives the claim back.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn send_in_order(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32) -> Sent {
+        let (index, run) = (claimed.index as usize, claimed.run as usize);
+        let generation = claimed.next_generation() & (GENERATIONS - 1);
+        // So that nothing that others finish for this sender can fail for want of an entry.
+        if self.group_of(message.group, owner).is_none() {
+            self.abort(claimed);
+            return Sent::GroupsFull;
+        }
+        self.prepare_link(index, generation, message.group);
+        let (_, stamp) = self.write_head(claimed, message.size, message.attributes, message.sent_ms);
+        let entry = loop {
+            let (id, until_ms) = (message.id, message.until_ms);
+            match self.ids_table().remember(id, index as u32, stamp, message.sent_ms, until_ms, owner) {
+                Remember::New(entry) => break entry,
+                Remember::Duplicate(first) => {
+                    self.take_back(index, run);
+                    return Sent::Duplicate(first);
+                }
+                Remember::Pending { entry, slot, stamp } => {
+                    if let Some(sequence) = self.finish_send(entry, slot, stamp, owner) {
+                        self.take_back(index, run);
+                        return Sent::Duplicate(First { slot, stamp, sequence });
+                    }
+                    self.ids_table().void_id(entry, slot, stamp, id);
+                }
+                Remember::Full => {
+                    self.take_back(index, run);
+                    return Sent::IdsFull;
+                }
+            }
+        };
+        self.seal(index, stamp, message.delay_ms);
+        let sequence = loop {
+            if let Some(sequence) = self.finish_sealed(entry, index, stamp, owner) {
+                break sequence;
+            }
+            // Others have finished it, and it is gone and its window over; or there was no entry
+            // for its group, since others hold too many without a message.
+            if self.links()[index].sequence.load(Ordering::Acquire) != UNORDERED | generation {
+                break 0;
+            }
+        };
+        if message.delay_ms != 0 {
+            self.lower_due(index / BLOCK_SLOTS, message.sent_ms + message.delay_ms);
+        }
+        Sent::New(stamp, sequence)
+    }
+
+    /// Gives a claim back whose head was written.
+    fn take_back(&self, index: usize, run: usize) {
+        self.give_up(index, run);
+        self.put_free(index, run);
+    }
+
+    /// Step 2, by anybody: from Claimed to a message.
+    fn seal(&self, index: usize, stamp: u64, delay_ms: u64) {
+        let word = &self.words()[index];
+        let seen = Word(word.load(Ordering::Acquire));
+        let generation = stamp_generation(stamp);
+        let claimed = seen.phase() == Phase::Claimed
+            && !seen.is_interior()
+            && seen.owner() != 0
+            && (seen.generation() + 1) & (GENERATIONS - 1) == generation;
+        if !claimed || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
+            return;
+        }
+        let sealed = match delay_ms {
+            0 => Word::ready(generation, 0),
+            _ => Word::held(0, generation, 0, false, delay_ms),
+        };
+        // ORDERING: SeqCst: [slot-filled], [due-closing].
+        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+        if word.compare_exchange(seen.0, sealed.0, done, failed).is_ok() {
+            #[cfg(feature = "mapped")]
+            self.mark(index);
+        }
+    }
+
+    /// Steps 2 to 4 for a pending entry's message; its sequence number. `None`: it was never sent.
+    fn finish_send(&self, entry: u32, slot: u32, stamp: u64, owner: u32) -> Option<u64> {
+        let index = slot as usize;
+        if index >= self.words().len() {
+            return None; // damage
+        }
+        self.seal(index, stamp, self.head().policy.get(DELAY_MS));
+        self.finish_sealed(entry, index, stamp, owner)
+    }
+
+    fn finish_sealed(&self, entry: u32, index: usize, stamp: u64, owner: u32) -> Option<u64> {
+        let word = Word(self.words()[index].load(Ordering::Acquire));
+        let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_tombstone();
+        if !there || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
+            // Gone since: then it was accepted before.
+            return self.ids_table().accepted(entry, index as u32, stamp);
+        }
+        let order = self.put_in_order(index, stamp_generation(stamp), owner);
+        let (sequence, was_empty) = match order {
+            Some(order) => order,
+            None => return self.ids_table().accepted(entry, index as u32, stamp),
+        };
+        self.ids_table().accept_id(entry, index as u32, stamp, sequence);
+        if was_empty {
+            let link = &self.links()[index];
+            let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
+            if let Some(group) = self.find_group(key) {
+                let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
+                self.offer(group, now_ms, owner);
+            }
+        }
+        Some(sequence)
+    }
+
+    /// Step 4, by who is about to remove a message.
+    #[cold]
+    pub(super) fn accept_late(&self, index: usize) {
+        let link = &self.links()[index];
+        let (place, sequence) = (
+            link.place.load(Ordering::Acquire),
+            link.sequence.load(Ordering::Acquire),
+        );
+        let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
+        if place & ACCEPTED == 0 && sequence & UNORDERED == 0 {
+            self.ids_table().accept_id(place as u32, index as u32, stamp, sequence);
+        }
+    }
+
+    /// Puts in order what was sealed and is not, whoever was at it; and frees tombstones that are
+    /// in no list. Whoever does not go on with these has died, or stands still, and does no harm
+    /// when it goes on.
+    pub fn mend_sends(&self, owner: u32) {
+        let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
+        for index in 0..used {
+            let word = Word(self.words()[index].load(Ordering::Acquire));
+            let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
+            let link = &self.links()[index];
+            let sequence = link.sequence.load(Ordering::Acquire);
+            let unordered = sequence & UNORDERED != 0;
+            let same = self.words()[index].load(Ordering::Acquire) == word.0;
+            match word.phase() {
+                Phase::Ready | Phase::Held if unordered && same => {
+                    let entry = link.place.load(Ordering::Acquire) as u32;
+                    self.finish_sealed(entry, index, stamp, owner);
+                }
+                Phase::Claimed if word.is_tombstone() && same => {
+                    self.mend_tombstone(index, word, sequence, owner);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn mend_tombstone(&self, index: usize, word: Word, sequence: u64, owner: u32) {
+        let link = &self.links()[index];
+        let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
+        if sequence & UNORDERED != 0 {
+            // Purged before it was in order: it gets there, and is taken out again.
+            self.put_in_order(index, sequence & (GENERATIONS - 1), owner);
+        } else if let Some(group) = self.find_group(key) {
+            self.oldest(group, owner); // takes out what is at its head
+        }
+        if sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
+            let now = Word(self.words()[index].load(Ordering::Acquire));
+            if now == word {
+                self.free_tombstone(index, owner);
+            }
+        }
+    }
+}
