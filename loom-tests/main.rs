@@ -16,4 +16,5 @@ mod mpmc;
 mod peek;
 mod queue;
 mod spsc;
+mod tickets;
 mod twin;

@@ -1,6 +1,81 @@
 //! Tickets: who became ready first is served first.
+//!
+//! A bounded queue of indices in exact order, in which a participant that stops or dies holds up
+//! nobody. Cells are filled before the position moves (Tsigas and Zhang 2001), and consumers look
+//! at the first ticket instead of taking it.
+//!
+//! # States
+//!
+//! `first` and `last` count positions for ever; position *p* lives in cell *p* modulo the number of
+//! cells. A cell is `{ tag:32, index + 1:32 }`, where the tag is the low half of the position that
+//! it was filled for. Seen from position *p* its cell is *filled* if it has the tag of *p* and an
+//! index, and *old* otherwise: never used, or of a lap before. A cell keeps what it holds when its
+//! ticket is passed: the tag says that it is old. Zero memory is the empty queue at position 0.
+//!
+//! All positions before `last` are filled, none after it is. The one at `last` may be filled or
+//! old; filled means that its pusher has yet to move `last`. So there are no holes, and `first <=
+//! last <= first + cells`.
+//!
+//! # Transitions
+//!
+//! - *Push*: read `last`, then `first`. Full if they are a lap apart. Read the cell at `last`. If
+//!   it is filled, help `last` on and begin again. Look at `last` again: while it stands, an old
+//!   cell is of the lap just passed. Claim: one compare-exchange of the cell from what was read to
+//!   `{ tag, index + 1 }`. This is the push; then `last` is moved on by one.
+//! - *Help*: whoever sees the cell at `last` filled moves `last` from that position to the next.
+//! - *Peek*: read `first` and its cell. If it is filled, help `last` beyond it; that is the ticket.
+//!   If it is old, and `first` still stands, there is none.
+//! - *Pass*: move `first` from the ticket's position to the next. Whoever comes second fails.
+//!
+//! # Races
+//!
+//! - *Two pushers at one cell.* A and B read the same old cell. A's exchange wins; B's fails, finds
+//!   the cell filled, helps `last` on and goes to the next. A's ticket is before B's.
+//! - *A pusher dies before its exchange.* Nothing has happened. *After it:* the ticket is there;
+//!   the next pusher, or the consumer that peeks it, moves `last` on.
+//! - *A late helper.* A has claimed *p* and sleeps; others move on by many laps. A's move of `last`
+//!   expects *p* and fails: `last` never comes back to it.
+//! - *A pusher that sleeps a lap.* A has read the old cell of *p*; others fill and pass *p*, and
+//!   fill the cell a lap later. A's exchange expects the tag of a lap before *p* and fails. If A
+//!   sleeps before it reads the cell, then it reads one that is neither of *p* nor older, but looks
+//!   at `last` again, which has moved: A begins again.
+//! - *A pusher with an old `first`.* It was read after `last`, so what it says of fullness was true
+//!   when it was read: `first + cells` was reached by `last`, which is never beyond it. That there
+//!   was room stays true, since `first` only grows. It may have grown beyond the position read
+//!   before: then `last` has moved too, and the pusher begins again.
+//! - *Two consumers with one ticket.* Both act on its index; the actions are guarded by the
+//!   caller's own words. One pass wins. A consumer that dies between peek and pass leaves the
+//!   ticket to the next, who finds its work taken, or to be done, and passes it.
+//! - *A consumer with an old `first`.* It finds its cell filled, and the ticket passed in the
+//!   meantime: its pass fails. Or it finds the cell of a later lap: `first` has moved, and it looks
+//!   again. If it finds it old: `first` cannot pass a position that is not filled, so it was first
+//!   and there was none.
+//! - *The tag comes round* after 2^32 positions. A pusher would have to sleep for exactly as many,
+//!   between reading a cell and its exchange, and find the same index there. No consumer is fooled.
+//!
+//! # Edges
+//!
+//! - `[ticket-pushed]`: the claim releases, peek acquires: who sees a ticket sees what its pusher
+//!   did before. So "settle the message, push" against "peek, look at the message" needs no more.
+//! - `[ticket-passed]`: pass releases, pushers and peekers acquire `first`: who finds a ticket
+//!   passed by its position sees what the passer did before, and `last` beyond it.
+//! - `[ticket-counted]`: the move of `last` releases, pushers and peekers acquire it: who finds a
+//!   position behind `last` finds its cell filled, and `first` less than a lap behind.
+//!
+//! All of them are `SeqCst`: the claim, a pass that wins, and the loads of a peek that finds
+//! nothing have one order. So of "push, then look at a flag" and "set the flag by a `SeqCst`
+//! read-modify-write, then peek" one sees the other. A push that finds a full queue, and a pass
+//! that fails, publish nothing.
+//!
+//! # Damage
+//!
+//! Nothing from memory is believed. A round is repeated only if a position was seen to change or an
+//! exchange was lost, so words that nobody changes cannot hold anyone. Positions that cannot be
+//! (`first` beyond `last`, or more than a lap behind it) read as full to a pusher and as empty to a
+//! consumer, as does a first cell that is not filled; who rebuilds the queue has to find them. It
+//! may put `first` and `last` together anywhere, if no cell then looks filled.
 
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A bounded queue of indices in which nobody who stops holds up the others.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +84,391 @@ pub struct Tickets<'a> {
     pub first: &'a AtomicU64,
     /// Position after the last one.
     pub last: &'a AtomicU64,
-    /// A power of two of cells.
+    /// A power of two of cells, at most 2^31.
     pub cells: &'a [AtomicU64],
+}
+
+/// A ticket as it was first in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its position: one more than that of the ticket before.
+    pub position: u64,
+    /// What was pushed.
+    pub index: u32,
+}
+
+/// `{ tag:32, index + 1:32 }`
+const fn filled(position: u64, index: u32) -> u64 {
+    position << 32 | (index as u64 + 1)
+}
+
+/// The index in a cell, if it is filled for this position.
+const fn index_of(cell: u64, position: u64) -> Option<u32> {
+    if (cell >> 32) as u32 != position as u32 {
+        return None;
+    }
+    (cell as u32).checked_sub(1)
+}
+
+impl Tickets<'_> {
+    /// Puts `index` behind all others: the ticket's position. `None` if the queue is full;
+    /// `u32::MAX` is no index and never finds room.
+    ///
+    /// When it returns, the ticket is counted by [`len`](Self::len).
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: another round means that another one's ticket was pushed or passed. A pusher that
+    /// stops holds up nobody.
+    pub fn push(&self, index: u32) -> Option<u64> {
+        let position = self.claim(index)?;
+        self.help(position);
+        Some(position)
+    }
+
+    /// The first half of a push, after which the ticket is there: anybody may do the other half.
+    ///
+    /// # Progress
+    ///
+    /// As [`push`](Self::push).
+    pub fn claim(&self, index: u32) -> Option<u64> {
+        if index == u32::MAX {
+            return None;
+        }
+        // ORDERING: SeqCst; [ticket-counted] acquires: the cell of a lap before is seen, and the
+        // pass of its ticket.
+        let mut position = self.last.load(Ordering::SeqCst);
+        loop {
+            let cell = self.cell(position)?;
+            // ORDERING: SeqCst; after `last`, see the races. [ticket-passed] acquires: if it is
+            // beyond `position`, the load below sees that `last` is as well.
+            let first = self.first.load(Ordering::SeqCst);
+            // ORDERING: SeqCst; [ticket-pushed] acquires: if the cell is of a later lap, the load
+            // below sees that `last` is as well.
+            let seen = cell.load(Ordering::SeqCst);
+            let now = self.last.load(Ordering::SeqCst);
+            if now != position {
+                position = now;
+                continue;
+            }
+            if position.wrapping_sub(first) >= self.cells.len() as u64 {
+                return None;
+            }
+            if index_of(seen, position).is_none() {
+                // ORDERING: SeqCst; [ticket-pushed] the store half releases what the pusher did.
+                // The load half acquires nothing that was not seen above.
+                let new = filled(position, index);
+                let claim = cell.compare_exchange(seen, new, Ordering::SeqCst, Ordering::SeqCst);
+                if claim.is_ok() {
+                    return Some(position);
+                }
+            }
+            position = self.help(position);
+        }
+    }
+
+    /// Moves `last` on from a position whose cell was seen to be filled: where it is now.
+    fn help(&self, position: u64) -> u64 {
+        let next = position.wrapping_add(1);
+        // ORDERING: SeqCst; [ticket-counted] the store half releases that the cell is filled. The
+        // load half acquires what others have counted meanwhile.
+        match self
+            .last
+            .compare_exchange(position, next, Ordering::SeqCst, Ordering::SeqCst)
+        {
+            Ok(_) => next,
+            Err(now) => now,
+        }
+    }
+
+    /// The first ticket, which stays where it is; `None` if there is none.
+    ///
+    /// Others may see the same ticket, and may have passed it when this returns.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: another round means that another one passed a ticket.
+    pub fn peek(&self) -> Option<Ticket> {
+        // ORDERING: SeqCst; [ticket-passed] acquires.
+        let mut first = self.first.load(Ordering::SeqCst);
+        loop {
+            // ORDERING: SeqCst; [ticket-pushed] acquires.
+            let seen = self.cell(first)?.load(Ordering::SeqCst);
+            if let Some(index) = index_of(seen, first) {
+                let ticket = Ticket {
+                    position: first,
+                    index,
+                };
+                // ORDERING: SeqCst; [ticket-counted] acquires, so that a pass of this ticket
+                // releases that `last` is beyond it.
+                let mut last = self.last.load(Ordering::SeqCst);
+                if last == first {
+                    last = self.help(first);
+                }
+                let ahead = last.wrapping_sub(first);
+                if ahead != 0 && ahead <= self.cells.len() as u64 {
+                    return Some(ticket);
+                }
+            }
+            // ORDERING: SeqCst; as above. A cell or a `last` of a later lap came after a pass.
+            let now = self.first.load(Ordering::SeqCst);
+            if now == first {
+                return None;
+            }
+            first = now;
+        }
+    }
+
+    /// Moves on from a ticket that [`peek`](Self::peek) returned: whether this call did so.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn pass(&self, ticket: &Ticket) -> bool {
+        let next = ticket.position.wrapping_add(1);
+        // ORDERING: SeqCst; [ticket-passed] the store half releases what the passer did, and that
+        // `last` is beyond the ticket. The load half has nothing to acquire: it ends here.
+        self.first
+            .compare_exchange(ticket.position, next, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The position of the first ticket, or of the next to be pushed if there is none: all before
+    /// it were passed.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn first_position(&self) -> u64 {
+        // ORDERING: SeqCst; [ticket-passed] acquires.
+        self.first.load(Ordering::SeqCst)
+    }
+
+    /// How many tickets there are, but for one whose pusher has not returned. 0 if the positions
+    /// are damaged.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: another round means that another one passed a ticket.
+    pub fn len(&self) -> usize {
+        let mut first = self.first_position();
+        loop {
+            // ORDERING: SeqCst; between two looks at `first` that agree.
+            let last = self.last.load(Ordering::SeqCst);
+            let now = self.first_position();
+            if now == first {
+                let len = last.wrapping_sub(first);
+                return if len <= self.cells.len() as u64 {
+                    len as usize
+                } else {
+                    0
+                };
+            }
+            first = now;
+        }
+    }
+
+    /// Whether [`peek`](Self::peek) finds nothing.
+    ///
+    /// # Progress
+    ///
+    /// As [`peek`](Self::peek).
+    pub fn is_empty(&self) -> bool {
+        self.peek().is_none()
+    }
+
+    /// The cell of a position; none if there are no cells.
+    fn cell(&self, position: u64) -> Option<&AtomicU64> {
+        let mask = self.cells.len().wrapping_sub(1);
+        self.cells.get(position as usize & mask)
+    }
+}
+
+#[cfg(all(test, not(ringmain_loom)))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+    use std::vec::Vec;
+
+    struct Memory {
+        first: AtomicU64,
+        last: AtomicU64,
+        cells: Vec<AtomicU64>,
+    }
+
+    impl Memory {
+        fn at(first: u64, last: u64, cells: usize) -> Self {
+            Self {
+                first: AtomicU64::new(first),
+                last: AtomicU64::new(last),
+                cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            }
+        }
+
+        fn tickets(&self) -> Tickets<'_> {
+            Tickets {
+                first: &self.first,
+                last: &self.last,
+                cells: &self.cells,
+            }
+        }
+    }
+
+    /// Xorshift: a row of numbers that is the same each time.
+    fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    /// Random operations beside a plain queue, begun at `start`.
+    fn beside_a_plain_queue(memory: &Memory, start: u64) {
+        let tickets = memory.tickets();
+        let (mut plain, mut next) = (VecDeque::new(), start);
+        let mut state = start | 1;
+        for _ in 0..2000 {
+            let number = random(&mut state);
+            let index = (number >> 8) as u32 % 1000;
+            if number & 1 == 0 {
+                let room = plain.len() < memory.cells.len();
+                assert_eq!(tickets.push(index), room.then_some(next));
+                if room {
+                    plain.push_back(Ticket {
+                        position: next,
+                        index,
+                    });
+                    next += 1;
+                }
+            } else {
+                let ticket = tickets.peek();
+                assert_eq!(ticket, plain.pop_front());
+                if let Some(ticket) = ticket {
+                    assert!(tickets.pass(&ticket) && !tickets.pass(&ticket));
+                    assert_eq!(tickets.first_position(), ticket.position + 1);
+                }
+            }
+            assert_eq!(tickets.len(), plain.len());
+            assert_eq!(tickets.is_empty(), plain.is_empty());
+        }
+    }
+
+    #[test]
+    fn it_is_a_queue() {
+        for cells in [1, 2, 4, 64] {
+            beside_a_plain_queue(&Memory::at(0, 0, cells), 0);
+            // Also where the tag comes round.
+            let start = (5 << 32) - 500;
+            beside_a_plain_queue(&Memory::at(start, start, cells), start);
+        }
+    }
+
+    #[test]
+    fn both_positions_may_be_set_anew_together() {
+        let memory = Memory::at(0, 0, 8);
+        for start in [0, 5000, 20_000, 10_000, 1 << 40] {
+            memory.first.store(start, Ordering::Relaxed);
+            memory.last.store(start, Ordering::Relaxed);
+            memory.cells[start as usize % 8].store(0, Ordering::Relaxed);
+            // Over the old cells, none of which is of these positions.
+            beside_a_plain_queue(&memory, start);
+        }
+    }
+
+    #[test]
+    fn a_pusher_that_stops_after_its_claim_is_helped() {
+        let memory = Memory::at(0, 0, 2);
+        let tickets = memory.tickets();
+        assert_eq!((tickets.claim(7), tickets.len()), (Some(0), 0));
+        let ticket = tickets.peek().expect("it is there");
+        assert_eq!((ticket.index, tickets.len()), (7, 1));
+        assert_eq!(tickets.claim(8), Some(1));
+        assert_eq!((tickets.push(9), tickets.len()), (None, 2));
+        assert!(tickets.pass(&ticket));
+        assert_eq!(tickets.push(9), Some(2));
+        assert_eq!(tickets.peek().map(|t| t.index), Some(8));
+    }
+
+    #[test]
+    fn the_last_index_is_none() {
+        let memory = Memory::at(0, 0, 2);
+        assert_eq!(memory.tickets().push(u32::MAX), None);
+        assert_eq!(memory.tickets().push(u32::MAX - 1), Some(0));
+        assert_eq!(memory.tickets().peek().map(|t| t.index), Some(u32::MAX - 1));
+    }
+
+    #[test]
+    fn wild_words_end_every_call() {
+        let words = [0, 1, 3, 4, 5, 1 << 31, 1 << 32, u64::MAX - 1, u64::MAX];
+        for (first, last) in words.iter().flat_map(|&f| words.map(|l| (f, l))) {
+            for pattern in 0..4u64 {
+                let memory = Memory::at(first, last, 4);
+                for (i, cell) in memory.cells.iter().enumerate() {
+                    let near = first & !3 | i as u64;
+                    let word = [0, u64::MAX, filled(near, 7), filled(last & !3, 7)];
+                    cell.store(word[pattern as usize], Ordering::Relaxed);
+                }
+                let tickets = memory.tickets();
+                let possible = last.wrapping_sub(first) <= 4;
+                for _ in 0..6 {
+                    assert!(tickets.len() <= 4);
+                    let pushed = tickets.push(7);
+                    assert!(possible || pushed.is_none(), "{first} {last}");
+                    if let Some(ticket) = tickets.peek() {
+                        assert!(possible || pattern > 0, "{first} {last}");
+                        assert!(tickets.pass(&ticket));
+                    }
+                }
+            }
+        }
+        let none = Memory::at(3, 9, 0);
+        assert_eq!(
+            (none.tickets().push(1), none.tickets().peek()),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn threads_keep_the_order_of_each_pusher() {
+        const PUSHERS: u32 = 3;
+        const EACH: u32 = 8000;
+        let memory = Memory::at(0, 0, 16);
+        let tickets = memory.tickets();
+        let passed = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for pusher in 0..PUSHERS {
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        while tickets.push(pusher << 16 | number).is_none() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut mine = Vec::new();
+                    while tickets.first_position() < u64::from(PUSHERS * EACH) {
+                        match tickets.peek() {
+                            Some(ticket) if tickets.pass(&ticket) => mine.push(ticket),
+                            Some(_) => {}
+                            None => std::thread::yield_now(),
+                        }
+                    }
+                    passed.lock().expect("no panic").extend(mine);
+                });
+            }
+        });
+        let mut passed = passed.into_inner().expect("no panic");
+        passed.sort_by_key(|ticket| ticket.position);
+        assert_eq!(passed.len(), (PUSHERS * EACH) as usize);
+        let mut next = [0; PUSHERS as usize];
+        for (position, ticket) in passed.iter().enumerate() {
+            assert_eq!(ticket.position, position as u64);
+            let expected = &mut next[(ticket.index >> 16) as usize];
+            assert_eq!(ticket.index & 0xffff, *expected);
+            *expected += 1;
+        }
+    }
 }

@@ -1,0 +1,321 @@
+//! Tickets: pushers and consumers that stop, laps over two cells, and what a ticket publishes.
+
+use std::sync::Arc;
+
+use loom::cell::UnsafeCell;
+use loom::thread;
+use ringmain::internals::tickets::{Ticket, Tickets};
+use ringmain::sync::{AtomicU64, Ordering};
+
+use crate::twin::{check, must_fail};
+
+struct Memory {
+    first: AtomicU64,
+    last: AtomicU64,
+    cells: Vec<AtomicU64>,
+    /// What is settled before index 0 is pushed.
+    message: UnsafeCell<u32>,
+}
+
+// SAFETY: what the models are to find out; loom watches each access.
+unsafe impl Sync for Memory {}
+// SAFETY: as above.
+unsafe impl Send for Memory {}
+
+impl Memory {
+    fn new(cells: usize) -> Arc<Self> {
+        Arc::new(Self {
+            first: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            message: UnsafeCell::new(0),
+        })
+    }
+
+    fn tickets(&self) -> Tickets<'_> {
+        Tickets {
+            first: &self.first,
+            last: &self.last,
+            cells: &self.cells,
+        }
+    }
+
+    /// Passes the first ticket: its index, if this call passed one.
+    fn take(&self) -> Option<u32> {
+        let ticket = self.tickets().peek()?;
+        self.tickets().pass(&ticket).then_some(ticket.index)
+    }
+
+    /// Passes what is there, alone.
+    fn drain(&self) -> Vec<u32> {
+        let row = std::iter::from_fn(|| self.take()).collect();
+        assert!(self.tickets().is_empty() && self.tickets().len() == 0);
+        row
+    }
+
+    fn cell(&self, position: u64) -> &AtomicU64 {
+        &self.cells[position as usize % self.cells.len()]
+    }
+}
+
+fn word(position: u64, index: u32) -> u64 {
+    position << 32 | (u64::from(index) + 1)
+}
+
+/// How a pusher goes about it: whether it pushed.
+type Push = fn(&Memory, u32) -> bool;
+
+fn sound(memory: &Memory, index: u32) -> bool {
+    memory.tickets().push(index).is_some()
+}
+
+/// Two pushers, of which one pushes two, beside a consumer, in four cells.
+#[test]
+fn the_order_of_each_pusher_is_kept() {
+    check(|| {
+        let memory = Memory::new(4);
+        let pushers = [vec![10, 11], vec![20]].map(|row| {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                for index in row {
+                    assert!(sound(&memory, index), "room for all");
+                }
+            })
+        });
+        let mut seen: Vec<u32> = (0..2).filter_map(|_| memory.take()).collect();
+        for pusher in pushers {
+            pusher.join().unwrap();
+        }
+        assert_eq!(memory.tickets().len(), 3 - seen.len());
+        seen.extend(memory.drain());
+        assert_eq!(memory.tickets().first_position(), 3);
+        let of = |kind: u32| seen.iter().filter(move |&&i| i / 10 == kind).copied();
+        assert!(of(1).eq([10, 11]) && of(2).eq([20]), "{seen:?}");
+    });
+}
+
+/// Two consumers and a pusher: each ticket is passed by one.
+#[test]
+fn a_ticket_is_passed_once() {
+    check(|| {
+        let memory = Memory::new(2);
+        assert!(sound(&memory, 1));
+        let consumer = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || [memory.take(), memory.take()])
+        };
+        let pusher = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || assert!(sound(&memory, 2)))
+        };
+        let mut seen: Vec<u32> = memory.take().into_iter().collect();
+        seen.extend(consumer.join().unwrap().into_iter().flatten());
+        pusher.join().unwrap();
+        seen.extend(memory.drain());
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2]);
+    });
+}
+
+/// A sleeper pushes one while laps go by in two cells; nothing is lost and the order holds.
+fn laps(push: Push) {
+    let memory = Memory::new(2);
+    let sleeper = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || push(&memory, 9))
+    };
+    let mut seen = Vec::new();
+    for index in 0..3 {
+        assert!(push(&memory, index), "one of two cells is free");
+        // What is passed now is this one, or the sleeper's before it.
+        seen.extend(memory.take());
+        if seen.last() == Some(&9) {
+            seen.extend(memory.take());
+        }
+    }
+    assert!(sleeper.join().unwrap(), "one of two cells is free");
+    seen.extend(memory.drain());
+    assert_eq!(seen.iter().filter(|&&index| index == 9).count(), 1);
+    seen.retain(|&index| index != 9);
+    assert_eq!(seen, [0, 1, 2]);
+}
+
+#[test]
+fn laps_over_two_cells() {
+    check(|| laps(sound));
+}
+
+/// A claim that takes whatever the cell holds: it does not look whether `last` stands.
+fn push_over_any_tag(memory: &Memory, index: u32) -> bool {
+    loop {
+        let position = memory.last.load(Ordering::SeqCst);
+        if position.wrapping_sub(memory.first.load(Ordering::SeqCst)) == 2 {
+            return false;
+        }
+        let cell = memory.cell(position);
+        let seen = cell.load(Ordering::SeqCst);
+        let claims = seen >> 32 != position || seen == 0;
+        let new = word(position, index);
+        let (yes, no) = (Ordering::SeqCst, Ordering::SeqCst);
+        let claimed = claims && cell.compare_exchange(seen, new, yes, no).is_ok();
+        let _ = memory
+            .last
+            .compare_exchange(position, position + 1, yes, no);
+        if claimed {
+            return true;
+        }
+    }
+}
+
+#[test]
+fn twin_claim_over_any_tag() {
+    must_fail("tickets: a claim over any tag", || laps(push_over_any_tag));
+}
+
+/// A pusher does its first step and dies; the other pushes and consumes, beside it and after it.
+fn death_of_a_pusher(first_step: Push, peek: fn(&Memory) -> Option<Ticket>) {
+    let memory = Memory::new(2);
+    let victim = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || assert!(first_step(&memory, 1)))
+    };
+    let take = || {
+        let ticket = peek(&memory)?;
+        assert!(memory.tickets().pass(&ticket));
+        Some(ticket.index)
+    };
+    let mut seen: Vec<u32> = take().into_iter().collect();
+    assert!(sound(&memory, 2));
+    victim.join().unwrap();
+    seen.extend(std::iter::from_fn(take));
+    assert!(sound(&memory, 3), "both cells are free");
+    seen.extend(std::iter::from_fn(take));
+    assert_eq!(seen.pop(), Some(3));
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2]);
+}
+
+fn sound_peek(memory: &Memory) -> Option<Ticket> {
+    memory.tickets().peek()
+}
+
+#[test]
+fn pusher_dies_here() {
+    check(|| {
+        death_of_a_pusher(
+            |memory, index| memory.tickets().claim(index).is_some(),
+            sound_peek,
+        )
+    });
+}
+
+#[test]
+fn twin_pusher_that_moves_last_first() {
+    must_fail("tickets: last moved before the cell is filled", || {
+        // Dead before it fills the cell: its own ticket is not asked for, those of others are.
+        let memory = Memory::new(2);
+        let victim = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || memory.last.fetch_add(1, Ordering::SeqCst))
+        };
+        assert!(sound(&memory, 2));
+        victim.join().unwrap();
+        assert_eq!(memory.drain(), [2], "a hole holds up the others");
+    });
+}
+
+#[test]
+fn twin_peek_without_help() {
+    must_fail("tickets: a peek that leaves last behind", || {
+        death_of_a_pusher(
+            |memory, index| memory.tickets().claim(index).is_some(),
+            |memory| {
+                let position = memory.first.load(Ordering::SeqCst);
+                let cell = memory.cell(position).load(Ordering::SeqCst);
+                let index = (cell as u32).wrapping_sub(1);
+                (cell == word(position, index) && cell != 0).then_some(Ticket { position, index })
+            },
+        );
+    });
+}
+
+/// A consumer looks at the first ticket and dies; a pusher goes on, and the other consumer.
+fn death_of_a_consumer(pops: bool) {
+    let memory = Memory::new(2);
+    assert!(sound(&memory, 1));
+    let victim = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let ticket = memory.tickets().peek();
+            if let (true, Some(ticket)) = (pops, ticket) {
+                memory.tickets().pass(&ticket);
+            }
+        })
+    };
+    let pusher = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || assert!(sound(&memory, 2)))
+    };
+    let mut seen: Vec<u32> = memory.take().into_iter().collect();
+    pusher.join().unwrap();
+    victim.join().unwrap();
+    seen.extend(memory.drain());
+    assert_eq!(seen, [1, 2]);
+}
+
+#[test]
+fn consumer_dies_here() {
+    check(|| death_of_a_consumer(false));
+}
+
+#[test]
+fn twin_consumer_that_pops_first() {
+    must_fail("tickets: a consumer that passes before it acts", || {
+        death_of_a_consumer(true)
+    });
+}
+
+/// The message is written, then its ticket pushed; the consumer reads it, passes the ticket, and
+/// the next pusher that finds it passed writes again.
+fn publishes(push: Push) {
+    let memory = Memory::new(1);
+    let pusher = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            // SAFETY: nobody else looks before the ticket is pushed.
+            memory.message.with_mut(|message| unsafe { *message = 5 });
+            assert!(push(&memory, 0));
+            while memory.tickets().first_position() == 0 {
+                thread::yield_now();
+            }
+            // SAFETY: the consumer is done when the ticket is passed.
+            memory.message.with_mut(|message| unsafe { *message = 6 });
+        })
+    };
+    let ticket = loop {
+        match memory.tickets().peek() {
+            Some(ticket) => break ticket,
+            None => thread::yield_now(),
+        }
+    };
+    // SAFETY: its ticket is there.
+    assert_eq!(memory.message.with(|message| unsafe { *message }), 5);
+    assert!(memory.tickets().pass(&ticket));
+    pusher.join().unwrap();
+}
+
+#[test]
+fn a_ticket_publishes_and_its_pass_too() {
+    check(|| publishes(sound));
+}
+
+#[test]
+fn twin_claim_relaxed() {
+    must_fail("tickets: a claim that releases nothing", || {
+        publishes(|memory, index| {
+            let (yes, no) = (Ordering::Relaxed, Ordering::Relaxed);
+            let claim = memory.cells[0].compare_exchange(0, word(0, index), yes, no);
+            claim.is_ok() && memory.last.compare_exchange(0, 1, yes, no).is_ok()
+        })
+    });
+}
