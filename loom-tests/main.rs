@@ -9,6 +9,7 @@ mod bag;
 mod dues;
 mod event;
 mod fixture;
+mod groups;
 mod maps;
 mod marks;
 mod moving;

@@ -180,10 +180,11 @@ impl Store<'_> {
         // chain after it had seen the word.
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         let open = seen.anew().0;
-        coming && match group.first.compare_exchange(seen.0, open, done, failed) {
-            Ok(_) => true,
-            Err(now) => NextWord(now).next() != Next::Closed,
-        }
+        coming
+            && match group.first.compare_exchange(seen.0, open, done, failed) {
+                Ok(_) => true,
+                Err(now) => NextWord(now).next() != Next::Closed,
+            }
     }
 
     /// Takes an entry with this key out of its chain, if it is still there and closed.
@@ -200,7 +201,10 @@ impl Store<'_> {
     fn claim_entry(&self, owner: u32) -> Option<usize> {
         let entries = self.groups().elements;
         for _ in 0..2 * entries.len() {
-            let turn = self.fifo_head().groups_cursor.fetch_add(1, Ordering::Relaxed);
+            let turn = self
+                .fifo_head()
+                .groups_cursor
+                .fetch_add(1, Ordering::Relaxed);
             let index = (turn % entries.len() as u64) as usize;
             let group = &entries[index];
             let seen = group.state();
@@ -227,7 +231,10 @@ impl Store<'_> {
         // ORDERING: SeqCst; [closed-empty].
         let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
         let empty = seen.next() == Next::End
-            && group.first.compare_exchange(seen.0, closed, done, failed).is_ok();
+            && group
+                .first
+                .compare_exchange(seen.0, closed, done, failed)
+                .is_ok();
         if !empty {
             group.change(group.state(), Phase::Live, 0);
             return false;
@@ -240,9 +247,10 @@ impl Store<'_> {
     fn unchain(&self, index: usize) {
         let groups = self.groups();
         let key = groups.elements[index].keys();
-        groups.remove(key[0], index, groups.life(index));
-        // Another one may have marked it and not have come to unlink it: a walk does.
+        // What follows it may change meanwhile; and another one may have marked it and not have come
+        // to unlink it: a walk does.
         while groups.is_chained(key[0], index) {
+            groups.remove(key[0], index, groups.life(index));
             groups.find(key[0], |_| false);
         }
     }

@@ -80,7 +80,7 @@ pub struct Link {
     pub next: AtomicU64,
     /// `{ unordered:1, 0:45, generation:18 }` until the message is in order, then its number.
     pub sequence: AtomicU64,
-    /// `{ accepted:1, 0:31, id:32 }`: the entry of its deduplication id.
+    /// `{ accepted:1, name:31, id:32 }`: the entry of its deduplication id.
     pub place: AtomicU64,
     /// The group's key.
     pub key: [AtomicU64; 2],

@@ -101,7 +101,8 @@ impl Store<'_> {
         link.key[0].store(key[0], Ordering::Relaxed);
         link.key[1].store(key[1], Ordering::Relaxed);
         link.place.store(0, Ordering::Relaxed);
-        link.sequence.store(UNORDERED | generation, Ordering::Relaxed);
+        link.sequence
+            .store(UNORDERED | generation, Ordering::Relaxed);
         // ORDERING: Release; one who comes late sees the new version, or all that is above.
         link.next.store(link.next().anew().0, Ordering::Release);
     }
@@ -199,7 +200,10 @@ impl Store<'_> {
         while is_behind(seen, sequence) {
             // ORDERING: AcqRel; [hint-ahead].
             let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
-            match group.last.compare_exchange(seen, hint(sequence, slot), done, failed) {
+            match group
+                .last
+                .compare_exchange(seen, hint(sequence, slot), done, failed)
+            {
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -208,12 +212,7 @@ impl Store<'_> {
 
     /// The last place of a list that begins with `first`, numbered, and its arrow, which is End.
     /// `None`: look at the group again.
-    fn find_end(
-        &self,
-        group: &Group,
-        first: NextWord,
-        owner: u32,
-    ) -> Option<(usize, NextWord)> {
+    fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> Option<(usize, NextWord)> {
         // ORDERING: Acquire; the place's sequence and arrow are no older.
         let hint = group.last.load(Ordering::Acquire);
         if let Some(link) = self.links().get(hint as u32 as usize) {
@@ -313,7 +312,10 @@ impl Store<'_> {
                 // ORDERING: SeqCst; [linked-once] nothing is linked behind it from here on.
                 let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
                 let link = &self.links()[at].next;
-                if link.compare_exchange(frozen.0, closed, done, failed).is_err() {
+                if link
+                    .compare_exchange(frozen.0, closed, done, failed)
+                    .is_err()
+                {
                     return true;
                 }
                 Next::End

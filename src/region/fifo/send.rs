@@ -82,10 +82,12 @@ impl Store<'_> {
             return Sent::GroupsFull;
         }
         self.prepare_link(index, generation, message.group);
-        let (_, stamp) = self.write_head(claimed, message.size, message.attributes, message.sent_ms);
+        let (_, stamp) =
+            self.write_head(claimed, message.size, message.attributes, message.sent_ms);
         let entry = loop {
-            let (id, until_ms) = (message.id, message.until_ms);
-            match self.ids_table().remember(id, index as u32, stamp, message.sent_ms, until_ms, owner) {
+            let (id, named) = (message.id, (index as u32, stamp));
+            let window = (message.sent_ms, message.until_ms);
+            match self.ids_table().remember(id, named, window, owner) {
                 Remember::New(entry) => break entry,
                 Remember::Duplicate(first) => {
                     self.take_back(index, run);
@@ -94,9 +96,13 @@ impl Store<'_> {
                 Remember::Pending { entry, slot, stamp } => {
                     if let Some(sequence) = self.finish_send(entry, slot, stamp, owner) {
                         self.take_back(index, run);
-                        return Sent::Duplicate(First { slot, stamp, sequence });
+                        return Sent::Duplicate(First {
+                            slot,
+                            stamp,
+                            sequence,
+                        });
                     }
-                    self.ids_table().void_id(entry, slot, stamp, id);
+                    self.ids_table().void(entry, (slot, stamp), id);
                 }
                 Remember::Full => {
                     self.take_back(index, run);
@@ -104,7 +110,7 @@ impl Store<'_> {
                 }
             }
         };
-        self.seal(index, stamp, message.delay_ms);
+        self.seal_ordered(index, stamp, message.delay_ms);
         let sequence = loop {
             if let Some(sequence) = self.finish_sealed(entry, index, stamp, owner) {
                 break sequence;
@@ -128,7 +134,7 @@ impl Store<'_> {
     }
 
     /// Step 2, by anybody: from Claimed to a message.
-    fn seal(&self, index: usize, stamp: u64, delay_ms: u64) {
+    fn seal_ordered(&self, index: usize, stamp: u64, delay_ms: u64) {
         let word = &self.words()[index];
         let seen = Word(word.load(Ordering::Acquire));
         let generation = stamp_generation(stamp);
@@ -145,7 +151,10 @@ impl Store<'_> {
         };
         // ORDERING: SeqCst: [slot-filled], [due-closing].
         let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        if word.compare_exchange(seen.0, sealed.0, done, failed).is_ok() {
+        if word
+            .compare_exchange(seen.0, sealed.0, done, failed)
+            .is_ok()
+        {
             #[cfg(feature = "mapped")]
             self.mark(index);
         }
@@ -157,7 +166,7 @@ impl Store<'_> {
         if index >= self.words().len() {
             return None; // damage
         }
-        self.seal(index, stamp, self.head().policy.get(DELAY_MS));
+        self.seal_ordered(index, stamp, self.head().policy.get(DELAY_MS));
         self.finish_sealed(entry, index, stamp, owner)
     }
 
@@ -173,7 +182,8 @@ impl Store<'_> {
             Some(order) => order,
             None => return self.ids_table().accepted(entry, index as u32, stamp),
         };
-        self.ids_table().accept_id(entry, index as u32, stamp, sequence);
+        self.ids_table()
+            .accept(entry, index as u32, stamp, sequence);
         if was_empty {
             let link = &self.links()[index];
             let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
@@ -195,7 +205,8 @@ impl Store<'_> {
         );
         let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
         if place & ACCEPTED == 0 && sequence & UNORDERED == 0 {
-            self.ids_table().accept_id(place as u32, index as u32, stamp, sequence);
+            self.ids_table()
+                .accept(place as u32, index as u32, stamp, sequence);
         }
     }
 

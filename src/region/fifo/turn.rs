@@ -111,7 +111,11 @@ impl Store<'_> {
             }
             let narrow = ((wide >> 1) + 1) << 1;
             let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-            if entry.wide.compare_exchange(wide, narrow, done, failed).is_err() {
+            if entry
+                .wide
+                .compare_exchange(wide, narrow, done, failed)
+                .is_err()
+            {
                 return holds; // another one's turn
             }
             oldest = match self.oldest_ready(group, turn) {
@@ -269,9 +273,8 @@ impl Store<'_> {
         let Some(oldest) = self.oldest(group, owner) else {
             return false;
         };
-        let in_flight = |member: &Member| {
-            member.word.phase() == Phase::Held && !self.is_over(member, now_ms)
-        };
+        let in_flight =
+            |member: &Member| member.word.phase() == Phase::Held && !self.is_over(member, now_ms);
         if in_flight(&oldest) {
             return false;
         }

@@ -1,0 +1,217 @@
+//! Groups of FIFO queues: order of sends, turns, the last delete against the next send, one id sent
+//! twice at once, and deaths between the steps.
+
+use crate::fixture::{LATER_MS, Memory};
+use crate::twin::{check, must_fail};
+use loom::sync::Arc;
+use loom::thread;
+use ringmain::internals::arena::Hold;
+use ringmain::internals::fifo::ids::IdKey;
+use ringmain::internals::fifo::send::{Ordered, Sent};
+use ringmain::internals::fifo::turn::Turn;
+use ringmain::internals::word::{Phase, Word};
+use ringmain::sync::Ordering;
+
+const GROUP: [u64; 2] = [8, 9];
+
+impl Memory {
+    fn id(number: u64) -> IdKey {
+        let mut words = [0; ringmain::internals::fifo::layout::ID_WORDS];
+        words[0] = number;
+        IdKey(words)
+    }
+
+    /// Sends `value` to the group, with `id` for its deduplication id.
+    fn send_to_group(&self, value: u64, id: u64, owner: u32) -> Sent {
+        let store = self.store();
+        let claimed = store.claim_free(1, owner).expect("a free slot");
+        // SAFETY: the run is claimed; the model checker watches that this is so.
+        store
+            .value(claimed.index as usize)
+            .with_mut(|body| unsafe { *body = value });
+        let message = Ordered {
+            size: 8,
+            attributes: 0,
+            sent_ms: 0,
+            delay_ms: 0,
+            group: GROUP,
+            id: &Self::id(id),
+            until_ms: LATER_MS * 1000,
+        };
+        store.send_in_order(claimed, &message, owner)
+    }
+
+    /// Receives up to `max` messages of the first group that is free, by its ticket.
+    fn turn(&self, owner: u32, now_ms: u64, max: usize) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        let turn = turn(owner, now_ms);
+        self.store().receive_in_turn(&turn, max, |hold| {
+            holds.push(hold);
+            true
+        });
+        holds
+    }
+
+    fn values(&self, holds: &[Hold]) -> Vec<u64> {
+        holds.iter().map(|hold| self.read(hold)).collect()
+    }
+
+    fn settle(&self, hold: &Hold, now_ms: u64, owner: u32) -> bool {
+        self.store().delete_in_turn(hold, 1, now_ms, owner) == Ok(true)
+    }
+
+    /// All that is left, in order, received one by one and deleted.
+    fn drain(&self, owner: u32, now_ms: u64) -> Vec<u64> {
+        let mut values = Vec::new();
+        loop {
+            let holds = self.turn(owner, now_ms, 1);
+            let Some(hold) = holds.first() else {
+                return values;
+            };
+            values.push(self.read(hold));
+            assert!(self.settle(hold, now_ms, owner));
+        }
+    }
+}
+
+fn turn(owner: u32, now_ms: u64) -> Turn {
+    Turn {
+        owner,
+        borrowed: true,
+        now_ms,
+        due_at_ms: now_ms + LATER_MS,
+    }
+}
+
+fn sequence(sent: Sent) -> u64 {
+    match sent {
+        Sent::New(_, sequence) => sequence,
+        Sent::Duplicate(first) => first.sequence,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Two who send to a group that has no message: one order, that of the numbers, and none is lost.
+#[test]
+fn sends_have_one_order() {
+    check(|| {
+        let memory = Memory::fifo(2);
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || sequence(memory.send_to_group(1, 1, 2)))
+        };
+        let mine = sequence(memory.send_to_group(2, 2, 1));
+        let theirs = other.join().unwrap();
+        let expected = if mine < theirs { [2, 1] } else { [1, 2] };
+        assert_eq!(memory.drain(1, 0), expected);
+    });
+}
+
+/// The last message is deleted while the next one is sent: that is received, once.
+#[test]
+fn last_delete_against_send() {
+    check(|| {
+        let memory = Memory::fifo(2);
+        memory.send_to_group(1, 1, 1);
+        let hold = memory.turn(1, 0, 1)[0];
+        let sender = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || sequence(memory.send_to_group(2, 2, 2)))
+        };
+        assert!(memory.settle(&hold, 0, 1));
+        sender.join().unwrap();
+        assert_eq!(memory.drain(1, 0), [2]);
+        assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+    });
+}
+
+/// A receiver is slow, and its time runs out while it takes its messages: the next turn and this
+/// one are not both at the group.
+fn handed_over(second: fn(&Memory) -> Vec<Hold>) {
+    let memory = Memory::fifo(2);
+    memory.send_to_group(1, 1, 1);
+    memory.send_to_group(2, 2, 1);
+    let slow = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let holds = memory.turn(2, 0, 2);
+            // What it has and may still extend.
+            let store = memory.store();
+            let alive = holds
+                .iter()
+                .filter(|hold| store.extend(hold, 0, 9_000).is_ok());
+            alive.copied().collect::<Vec<_>>()
+        })
+    };
+    let later = second(&memory);
+    let slow = slow.join().unwrap();
+    if slow.is_empty() || later.is_empty() {
+        return;
+    }
+    // Both have messages: then the slow one had extended none when the later one began.
+    let kept = slow.iter().any(|hold| {
+        let word = Word(memory.words[hold.index as usize].load(Ordering::SeqCst));
+        word.phase() == Phase::Held && word.generation() == hold.word.generation()
+    });
+    assert!(!kept, "two turns at one group");
+}
+
+#[test]
+fn a_turn_is_handed_over() {
+    check(|| handed_over(|memory| memory.turn(1, LATER_MS, 2)));
+}
+
+#[test]
+fn twin_a_turn_is_handed_over() {
+    must_fail(
+        "groups: a turn that looks at the oldest message alone",
+        || {
+            handed_over(|memory| {
+                let store = memory.store();
+                let wide = &store.groups().elements[0].wide;
+                let seen = wide.load(Ordering::SeqCst);
+                wide.store(seen & !1, Ordering::SeqCst);
+                memory.turn(1, LATER_MS, 1)
+            })
+        },
+    );
+}
+
+/// The same id by two at once: one message, and both have its number.
+#[test]
+fn one_of_two_is_accepted() {
+    check(|| {
+        let memory = Memory::fifo(2);
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || memory.send_to_group(1, 1, 2))
+        };
+        let mine = memory.send_to_group(2, 1, 1);
+        let theirs = other.join().unwrap();
+        let new = [mine, theirs].map(|sent| matches!(sent, Sent::New(..)));
+        assert!(
+            new[0] != new[1],
+            "accepted twice or never: {mine:?} {theirs:?}"
+        );
+        assert_eq!(sequence(mine), sequence(theirs));
+        assert_eq!(memory.drain(1, 0).len(), 1);
+        assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+    });
+}
+
+/// Redelivery against delete: one of them.
+#[test]
+fn delete_against_redelivery() {
+    check(|| {
+        let memory = Memory::fifo(1);
+        memory.send_to_group(1, 1, 1);
+        let hold = memory.turn(1, 0, 1)[0];
+        let next = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || memory.turn(2, LATER_MS, 1).len())
+        };
+        let deleted = memory.settle(&hold, LATER_MS - 1, 1);
+        let again = next.join().unwrap();
+        assert!(!deleted || again == 0, "deleted, and received again");
+    });
+}

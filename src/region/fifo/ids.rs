@@ -1,0 +1,403 @@
+//! Deduplication ids: those of the last minutes, each once.
+//!
+//! # States of an entry
+//!
+//! ```text
+//!            claim                 remember              accept
+//!   Free ------------> Claimed -----------------> Pending -----> Accepted
+//!    ^                  |  ^                         |               |
+//!    |     give up      |  |   reuse: its window is over, or forgotten by a purge
+//!    +------------------+  +-------------------------+---------------+
+//!    +------------------------------ void ------------+
+//! ```
+//!
+//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
+//! - *Pending* names slot and stamp of the message that is being sent with this id.
+//! - *Accepted* has the message's sequence number, also when the message is gone long since.
+//!
+//! The entries are a ring: all windows are equally long, so the one after the cursor is the oldest.
+//! If its window is over it is used again; if not, the table is *full*. Nothing is looked for, and
+//! nothing is forgotten early. Claimed entries are passed by.
+//!
+//! An id is itself in the entry if it is short enough, else its 256-bit digest: two ids are never
+//! taken for one. A key that is compared while its entry is written anew does not count, since the
+//! chain's word is another one before and after (`ring::chains`).
+//!
+//! Who sends an id finds it in its chain, or inserts it, under one word: of two who do so at once one
+//! inserts, and the other finds it, `[absent-still]`.
+//!
+//! # Late ones
+//!
+//! Whoever accepts an entry names slot and stamp; both are checked, the number goes in by one
+//! compare-exchange from a word that is made of the two, and the state by another one with its
+//! version. So one who comes late changes nothing of an entry that is another message's by then.
+//!
+//! # Deaths
+//!
+//! Claimed by a dead owner: [`repair`](Ids::repair) frees it. Pending and in no chain: nobody finds
+//! it, and it is used again when its window is over. Pending of a message that was never sent: the
+//! next sender of the id voids it (see [`send`](super::send)).
+
+use super::layout::{ACCEPTED, FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
+use crate::region::store::Store;
+use crate::ring::chains::{Chains, Found};
+use crate::sync::Ordering;
+
+/// A deduplication id, or its digest; its form and length are part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdKey(pub [u64; ID_WORDS]);
+
+/// The first message that was sent with an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct First {
+    /// Its slot.
+    pub slot: u32,
+    /// Its stamp.
+    pub stamp: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+}
+
+/// What came of remembering an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remember {
+    /// It is new: this entry names the caller's message.
+    New(u32),
+    /// It was accepted before.
+    Duplicate(First),
+    /// Another one is about to send it.
+    Pending {
+        /// The entry.
+        entry: u32,
+        /// Slot of its message.
+        slot: u32,
+        /// Stamp of its message.
+        stamp: u64,
+    },
+    /// Nothing can be remembered before the oldest window is over.
+    Full,
+}
+
+/// The table, as references.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a> {
+    /// Entries, and where to find them.
+    pub entries: Chains<'a, Remembered>,
+    /// Cursor, and what is forgotten.
+    pub head: &'a FifoHead,
+    /// Links of the slots.
+    pub links: &'a [Link],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Claimed,
+    Pending,
+    Accepted,
+}
+
+/// `{ phase:2, owner:10, version:20, slot:32 }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State(u64);
+
+impl State {
+    const fn phase(self) -> Phase {
+        match self.0 >> 62 {
+            0 => Phase::Free,
+            1 => Phase::Claimed,
+            2 => Phase::Pending,
+            _ => Phase::Accepted,
+        }
+    }
+
+    const fn owner(self) -> u32 {
+        ((self.0 >> 52) & 1023) as u32
+    }
+
+    const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
+        let version = ((self.0 >> 32) + 1) & ((1 << 20) - 1);
+        let owner = ((owner & 1023) as u64) << 52;
+        Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
+    }
+}
+
+/// 63 bits that name a message, as far as one who is late has to be told from others.
+const fn name_of(slot: u32, stamp: u64) -> u64 {
+    let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)) & !UNORDERED
+}
+
+/// `{ accepted:1, name:31, id:32 }`
+const fn place_of(entry: usize, slot: u32, stamp: u64) -> u64 {
+    (name_of(slot, stamp) << 32) & !ACCEPTED | entry as u64
+}
+
+impl IdKey {
+    fn hash(&self) -> u64 {
+        let mut bytes = [0; ID_WORDS * 8];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        crate::hash::checksum(&bytes, 0) as u64
+    }
+}
+
+impl Remembered {
+    fn state(&self) -> State {
+        State(self.state.load(Ordering::Acquire))
+    }
+
+    fn change(&self, seen: State, next: State) -> bool {
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.state
+            .compare_exchange(seen.0, next.0, done, failed)
+            .is_ok()
+    }
+
+    fn is(&self, key: &IdKey) -> bool {
+        let mut words = self.key.iter().zip(key.0);
+        // ORDERING: Acquire, so that the state read next is no older.
+        words.all(|(word, key)| word.load(Ordering::Acquire) == key)
+    }
+}
+
+impl<'a> Ids<'a> {
+    /// Whether an entry's id counts no longer. True of one that is being written anew, perhaps: who
+    /// acts on it does so by its state.
+    fn is_over(&self, entry: &Remembered, now_ms: u64) -> bool {
+        let forgotten = self.head.forgotten.load(Ordering::Acquire);
+        let sequence = entry.sequence.load(Ordering::Acquire);
+        let accepted = sequence & UNORDERED == 0;
+        entry.until_ms.load(Ordering::Acquire) <= now_ms || accepted && sequence <= forgotten
+    }
+
+    /// The first message with this id, if one was accepted and its window is not over. Changes
+    /// nothing.
+    pub fn look_up(&self, key: &IdKey, now_ms: u64) -> Option<First> {
+        let Found::At(index) = self.entries.find(key.hash(), |entry| entry.is(key)) else {
+            return None;
+        };
+        let entry = &self.entries.elements[index];
+        let seen = entry.state();
+        if seen.phase() != Phase::Accepted || self.is_over(entry, now_ms) || !entry.is(key) {
+            return None;
+        }
+        let first = self.first_of(entry, seen);
+        (entry.state() == seen).then_some(first)
+    }
+
+    fn first_of(&self, entry: &Remembered, seen: State) -> First {
+        First {
+            slot: seen.slot(),
+            stamp: entry.stamp.load(Ordering::Acquire),
+            sequence: entry.sequence.load(Ordering::Acquire),
+        }
+    }
+
+    /// Remembers an id for the message that lies, claimed and complete, in `slot`, until `until_ms`;
+    /// or tells who has it.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn remember(
+        &self,
+        key: &IdKey,
+        (slot, stamp): (u32, u64),
+        (now_ms, until_ms): (u64, u64),
+        owner: u32,
+    ) -> Remember {
+        let hash = key.hash();
+        let mut mine = None;
+        let outcome = loop {
+            let absent = match self.entries.find(hash, |entry| entry.is(key)) {
+                Found::At(index) => match self.known(index, key, hash, now_ms) {
+                    Some(known) => break known,
+                    None => continue,
+                },
+                Found::Absent(absent) => absent,
+            };
+            let index = match mine {
+                Some(index) => index,
+                None => match self.claim(now_ms, owner) {
+                    Some(index) => index,
+                    None => break Remember::Full,
+                },
+            };
+            mine = Some(index);
+            self.write(index, key, (slot, stamp), until_ms);
+            if self.entries.insert(&absent, index) {
+                return Remember::New(index as u32);
+            }
+        };
+        if let Some(index) = mine {
+            let entry = &self.entries.elements[index];
+            entry.change(entry.state(), entry.state().then(Phase::Free, 0, 0));
+        }
+        outcome
+    }
+
+    /// What an entry that was found says of an id. `None`: it counts no longer, and is out of the
+    /// chain, or changes: look again.
+    fn known(&self, index: usize, key: &IdKey, hash: u64, now_ms: u64) -> Option<Remember> {
+        let entry = &self.entries.elements[index];
+        let life = self.entries.life(index);
+        let seen = entry.state();
+        let over = self.is_over(entry, now_ms);
+        let first = self.first_of(entry, seen);
+        if !entry.is(key) || entry.state() != seen {
+            return None;
+        }
+        match seen.phase() {
+            Phase::Pending if !over => Some(Remember::Pending {
+                entry: index as u32,
+                slot: first.slot,
+                stamp: first.stamp,
+            }),
+            Phase::Accepted if !over => Some(Remember::Duplicate(first)),
+            _ => {
+                if self.entries.remove(hash, index, life) {
+                    // Unless somebody claims it at this moment, who finds that it is in no chain.
+                    entry.change(seen, seen.then(Phase::Free, 0, 0));
+                }
+                None
+            }
+        }
+    }
+
+    /// The next entry of the ring, out of its chain, if its window is over.
+    fn claim(&self, now_ms: u64, owner: u32) -> Option<usize> {
+        let (cursor, len) = (&self.head.ids_cursor, self.entries.elements.len());
+        for _ in 0..=2 * len {
+            let turn = cursor.load(Ordering::Acquire);
+            let index = (turn % len.max(1) as u64) as usize;
+            let entry = self.entries.elements.get(index)?;
+            let seen = entry.state();
+            let reusable = match seen.phase() {
+                Phase::Free => true,
+                Phase::Claimed => false,
+                Phase::Pending | Phase::Accepted => self.is_over(entry, now_ms),
+            };
+            let in_window = !reusable && seen.phase() != Phase::Claimed;
+            if in_window && entry.state() == seen {
+                if cursor.load(Ordering::Acquire) == turn {
+                    return None;
+                }
+                continue;
+            }
+            let won = reusable && entry.change(seen, seen.then(Phase::Claimed, owner, 0));
+            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let _ = cursor.compare_exchange(turn, turn.wrapping_add(1), done, failed);
+            if won {
+                if seen.phase() != Phase::Free {
+                    self.unchain(index);
+                }
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Takes an entry that is claimed out of its chain, whoever else does so too.
+    fn unchain(&self, index: usize) {
+        let words = &self.entries.elements[index].key;
+        let key = IdKey(core::array::from_fn(|at| words[at].load(Ordering::Acquire)));
+        let hash = key.hash();
+        while self.entries.is_chained(hash, index) {
+            self.entries.remove(hash, index, self.entries.life(index));
+            self.entries.find(hash, |_| false);
+        }
+    }
+
+    /// Writes an entry that the caller has claimed; then it is Pending.
+    fn write(&self, index: usize, key: &IdKey, (slot, stamp): (u32, u64), until_ms: u64) {
+        let entry = &self.entries.elements[index];
+        for (word, key) in entry.key.iter().zip(key.0) {
+            word.store(key, Ordering::Release);
+        }
+        entry.stamp.store(stamp, Ordering::Release);
+        let unordered = UNORDERED | name_of(slot, stamp);
+        entry.sequence.store(unordered, Ordering::Release);
+        entry.until_ms.store(until_ms, Ordering::Release);
+        if let Some(link) = self.links.get(slot as usize) {
+            let place = place_of(index, slot, stamp);
+            link.place.store(place, Ordering::Release);
+        }
+        let pending = entry.state().then(Phase::Pending, 0, slot).0;
+        // ORDERING: Release; who sees it sees what was written.
+        entry.state.store(pending, Ordering::Release);
+    }
+
+    /// Notes that the message with this slot and stamp has got `sequence`. By anybody, also late.
+    pub fn accept(&self, entry: u32, slot: u32, stamp: u64, sequence: u64) {
+        let Some(remembered) = self.entries.elements.get(entry as usize) else {
+            return; // damage
+        };
+        let seen = remembered.state();
+        let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
+        if theirs && seen.phase() == Phase::Pending {
+            let unordered = UNORDERED | name_of(slot, stamp);
+            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let word = &remembered.sequence;
+            let _ = word.compare_exchange(unordered, sequence, done, failed);
+            remembered.change(seen, seen.then(Phase::Accepted, 0, slot));
+        }
+        if let Some(link) = self.links.get(slot as usize) {
+            let place = place_of(entry as usize, slot, stamp);
+            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let word = &link.place;
+            let _ = word.compare_exchange(place, place | ACCEPTED, done, failed);
+        }
+    }
+
+    /// The sequence number that an entry has for this message.
+    pub fn accepted(&self, entry: u32, slot: u32, stamp: u64) -> Option<u64> {
+        let remembered = self.entries.elements.get(entry as usize)?;
+        let seen = remembered.state();
+        let first = self.first_of(remembered, seen);
+        let theirs = first.slot == slot && first.stamp == stamp;
+        let accepted = seen.phase() == Phase::Accepted && remembered.state() == seen;
+        (theirs && accepted).then_some(first.sequence)
+    }
+
+    /// Forgets an id whose message was never sent.
+    pub fn void(&self, entry: u32, (slot, stamp): (u32, u64), key: &IdKey) {
+        let Some(remembered) = self.entries.elements.get(entry as usize) else {
+            return; // damage
+        };
+        let life = self.entries.life(entry as usize);
+        let seen = remembered.state();
+        let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
+        let pending = seen.phase() == Phase::Pending && theirs && remembered.is(key);
+        if pending && self.entries.remove(key.hash(), entry as usize, life) {
+            remembered.change(seen, seen.then(Phase::Free, 0, 0));
+        }
+    }
+
+    /// Frees entries that dead owners were at. The caller has proof that they are dead.
+    pub fn repair(&self, dead: &dyn Fn(u32) -> bool) {
+        for (index, entry) in self.entries.elements.iter().enumerate() {
+            let seen = entry.state();
+            if seen.phase() == Phase::Claimed && dead(seen.owner()) {
+                self.unchain(index);
+                entry.change(seen, seen.then(Phase::Free, 0, 0));
+            }
+        }
+    }
+}
+
+impl<'a> Store<'a> {
+    /// The table of deduplication ids.
+    pub fn ids_table(&self) -> Ids<'a> {
+        Ids {
+            entries: self.ids(),
+            head: self.fifo_head(),
+            links: self.links(),
+        }
+    }
+}
