@@ -49,7 +49,7 @@ impl Memory {
     /// Passes what is there, alone.
     fn drain(&self) -> Vec<u32> {
         let row = std::iter::from_fn(|| self.take()).collect();
-        assert!(self.tickets().is_empty() && self.tickets().len() == 0);
+        assert_eq!((self.tickets().peek(), self.tickets().len()), (None, 0));
         row
     }
 
@@ -145,31 +145,45 @@ fn laps_over_two_cells() {
     check(|| laps(sound));
 }
 
-/// A claim that takes whatever the cell holds: it does not look whether `last` stands.
-fn push_over_any_tag(memory: &Memory, index: u32) -> bool {
+/// A push with its parts laid open: whether it looks again if `last` stands, so that a cell which
+/// is not of its position is of the lap before; and the orders of `last`.
+fn open_push(memory: &Memory, index: u32, looks_again: bool, counted: [Ordering; 2]) -> bool {
+    let [load, moved] = counted;
+    let full = memory.cells.len() as u64;
     loop {
-        let position = memory.last.load(Ordering::SeqCst);
-        if position.wrapping_sub(memory.first.load(Ordering::SeqCst)) == 2 {
-            return false;
-        }
+        let position = memory.last.load(load);
+        let first = memory.first.load(Ordering::SeqCst);
         let cell = memory.cell(position);
         let seen = cell.load(Ordering::SeqCst);
-        let claims = seen >> 32 != position || seen == 0;
-        let new = word(position, index);
-        let (yes, no) = (Ordering::SeqCst, Ordering::SeqCst);
-        let claimed = claims && cell.compare_exchange(seen, new, yes, no).is_ok();
+        if looks_again && memory.last.load(load) != position {
+            continue;
+        }
+        if position.wrapping_sub(first) == full {
+            return false;
+        }
+        let old = seen >> 32 != position || seen == 0;
+        let (new, order) = (word(position, index), Ordering::SeqCst);
+        let claimed = old && cell.compare_exchange(seen, new, order, order).is_ok();
         let _ = memory
             .last
-            .compare_exchange(position, position + 1, yes, no);
+            .compare_exchange(position, position + 1, moved, load);
         if claimed {
             return true;
         }
     }
 }
 
+const COUNTED: [Ordering; 2] = [Ordering::Acquire, Ordering::AcqRel];
+
 #[test]
-fn twin_claim_over_any_tag() {
-    must_fail("tickets: a claim over any tag", || laps(push_over_any_tag));
+fn twins_of_a_push_over_laps() {
+    check(|| laps(|memory, index| open_push(memory, index, true, COUNTED)));
+    must_fail("tickets: a claim over any tag", || {
+        laps(|memory, index| open_push(memory, index, false, COUNTED))
+    });
+    must_fail("tickets: last moved relaxed", || {
+        laps(|memory, index| open_push(memory, index, true, [Ordering::Relaxed; 2]))
+    });
 }
 
 /// A pusher does its first step and dies; the other pushes and consumes, beside it and after it.
@@ -277,7 +291,7 @@ fn twin_consumer_that_pops_first() {
 
 /// The message is written, then its ticket pushed; the consumer reads it, passes the ticket, and
 /// the next pusher that finds it passed writes again.
-fn publishes(push: Push) {
+fn publishes(push: Push, pass: Ordering) {
     let memory = Memory::new(1);
     let pusher = {
         let memory = Arc::clone(&memory);
@@ -300,22 +314,30 @@ fn publishes(push: Push) {
     };
     // SAFETY: its ticket is there.
     assert_eq!(memory.message.with(|message| unsafe { *message }), 5);
-    assert!(memory.tickets().pass(&ticket));
+    let passed = memory
+        .first
+        .compare_exchange(ticket.position, 1, pass, Ordering::Relaxed);
+    assert_eq!(passed, Ok(0));
     pusher.join().unwrap();
 }
 
 #[test]
 fn a_ticket_publishes_and_its_pass_too() {
-    check(|| publishes(sound));
+    check(|| publishes(sound, Ordering::SeqCst));
+}
+
+fn relaxed_claim(memory: &Memory, index: u32) -> bool {
+    let (yes, no) = (Ordering::Relaxed, Ordering::Relaxed);
+    let claim = memory.cells[0].compare_exchange(0, word(0, index), yes, no);
+    claim.is_ok() && memory.last.compare_exchange(0, 1, yes, no).is_ok()
 }
 
 #[test]
-fn twin_claim_relaxed() {
-    must_fail("tickets: a claim that releases nothing", || {
-        publishes(|memory, index| {
-            let (yes, no) = (Ordering::Relaxed, Ordering::Relaxed);
-            let claim = memory.cells[0].compare_exchange(0, word(0, index), yes, no);
-            claim.is_ok() && memory.last.compare_exchange(0, 1, yes, no).is_ok()
-        })
+fn twins_that_publish_nothing() {
+    must_fail("tickets: a claim relaxed", || {
+        publishes(relaxed_claim, Ordering::SeqCst)
+    });
+    must_fail("tickets: a pass relaxed", || {
+        publishes(sound, Ordering::Relaxed)
     });
 }

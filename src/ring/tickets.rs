@@ -288,7 +288,6 @@ impl Tickets<'_> {
 mod tests {
     use super::*;
     use std::collections::VecDeque;
-    use std::sync::Mutex;
     use std::vec::Vec;
 
     struct Memory {
@@ -427,48 +426,5 @@ mod tests {
             (none.tickets().push(1), none.tickets().peek()),
             (None, None)
         );
-    }
-
-    #[test]
-    fn threads_keep_the_order_of_each_pusher() {
-        const PUSHERS: u32 = 3;
-        const EACH: u32 = 8000;
-        let memory = Memory::at(0, 0, 16);
-        let tickets = memory.tickets();
-        let passed = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for pusher in 0..PUSHERS {
-                scope.spawn(move || {
-                    for number in 0..EACH {
-                        while tickets.push(pusher << 16 | number).is_none() {
-                            std::thread::yield_now();
-                        }
-                    }
-                });
-            }
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let mut mine = Vec::new();
-                    while tickets.first_position() < u64::from(PUSHERS * EACH) {
-                        match tickets.peek() {
-                            Some(ticket) if tickets.pass(&ticket) => mine.push(ticket),
-                            Some(_) => {}
-                            None => std::thread::yield_now(),
-                        }
-                    }
-                    passed.lock().expect("no panic").extend(mine);
-                });
-            }
-        });
-        let mut passed = passed.into_inner().expect("no panic");
-        passed.sort_by_key(|ticket| ticket.position);
-        assert_eq!(passed.len(), (PUSHERS * EACH) as usize);
-        let mut next = [0; PUSHERS as usize];
-        for (position, ticket) in passed.iter().enumerate() {
-            assert_eq!(ticket.position, position as u64);
-            let expected = &mut next[(ticket.index >> 16) as usize];
-            assert_eq!(ticket.index & 0xffff, *expected);
-            *expected += 1;
-        }
     }
 }
