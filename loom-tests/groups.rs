@@ -2,10 +2,10 @@
 //! twice at once, and deaths between the steps.
 
 use crate::fixture::{LATER_MS, Memory};
-use crate::twin::{check, must_fail};
+use crate::twin::{check, check_within, must_fail};
 use loom::sync::Arc;
 use loom::thread;
-use ringmain::internals::arena::Hold;
+use ringmain::internals::arena::{Claimed, Hold};
 use ringmain::internals::fifo::ids::IdKey;
 use ringmain::internals::fifo::send::{Ordered, Sent};
 use ringmain::internals::fifo::turn::Turn;
@@ -24,21 +24,36 @@ impl Memory {
     /// Sends `value` to the group, with `id` for its deduplication id.
     fn send_to_group(&self, value: u64, id: u64, owner: u32) -> Sent {
         let store = self.store();
+        let claimed = self.fill_slot(value, owner);
+        store.send_in_order(claimed, &message(&Self::id(id)), owner)
+    }
+
+    /// The same by one who dies after `steps`.
+    fn die_sending(&self, value: u64, id: u64, owner: u32, steps: usize) {
+        let claimed = self.fill_slot(value, owner);
+        let store = self.store();
+        store.die_sending(claimed, &message(&Self::id(id)), owner, steps);
+    }
+
+    /// What repair does after the death of `dead`.
+    fn repair_groups(&self, dead: u32, owner: u32, now_ms: u64) {
+        let store = self.store();
+        let is_dead = move |owner| owner == dead;
+        store.repair(&is_dead, owner);
+        store.mend_groups(&is_dead);
+        store.ids_table().repair(&is_dead);
+        store.mend_sends(owner);
+        store.mend_tickets(now_ms, owner);
+    }
+
+    fn fill_slot(&self, value: u64, owner: u32) -> Claimed {
+        let store = self.store();
         let claimed = store.claim_free(1, owner).expect("a free slot");
         // SAFETY: the run is claimed; the model checker watches that this is so.
         store
             .value(claimed.index as usize)
             .with_mut(|body| unsafe { *body = value });
-        let message = Ordered {
-            size: 8,
-            attributes: 0,
-            sent_ms: 0,
-            delay_ms: 0,
-            group: GROUP,
-            id: &Self::id(id),
-            until_ms: LATER_MS * 1000,
-        };
-        store.send_in_order(claimed, &message, owner)
+        claimed
     }
 
     /// Receives up to `max` messages of the first group that is free, by its ticket.
@@ -50,10 +65,6 @@ impl Memory {
             true
         });
         holds
-    }
-
-    fn values(&self, holds: &[Hold]) -> Vec<u64> {
-        holds.iter().map(|hold| self.read(hold)).collect()
     }
 
     fn settle(&self, hold: &Hold, now_ms: u64, owner: u32) -> bool {
@@ -71,6 +82,18 @@ impl Memory {
             values.push(self.read(hold));
             assert!(self.settle(hold, now_ms, owner));
         }
+    }
+}
+
+fn message(id: &IdKey) -> Ordered<'_> {
+    Ordered {
+        size: 8,
+        attributes: 0,
+        sent_ms: 0,
+        delay_ms: 0,
+        group: GROUP,
+        id,
+        until_ms: LATER_MS * 1000,
     }
 }
 
@@ -180,7 +203,7 @@ fn twin_a_turn_is_handed_over() {
 /// The same id by two at once: one message, and both have its number.
 #[test]
 fn one_of_two_is_accepted() {
-    check(|| {
+    check_within(2, || {
         let memory = Memory::fifo(2);
         let other = {
             let memory = Arc::clone(&memory);
@@ -213,5 +236,82 @@ fn delete_against_redelivery() {
         let deleted = memory.settle(&hold, LATER_MS - 1, 1);
         let again = next.join().unwrap();
         assert!(!deleted || again == 0, "deleted, and received again");
+    });
+}
+
+/// A sender dies after some of its steps; another one sends the same id while a third repairs. The
+/// message is there once, whoever of them has sent it.
+fn survived(steps: usize, repair: fn(&Memory)) {
+    let memory = Memory::fifo(2);
+    memory.die_sending(1, 1, 2, steps);
+    let again = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || memory.send_to_group(2, 1, 3))
+    };
+    repair(&memory);
+    let sent = again.join().unwrap();
+    memory.repair_groups(2, 1, 0);
+    let new = matches!(sent, Sent::New(..));
+    assert!(new || sequence(sent) != 0);
+    assert_eq!(memory.drain(1, 0), [if new { 2 } else { 1 }]);
+    assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+    let later = memory.send_to_group(3, 1, 1);
+    assert_eq!(sequence(later), sequence(sent), "accepted twice");
+}
+
+#[test]
+fn a_sender_dies() {
+    for steps in 0..=3 {
+        check_within(2, move || {
+            survived(steps, |memory| memory.repair_groups(2, 1, 0))
+        });
+    }
+}
+
+/// The dead one's sealed message is freed as if it were a claim.
+#[test]
+fn twin_a_sender_dies() {
+    must_fail("groups: a repair that frees what is sealed", || {
+        survived(1, |memory| {
+            let store = memory.store();
+            let word = Word(memory.words[0].load(Ordering::SeqCst));
+            let free = Word::free(word.generation() + 1).0;
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            let freed = memory.words[0].compare_exchange(word.0, free, done, failed);
+            if freed.is_ok() {
+                store.put_free(0, 1);
+            }
+        })
+    });
+}
+
+/// A receiver dies with its turn, while another one waits for the next: it gets the messages, in
+/// order, once the repair has been.
+#[test]
+fn a_receiver_dies() {
+    check_within(2, || {
+        let memory = Memory::fifo(2);
+        memory.send_to_group(1, 1, 1);
+        memory.send_to_group(2, 2, 1);
+        assert_eq!(memory.turn(2, 0, 2).len(), 2);
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                let holds = memory.turn(3, 0, 1);
+                holds
+                    .iter()
+                    .map(|hold| memory.read(hold))
+                    .collect::<Vec<_>>()
+            })
+        };
+        memory.repair_groups(2, 1, 0);
+        let mut values = other.join().unwrap();
+        if values.is_empty() {
+            values = memory.drain(1, 0);
+            assert_eq!(values, [1, 2]);
+        } else {
+            assert_eq!(values, [1], "not the oldest");
+            assert!(memory.drain(1, 0).is_empty(), "the group is locked");
+        }
     });
 }

@@ -5,8 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Explores `model` with at most three preemptions.
 pub fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_within(3, model);
+}
+
+/// Explores `model` with at most so many preemptions.
+pub fn check_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 

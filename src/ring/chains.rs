@@ -214,6 +214,19 @@ impl<E: Chained> Chains<'_, E> {
         true
     }
 
+    /// Takes an element out of its chain that nobody else may use again meanwhile, whoever else
+    /// removes it at the same time.
+    pub fn unchain(&self, hash: u64, index: usize) {
+        // What follows it may change meanwhile; and another one may have marked it and not have come
+        // to unlink it: a walk does.
+        while !self.remove(hash, index, self.life(index)) {
+            if !self.is_chained(hash, index) {
+                return;
+            }
+            self.find(hash, |_| false);
+        }
+    }
+
     /// Whether an element is in the chain of this hash, marked or not.
     pub fn is_chained(&self, hash: u64, index: usize) -> bool {
         let Some(start) = self.buckets.get(self.bucket(hash)) else {

@@ -247,12 +247,7 @@ impl Store<'_> {
     fn unchain(&self, index: usize) {
         let groups = self.groups();
         let key = groups.elements[index].keys();
-        // What follows it may change meanwhile; and another one may have marked it and not have come
-        // to unlink it: a walk does.
-        while groups.is_chained(key[0], index) {
-            groups.remove(key[0], index, groups.life(index));
-            groups.find(key[0], |_| false);
-        }
+        groups.unchain(key[0], index);
     }
 
     /// Gives back an entry that its owner has put into no chain.

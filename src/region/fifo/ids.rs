@@ -308,10 +308,7 @@ impl<'a> Ids<'a> {
         let words = &self.entries.elements[index].key;
         let key = IdKey(core::array::from_fn(|at| words[at].load(Ordering::Acquire)));
         let hash = key.hash();
-        while self.entries.is_chained(hash, index) {
-            self.entries.remove(hash, index, self.entries.life(index));
-            self.entries.find(hash, |_| false);
-        }
+        self.entries.unchain(hash, index);
     }
 
     /// Writes an entry that the caller has claimed; then it is Pending.

@@ -46,7 +46,7 @@
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use crate::region::store::Store;
-use crate::region::word::{Phase, Word};
+use crate::region::word::Word;
 use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
 
 /// What came of one attempt to link a message.
@@ -109,12 +109,19 @@ impl Store<'_> {
 
     /// Puts a sealed message into the list of its group, if it is not there, and numbers it.
     /// Returns its sequence number, and whether the group was empty and this call has linked it.
-    /// `None`: it is not in its slot any more, or there is no entry for its group.
+    /// `None`: it is not in its slot any more, or there is no entry for its group. `group`: where
+    /// that was a moment ago, if it is known.
     ///
     /// # Progress
     ///
     /// Lock-free; idempotent, by anybody.
-    pub fn put_in_order(&self, slot: usize, generation: u64, owner: u32) -> Option<(u64, bool)> {
+    pub fn put_in_order(
+        &self,
+        slot: usize,
+        generation: u64,
+        mut group: Option<usize>,
+        owner: u32,
+    ) -> Option<(u64, bool)> {
         let link = self.links().get(slot)?;
         let mut first = false;
         loop {
@@ -130,8 +137,11 @@ impl Store<'_> {
                 }
                 continue;
             }
-            let group = self.group_of(key, owner)?;
-            if let Linked::Done(was_empty) = self.append(group, key, slot, seen, owner) {
+            let index = match group.take() {
+                Some(index) => index,
+                None => self.group_of(key, owner)?,
+            };
+            if let Linked::Done(was_empty) = self.append(index, key, slot, seen, owner) {
                 first |= was_empty;
             }
         }

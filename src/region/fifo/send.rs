@@ -27,7 +27,7 @@
 use super::ids::{First, IdKey, Remember};
 use super::layout::{ACCEPTED, UNORDERED};
 use crate::region::arena::{Claimed, stamp_generation};
-use crate::region::policy::DELAY_MS;
+use crate::region::policy::{DELAY_MS, RETENTION_MS};
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
@@ -77,10 +77,10 @@ impl Store<'_> {
         let (index, run) = (claimed.index as usize, claimed.run as usize);
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         // So that nothing that others finish for this sender can fail for want of an entry.
-        if self.group_of(message.group, owner).is_none() {
+        let Some(group) = self.group_of(message.group, owner) else {
             self.abort(claimed);
             return Sent::GroupsFull;
-        }
+        };
         self.prepare_link(index, generation, message.group);
         let (_, stamp) =
             self.write_head(claimed, message.size, message.attributes, message.sent_ms);
@@ -112,7 +112,7 @@ impl Store<'_> {
         };
         self.seal_ordered(index, stamp, message.delay_ms);
         let sequence = loop {
-            if let Some(sequence) = self.finish_sealed(entry, index, stamp, owner) {
+            if let Some(sequence) = self.finish_sealed(entry, (index, stamp), Some(group), owner) {
                 break sequence;
             }
             // Others have finished it, and it is gone and its window over; or there was no entry
@@ -121,10 +121,43 @@ impl Store<'_> {
                 break 0;
             }
         };
+        let retention_ms = self.head().policy.get(RETENTION_MS);
+        let block = index / BLOCK_SLOTS;
+        self.lower_aged(block, message.sent_ms + retention_ms + 1);
         if message.delay_ms != 0 {
-            self.lower_due(index / BLOCK_SLOTS, message.sent_ms + message.delay_ms);
+            self.lower_due(block, message.sent_ms + message.delay_ms);
         }
         Sent::New(stamp, sequence)
+    }
+
+    /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2 linked
+    /// into a group that had no message and not numbered, 3 in order and its id not accepted.
+    #[cfg(ringmain_loom)]
+    pub fn die_sending(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32, steps: usize) {
+        use super::layout::Next;
+        let index = claimed.index as usize;
+        let generation = claimed.next_generation() & (GENERATIONS - 1);
+        let group = self.group_of(message.group, owner).expect("an entry");
+        self.prepare_link(index, generation, message.group);
+        let (size, attributes) = (message.size, message.attributes);
+        let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
+        let window = (message.sent_ms, message.until_ms);
+        let named = (index as u32, stamp);
+        self.ids_table().remember(message.id, named, window, owner);
+        if steps > 0 {
+            self.seal_ordered(index, stamp, message.delay_ms);
+        }
+        let first = &self.groups().elements[group].first;
+        match steps {
+            2 => {
+                let seen = super::layout::NextWord(first.load(Ordering::SeqCst));
+                first.store(seen.then(Next::Slot(index)).0, Ordering::SeqCst);
+            }
+            3 => {
+                self.put_in_order(index, generation, Some(group), owner);
+            }
+            _ => {}
+        }
     }
 
     /// Gives a claim back whose head was written.
@@ -167,17 +200,23 @@ impl Store<'_> {
             return None; // damage
         }
         self.seal_ordered(index, stamp, self.head().policy.get(DELAY_MS));
-        self.finish_sealed(entry, index, stamp, owner)
+        self.finish_sealed(entry, (index, stamp), None, owner)
     }
 
-    fn finish_sealed(&self, entry: u32, index: usize, stamp: u64, owner: u32) -> Option<u64> {
+    fn finish_sealed(
+        &self,
+        entry: u32,
+        (index, stamp): (usize, u64),
+        group: Option<usize>,
+        owner: u32,
+    ) -> Option<u64> {
         let word = Word(self.words()[index].load(Ordering::Acquire));
         let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_tombstone();
         if !there || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
             // Gone since: then it was accepted before.
             return self.ids_table().accepted(entry, index as u32, stamp);
         }
-        let order = self.put_in_order(index, stamp_generation(stamp), owner);
+        let order = self.put_in_order(index, stamp_generation(stamp), group, owner);
         let (sequence, was_empty) = match order {
             Some(order) => order,
             None => return self.ids_table().accepted(entry, index as u32, stamp),
@@ -225,7 +264,7 @@ impl Store<'_> {
             match word.phase() {
                 Phase::Ready | Phase::Held if unordered && same => {
                     let entry = link.place.load(Ordering::Acquire) as u32;
-                    self.finish_sealed(entry, index, stamp, owner);
+                    self.finish_sealed(entry, (index, stamp), None, owner);
                 }
                 Phase::Claimed if word.is_tombstone() && same => {
                     self.mend_tombstone(index, word, sequence, owner);
@@ -240,7 +279,7 @@ impl Store<'_> {
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
         if sequence & UNORDERED != 0 {
             // Purged before it was in order: it gets there, and is taken out again.
-            self.put_in_order(index, sequence & (GENERATIONS - 1), owner);
+            self.put_in_order(index, sequence & (GENERATIONS - 1), None, owner);
         } else if let Some(group) = self.find_group(key) {
             self.oldest(group, owner); // takes out what is at its head
         }

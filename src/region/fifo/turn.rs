@@ -27,8 +27,10 @@
 //! A group is *free* if its oldest message is ready and none is in flight. Whoever makes a message
 //! ready, or takes one away, and then finds the group free, issues a ticket for it. Two who do so
 //! at once both look after their own change, so at least one finds it free, `[freed-seen]`. Tickets
-//! are hints: one for a group that is locked is passed by, and a group may have two. The first
-//! ticket's group is served first, so groups are served in the order in which they became free.
+//! are hints: one for a group that is locked is passed by, and a group may have two, if two issue
+//! them at once. The turn uses the ticket up, so that the group gets one at the end when it is free
+//! again. The first ticket's group is served first, so groups are served in the order in which they
+//! became free.
 //!
 //! # Deaths
 //!
@@ -85,10 +87,15 @@ impl Store<'_> {
             let mut taken = self.take_turn(group, turn, (max - have).min(TURN_MAX));
             let refused = taken.iter_mut().filter(|hold| !found(**hold)).count();
             have += taken.len() - refused;
-            if refused != 0 {
+            if !taken.is_empty() {
+                self.void_ticket(group, ticket.position);
+            }
+            let passed = tickets.pass(&ticket);
+            // Refused ones are gone, and the next is the oldest; or the group became free while this
+            // call found it locked, and who made it so has seen the ticket.
+            if refused != 0 || passed && taken.is_empty() {
                 self.offer(group, turn.now_ms, turn.owner);
             }
-            tickets.pass(&ticket);
         }
     }
 
@@ -261,11 +268,21 @@ impl Store<'_> {
         }
     }
 
+    /// Issues a ticket, unless the group has one that is not passed by. That may be passed at this
+    /// moment by one who has found the group locked: it looks again after that, `[passed-seen]`.
     fn issue(&self, group: usize) {
-        if let Some(position) = self.tickets().push(group as u32) {
-            let ticket = &self.groups().elements[group].ticket;
-            ticket.fetch_max(position + 1, Ordering::AcqRel);
+        let ticket = &self.groups().elements[group].ticket;
+        let has = ticket.load(Ordering::SeqCst) > self.tickets().first_position();
+        if !has && let Some(position) = self.tickets().push(group as u32) {
+            ticket.fetch_max(position + 1, Ordering::SeqCst);
         }
+    }
+
+    /// Notes that a ticket is used up: the next time that the group is free it gets another one.
+    fn void_ticket(&self, group: usize, position: u64) {
+        let ticket = &self.groups().elements[group].ticket;
+        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+        let _ = ticket.compare_exchange(position + 1, 0, done, failed);
     }
 
     /// Whether a group has messages and none is in flight.
@@ -333,9 +350,26 @@ impl Store<'_> {
             if let Some(key) = self.entomb(index, seen, run, own, reader)? {
                 if let Some(group) = self.find_group(key) {
                     self.offer(group, now_ms, owner);
+                    self.take_out_of_turn(group, index, owner);
                 }
                 return Ok(true);
             }
+        }
+    }
+
+    /// Takes a tombstone out of its list that is not at its head: it is among the ten oldest, so a
+    /// walk over those does it. The last place of a list stays, until another message follows or the
+    /// group is empty.
+    fn take_out_of_turn(&self, group: usize, index: usize, owner: u32) {
+        if !Word(self.words()[index].load(Ordering::Relaxed)).is_tombstone() {
+            return;
+        }
+        let mut at = self.oldest(group, owner);
+        for _ in 1..TURN_MAX {
+            let Some(member) = at else {
+                return;
+            };
+            at = self.next_member(group, &member, owner);
         }
     }
 
@@ -401,8 +435,8 @@ impl Store<'_> {
         for (index, group) in groups.iter().enumerate() {
             let passed = self.tickets().first_position();
             let without = group.ticket.load(Ordering::Acquire) <= passed;
-            if without && self.is_free(index, now_ms, owner) {
-                self.issue(index);
+            if without {
+                self.offer(index, now_ms, owner);
             }
         }
     }
