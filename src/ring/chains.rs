@@ -1,18 +1,18 @@
 //! Chains: elements found by a hash, in lists of which each bucket word begins one.
 //!
-//! Michael's list-based sets (2002), with versions in the words instead of reclamation: elements lie
-//! in an array, and one that is removed may be used again at once.
+//! Michael's list-based sets (2002), with versions in the words instead of reclamation: elements
+//! lie in an array, and one that is removed may be used again at once.
 //!
 //! # Words
 //!
 //! A bucket's word and each element's chain word are `{ marked:1, version:31, next:32 }`; `next` is
-//! an index and one more, 0 is the end. Every change makes the word's version grow, so no two states
-//! of a word look alike, and one who comes late with an old one fails.
+//! an index and one more, 0 is the end. Every change makes the word's version grow, so no two
+//! states of a word look alike, and one who comes late with an old one fails.
 //!
 //! - *insert* writes the element's own word and then makes the bucket's word lead to it, by one
 //!   compare-exchange on the word under which [`find`](Chains::find) has found nothing. Elements
-//!   come in at the head alone, so if that word is still the same, nothing has come in since: of two
-//!   who insert one key, one has to look again, `[absent-still]`.
+//!   come in at the head alone, so if that word is still the same, nothing has come in since: of
+//!   two who insert one key, one has to look again, `[absent-still]`.
 //! - *remove* marks the element's own word: of those who do so one wins. Then the word before it is
 //!   turned to what follows: by a walk over the chain, which does it for whatever is marked.
 //!
@@ -22,8 +22,9 @@
 //! the word that led it there is unchanged; that was unmarked, so it lay in the chain, and so did
 //! what it leads to. Else the walk begins anew.
 //!
-//! A walker unlinks a marked element while what lies before it is removed: that word is marked then,
-//! and the compare-exchange fails. What follows it comes and goes: a marked word never changes.
+//! A walker unlinks a marked element while what lies before it is removed: that word is marked
+//! then, and the compare-exchange fails. What follows it comes and goes: a marked word never
+//! changes.
 //!
 //! A key is compared while its element is reused. The element's word has another version then, and
 //! what was compared counts only if the word is the same before and after.
@@ -204,7 +205,8 @@ impl<E: Chained> Chains<'_, E> {
     }
 
     /// Removes an element whose state is still `life`. `true`: this call did, and the element is in
-    /// no chain: it is the caller's. `false`: its state is another one, or somebody else removes it.
+    /// no chain: it is the caller's. `false`: its state is another one, or somebody else removes
+    /// it.
     pub fn remove(&self, hash: u64, index: usize, life: u64) -> bool {
         let (word, seen) = (self.elements[index].chain(), Link(life));
         if seen.is_marked() || !Self::change(word, seen, Link(life | MARKED)) {
@@ -217,8 +219,8 @@ impl<E: Chained> Chains<'_, E> {
     /// Takes an element out of its chain that nobody else may use again meanwhile, whoever else
     /// removes it at the same time.
     pub fn unchain(&self, hash: u64, index: usize) {
-        // What follows it may change meanwhile; and another one may have marked it and not have come
-        // to unlink it: a walk does.
+        // What follows it may change meanwhile; and another one may have marked it and not have
+        // come to unlink it: a walk does.
         while !self.remove(hash, index, self.life(index)) {
             if !self.is_chained(hash, index) {
                 return;

@@ -27,13 +27,15 @@
 //! one compare-exchange by whoever has found the entry in its chain after it had seen it coming.
 //!
 //! There are more entries than slots by an eighth. A group with messages has a slot, so at least a
-//! ninth of the entries are to be had, and the hand that goes round meets one after nine on average.
+//! ninth of the entries are to be had, and the hand that goes round meets one after nine on
+//! average.
 //!
 //! # Deaths
 //!
 //! A Claimed entry of a dead owner is, by the proof of its death, nobody's: if its list is closed
 //! it is taken out of its chain and freed; if not, it is Live when it is in a chain, and Free when
-//! it is not. A list that is coming in a chain is opened by who finds it. See [`mend_groups`](Store::mend_groups).
+//! it is not. A list that is coming in a chain is opened by who finds it. See
+//! [`mend_groups`](Store::mend_groups).
 
 use super::layout::{Group, Next, NextWord};
 use crate::region::store::Store;

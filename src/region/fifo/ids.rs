@@ -23,8 +23,8 @@
 //! taken for one. A key that is compared while its entry is written anew does not count, since the
 //! chain's word is another one before and after (`ring::chains`).
 //!
-//! Who sends an id finds it in its chain, or inserts it, under one word: of two who do so at once one
-//! inserts, and the other finds it, `[absent-still]`.
+//! Who sends an id finds it in its chain, or inserts it, under one word: of two who do so at once
+//! one inserts, and the other finds it, `[absent-still]`.
 //!
 //! # Late ones
 //!
@@ -199,8 +199,8 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// Remembers an id for the message that lies, claimed and complete, in `slot`, until `until_ms`;
-    /// or tells who has it.
+    /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
+    /// `until_ms`; or tells who has it.
     ///
     /// # Progress
     ///

@@ -4,11 +4,10 @@
 //!
 //! A sender has claimed a run and written all of it: bytes, head, stamp, link. Then
 //!
-//! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who send
-//!    this id at once, one is there first;
-//! 2. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed;
-//! 3. puts it in order (`list`), and
-//! 4. *accepts* it: the id's entry has the sequence number from then on.
+//! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who
+//! send this id at once, one is there first; 2. it *seals* the message: from Claimed to Ready, or
+//! to a hold by nobody if it is delayed; 3. puts it in order (`list`), and 4. *accepts* it: the
+//! id's entry has the sequence number from then on.
 //!
 //! A second sender of the id that meets it pending does steps 2 to 4 for the first, and has its
 //! answer: nobody waits. Each step is one compare-exchange that says what it expects, so they may
@@ -130,8 +129,9 @@ impl Store<'_> {
         Sent::New(stamp, sequence)
     }
 
-    /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2 linked
-    /// into a group that had no message and not numbered, 3 in order and its id not accepted.
+    /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2
+    /// linked into a group that had no message and not numbered, 3 in order and its id not
+    /// accepted.
     #[cfg(ringmain_loom)]
     pub fn die_sending(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32, steps: usize) {
         use super::layout::Next;

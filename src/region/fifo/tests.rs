@@ -21,9 +21,12 @@ const WINDOW_MS: u64 = 1000;
 const VISIBILITY_MS: u64 = 100;
 const GROUPS: u64 = 12;
 
+/// 128 bytes, aligned to as many.
 #[derive(Clone, Copy)]
 #[repr(align(128))]
-struct Line([u8; 128]);
+struct Line {
+    _bytes: [u8; 128],
+}
 
 /// The memory of a queue, and where its parts are.
 struct Memory {
@@ -46,7 +49,7 @@ impl Memory {
             durability: 0,
         };
         let offsets = Offsets::of(shape).expect("no overflow");
-        let mut lines = std::vec![Line([0; 128]); offsets.end.div_ceil(128)];
+        let mut lines = std::vec![Line { _bytes: [0; 128] }; offsets.end.div_ceil(128)];
         // SAFETY: aligned, zeroed, long enough, and nobody else's.
         unsafe { format(lines.as_mut_ptr().cast(), shape, settings, true) };
         let place = Place {
@@ -70,7 +73,6 @@ impl Memory {
 /// One message of the model.
 struct Message {
     slot: u32,
-    sequence: u64,
     held: Option<(Hold, u32)>,
 }
 
@@ -182,11 +184,7 @@ impl Run<'_> {
                     .ids
                     .insert(number, (sequence, self.now_ms + WINDOW_MS));
                 let list = self.model.groups.entry(group).or_default();
-                list.push(Message {
-                    slot,
-                    sequence,
-                    held: None,
-                });
+                list.push(Message { slot, held: None });
                 self.model.look_at(group);
             }
             (Sent::Duplicate(first), Some((sequence, _))) => assert_eq!(first.sequence, sequence),

@@ -5,13 +5,12 @@
 //! A group with messages in flight is *locked*. Nothing says so but the words of its messages: the
 //! one who holds the oldest has the turn. A receiver
 //!
-//! 1. makes the oldest message ready if its time is over, and gives up if it is in flight;
-//! 2. if the group is *wide*, looks at the ten oldest: one of them that is in flight locks the group
-//!    as well; else the group is narrow again;
-//! 3. holds the oldest, by one compare-exchange: that is the turn;
-//! 4. for more messages, makes the group wide, holds those that follow, in order, and then looks
-//!    whether its hold of the oldest still stands. If not, its time was over meanwhile: it gives
-//!    the others back and has received nothing.
+//! 1. makes the oldest message ready if its time is over, and gives up if it is in flight; 2. if
+//! the group is *wide*, looks at the ten oldest: one of them that is in flight locks the group as
+//! well; else the group is narrow again; 3. holds the oldest, by one compare-exchange: that is the
+//! turn; 4. for more messages, makes the group wide, holds those that follow, in order, and then
+//! looks whether its hold of the oldest still stands. If not, its time was over meanwhile: it gives
+//! the others back and has received nothing.
 //!
 //! Between 1 and 2, and between the holds and the look of 4, each side does a read-modify-write and
 //! then reads what the other one writes; so one of two receivers sees the other, `[turn-seen]`: a
@@ -19,8 +18,8 @@
 //! One that stops before its look holds messages beyond the oldest until their time is over, as one
 //! does that stops after it: that is the visibility timeout.
 //!
-//! A turn takes ten messages at most, and nobody gets others before it is over; so what is in flight
-//! is among the ten oldest that are not deleted.
+//! A turn takes ten messages at most, and nobody gets others before it is over; so what is in
+//! flight is among the ten oldest that are not deleted.
 //!
 //! # Free groups
 //!
@@ -91,8 +90,8 @@ impl Store<'_> {
                 self.void_ticket(group, ticket.position);
             }
             let passed = tickets.pass(&ticket);
-            // Refused ones are gone, and the next is the oldest; or the group became free while this
-            // call found it locked, and who made it so has seen the ticket.
+            // Refused ones are gone, and the next is the oldest; or the group became free while
+            // this call found it locked, and who made it so has seen the ticket.
             if refused != 0 || passed && taken.is_empty() {
                 self.offer(group, turn.now_ms, turn.owner);
             }
@@ -249,10 +248,9 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, turn.owner) else {
                 break;
             };
-            if next.word.phase() == Phase::Held {
-                if !self.is_over(&next, turn.now_ms) || !self.expire(next.slot, next.word) {
-                    return true;
-                }
+            let held = next.word.phase() == Phase::Held;
+            if held && !(self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word)) {
+                return true;
             }
             at = next;
         }
@@ -358,8 +356,8 @@ impl Store<'_> {
     }
 
     /// Takes a tombstone out of its list that is not at its head: it is among the ten oldest, so a
-    /// walk over those does it. The last place of a list stays, until another message follows or the
-    /// group is empty.
+    /// walk over those does it. The last place of a list stays, until another message follows or
+    /// the group is empty.
     fn take_out_of_turn(&self, group: usize, index: usize, owner: u32) {
         if !Word(self.words()[index].load(Ordering::Relaxed)).is_tombstone() {
             return;
