@@ -130,7 +130,7 @@ impl Store<'_> {
         let stamp = note.stamp.load(Ordering::Relaxed);
         let frees = match word.phase() {
             Phase::Ready | Phase::Held => 0,
-            Phase::Claimed if word.is_retired() || word.is_departed() => 0,
+            Phase::Claimed if word.is_retired() || word.is_tombstone() || word.is_departed() => 0,
             Phase::Free | Phase::Claimed => 1,
         };
         let now = receives(word.generation(), stamp, frees);

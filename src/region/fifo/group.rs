@@ -270,6 +270,7 @@ impl Store<'_> {
                 self.unchain(index);
                 group.change(seen, Phase::Free, 0);
             } else if groups.is_chained(group.keys()[0], index) {
+                self.open(index, group.keys());
                 group.change(seen, Phase::Live, 0);
             } else {
                 group.change(seen, Phase::Free, 0);

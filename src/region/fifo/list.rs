@@ -42,7 +42,7 @@
 //!
 //! Linked and not numbered: whoever walks there numbers it. Numbered and the hint not moved: the
 //! next sender does. A tombstone not taken out: the next who walks there does. Taken out and not
-//! freed: a repair finds that it is in no list ([`mend_lists`](Store::mend_lists)).
+//! freed: a repair finds that it is in no list ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use crate::region::store::Store;
@@ -297,7 +297,7 @@ impl Store<'_> {
         owner: u32,
     ) -> bool {
         let arrow = self.arrow(group, before);
-        let Some(frozen) = self.freeze(arrow, seen, at) else {
+        let Some((frozen, word)) = self.freeze(arrow, seen, at) else {
             return arrow.load(Ordering::SeqCst) != seen.0;
         };
         let next = match frozen.next() {
@@ -336,14 +336,14 @@ impl Store<'_> {
         // ORDERING: SeqCst; who wins this frees the place.
         let won = arrow.compare_exchange(seen.0, seen.then(next).0, done, failed);
         if won.is_ok() {
-            self.free_tombstone(at, owner);
+            self.free_tombstone(at, word, owner);
         }
         true
     }
 
-    /// Freezes the arrow of a tombstone to which `seen` leads. `None`: it is none, or `seen` does
-    /// not lead to it any more.
-    fn freeze(&self, arrow: &AtomicU64, seen: NextWord, at: usize) -> Option<NextWord> {
+    /// Freezes the arrow of a tombstone to which `seen` leads; that and its word. `None`: it is
+    /// none, or `seen` does not lead to it any more.
+    fn freeze(&self, arrow: &AtomicU64, seen: NextWord, at: usize) -> Option<(NextWord, Word)> {
         loop {
             let link = self.links().get(at)?;
             let next = link.next();
@@ -352,24 +352,25 @@ impl Store<'_> {
                 return None;
             }
             if next.is_frozen() {
-                return Some(next);
+                return Some((next, word));
             }
             // If the arrow is what it was, so is the message.
             let frozen = next.then_frozen();
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
             let won = link.next.compare_exchange(next.0, frozen.0, done, failed);
             if won.is_ok() {
-                return Some(frozen);
+                return Some((frozen, word));
             }
         }
     }
 
-    /// Frees a tombstone that is in no list; or leaves it to its last reader.
-    pub(super) fn free_tombstone(&self, at: usize, owner: u32) {
+    /// Frees the tombstone `tombstone`, which is in no list; or leaves it to its last reader. A
+    /// repair may have been faster, and there may be another one in the slot by now.
+    pub(super) fn free_tombstone(&self, at: usize, tombstone: Word, owner: u32) {
         let word = &self.words()[at];
         loop {
             let seen = Word(word.load(Ordering::Acquire));
-            if !seen.is_tombstone() {
+            if seen.with_pins(0) != tombstone.with_pins(0) {
                 return;
             }
             let run = seen.tombstone_run();

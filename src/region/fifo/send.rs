@@ -5,9 +5,10 @@
 //! A sender has claimed a run and written all of it: bytes, head, stamp, link. Then
 //!
 //! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who
-//! send this id at once, one is there first; 2. it *seals* the message: from Claimed to Ready, or
-//! to a hold by nobody if it is delayed; 3. puts it in order (`list`), and 4. *accepts* it: the
-//! id's entry has the sequence number from then on.
+//!    send this id at once, one is there first;
+//! 2. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed;
+//! 3. it puts it in order (`list`);
+//! 4. it *accepts* the id: its entry has the sequence number from then on.
 //!
 //! A second sender of the id that meets it pending does steps 2 to 4 for the first, and has its
 //! answer: nobody waits. Each step is one compare-exchange that says what it expects, so they may
@@ -284,10 +285,7 @@ impl Store<'_> {
             self.oldest(group, owner); // takes out what is at its head
         }
         if sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
-            let now = Word(self.words()[index].load(Ordering::Acquire));
-            if now == word {
-                self.free_tombstone(index, owner);
-            }
+            self.free_tombstone(index, word, owner);
         }
     }
 }

@@ -5,12 +5,13 @@
 //! A group with messages in flight is *locked*. Nothing says so but the words of its messages: the
 //! one who holds the oldest has the turn. A receiver
 //!
-//! 1. makes the oldest message ready if its time is over, and gives up if it is in flight; 2. if
-//! the group is *wide*, looks at the ten oldest: one of them that is in flight locks the group as
-//! well; else the group is narrow again; 3. holds the oldest, by one compare-exchange: that is the
-//! turn; 4. for more messages, makes the group wide, holds those that follow, in order, and then
-//! looks whether its hold of the oldest still stands. If not, its time was over meanwhile: it gives
-//! the others back and has received nothing.
+//! 1. makes the oldest message ready if its time is over, and gives up if it is in flight;
+//! 2. if the group is *wide*, looks at the ten oldest: one of them that is in flight locks the
+//!    group as well; else the group is narrow again;
+//! 3. holds the oldest, by one compare-exchange: that is the turn;
+//! 4. for more messages, makes the group wide, holds those that follow, in order, and then looks
+//!    whether its hold of the oldest still stands. If not, its time was over meanwhile: it gives
+//!    the others back and has received nothing.
 //!
 //! Between 1 and 2, and between the holds and the look of 4, each side does a read-modify-write and
 //! then reads what the other one writes; so one of two receivers sees the other, `[turn-seen]`: a
