@@ -2,7 +2,7 @@
 //! twice at once, and deaths between the steps.
 
 use crate::fixture::{LATER_MS, Memory};
-use crate::twin::{check, check_within, must_fail};
+use crate::twin::{check, check_within, must_fail, must_fail_within};
 use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::arena::{Claimed, Hold};
@@ -26,6 +26,18 @@ impl Memory {
         let store = self.store();
         let claimed = self.fill_slot(value, owner);
         store.send_in_order(claimed, &message(&Self::id(id)), owner)
+    }
+
+    /// Sends `value` to another group; the id's window is over at once.
+    fn send_to(&self, group: u64, value: u64, owner: u32) -> Sent {
+        let claimed = self.fill_slot(value, owner);
+        let id = Self::id(value);
+        let message = Ordered {
+            group: [group, 0],
+            until_ms: 0,
+            ..message(&id)
+        };
+        self.store().send_in_order(claimed, &message, owner)
     }
 
     /// The same by one who dies after `steps`.
@@ -314,4 +326,47 @@ fn a_receiver_dies() {
             assert!(memory.drain(1, 0).is_empty(), "the group is locked");
         }
     });
+}
+
+/// An entry is evicted for another group while its own group gets a message: neither is lost.
+fn evicted(evict: fn(&Memory)) {
+    let memory = Memory::fifo(2);
+    for group in [1, 2] {
+        memory.send_to(group, group, 1); // so that both entries are groups, and empty
+        memory.drain(1, 0);
+    }
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || sequence(memory.send_to(1, 11, 2)))
+    };
+    evict(&memory);
+    sequence(memory.send_to(3, 13, 1));
+    sender.join().unwrap();
+    let mut values = memory.drain(1, 0);
+    values.sort_unstable();
+    assert_eq!(values, [11, 13]);
+    assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+}
+
+#[test]
+fn an_entry_is_evicted() {
+    check_within(1, || evicted(|_| {}));
+}
+
+#[test]
+fn twin_an_entry_is_evicted() {
+    must_fail_within(
+        1,
+        "groups: an eviction that does not close the list",
+        || {
+            evicted(|memory| {
+                let groups = memory.store().groups();
+                for (index, group) in groups.elements.iter().enumerate() {
+                    if group.key[0].load(Ordering::SeqCst) == 1 {
+                        groups.remove(1, index, groups.life(index));
+                    }
+                }
+            })
+        },
+    );
 }

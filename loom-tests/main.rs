@@ -6,6 +6,7 @@
 #![cfg(ringmain_loom)]
 
 mod bag;
+mod chains;
 mod dues;
 mod event;
 mod fixture;
