@@ -79,6 +79,18 @@ impl Memory {
         holds
     }
 
+    /// What one group has, received and deleted, whatever the tickets say.
+    fn drain_group(&self, group: u64, owner: u32) -> Vec<u64> {
+        let store = self.store();
+        let index = store.find_group([group, 0]).expect("an entry");
+        let holds = store.take_turn(index, &turn(owner, 0), 10);
+        let values = holds.iter().map(|hold| self.read(hold)).collect();
+        for hold in &holds {
+            assert!(self.settle(hold, 0, owner));
+        }
+        values
+    }
+
     fn settle(&self, hold: &Hold, now_ms: u64, owner: u32) -> bool {
         self.store().delete_in_turn(hold, 1, now_ms, owner) == Ok(true)
     }
@@ -369,4 +381,29 @@ fn twin_an_entry_is_evicted() {
             })
         },
     );
+}
+
+/// A sender stands still before it inserts its id, longer than the window is, while its entry would
+/// be the next to be used: it is not used by another one, and each of the two ids has its message.
+#[test]
+fn a_late_inserter() {
+    check_within(1, || {
+        let memory = Memory::fifo(2);
+        let late = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || sequence(memory.send_to(1, 11, 2)))
+        };
+        for value in [21, 22] {
+            sequence(memory.send_to(2, value, 1));
+            assert_eq!(memory.drain_group(2, 1), [value]);
+        }
+        late.join().unwrap();
+        assert_eq!(memory.drain(1, 0), [11]);
+        assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+        let chains = memory.store().ids();
+        for index in 0..2 {
+            chains.find(0, |_| false);
+            assert!(chains.is_chained(0, index), "an id has left its chain");
+        }
+    });
 }

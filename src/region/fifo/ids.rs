@@ -11,7 +11,10 @@
 //!    +------------------------------ void ------------+
 //! ```
 //!
-//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
+//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain. Once it is
+//!   written it names the slot of the message as well, and is *coming*: its owner inserts it into
+//!   the chain. It is not used again as long as its owner lives, so one who is late with that
+//!   inserts its own entry and no other, `[chained-own]`.
 //! - *Pending* names slot and stamp of the message that is being sent with this id.
 //! - *Accepted* has the message's sequence number, also when the message is gone long since.
 //!
@@ -34,9 +37,11 @@
 //!
 //! # Deaths
 //!
-//! Claimed by a dead owner: [`repair`](Ids::repair) frees it. Pending and in no chain: nobody finds
-//! it, and it is used again when its window is over. Pending of a message that was never sent: the
-//! next sender of the id voids it (see [`send`](super::send)).
+//! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or makes it Pending if it was coming
+//! and is in its chain. A sender that finds one coming makes it Pending as well, after it has found
+//! it in the chain a second time, since it saw that state: so it was inserted in this life. Pending
+//! of a message that was never sent: the next sender of the id voids it (see
+//! [`send`](super::send)). Out of its chain and not Free: it is used again when its window is over.
 
 use super::layout::{ACCEPTED, FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
@@ -125,6 +130,9 @@ impl State {
         Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
     }
 }
+
+/// In place of the slot of a Claimed entry: it is not coming.
+const NO_SLOT: u32 = u32::MAX;
 
 /// 63 bits that name a message, as far as one who is late has to be told from others.
 const fn name_of(slot: u32, stamp: u64) -> u64 {
@@ -230,8 +238,11 @@ impl<'a> Ids<'a> {
                 },
             };
             mine = Some(index);
-            self.write(index, key, (slot, stamp), until_ms);
+            let coming = self.write(index, key, (slot, stamp), (until_ms, owner));
             if self.entries.insert(&absent, index) {
+                // Unless another one has found it and done so.
+                let entry = &self.entries.elements[index];
+                entry.change(coming, coming.then(Phase::Pending, 0, slot));
                 return Remember::New(index as u32);
             }
         };
@@ -254,6 +265,13 @@ impl<'a> Ids<'a> {
             return None;
         }
         match seen.phase() {
+            Phase::Claimed if seen.slot() != NO_SLOT => {
+                let again = self.entries.find(hash, |entry| entry.is(key));
+                if matches!(again, Found::At(at) if at == index) && entry.state() == seen {
+                    entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
+                }
+                None
+            }
             Phase::Pending if !over => Some(Remember::Pending {
                 entry: index as u32,
                 slot: first.slot,
@@ -261,7 +279,8 @@ impl<'a> Ids<'a> {
             }),
             Phase::Accepted if !over => Some(Remember::Duplicate(first)),
             _ => {
-                if self.entries.remove(hash, index, life) {
+                let claimed = seen.phase() == Phase::Claimed; // somebody takes it out
+                if self.entries.remove(hash, index, life) && !claimed {
                     // Unless somebody claims it at this moment, who finds that it is in no chain.
                     entry.change(seen, seen.then(Phase::Free, 0, 0));
                 }
@@ -290,7 +309,7 @@ impl<'a> Ids<'a> {
                 }
                 continue;
             }
-            let won = reusable && entry.change(seen, seen.then(Phase::Claimed, owner, 0));
+            let won = reusable && entry.change(seen, seen.then(Phase::Claimed, owner, NO_SLOT));
             let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
             let _ = cursor.compare_exchange(turn, turn.wrapping_add(1), done, failed);
             if won {
@@ -305,14 +324,22 @@ impl<'a> Ids<'a> {
 
     /// Takes an entry that is claimed out of its chain, whoever else does so too.
     fn unchain(&self, index: usize) {
-        let words = &self.entries.elements[index].key;
-        let key = IdKey(core::array::from_fn(|at| words[at].load(Ordering::Acquire)));
-        let hash = key.hash();
-        self.entries.unchain(hash, index);
+        self.entries.unchain(self.hash_of(index), index);
     }
 
-    /// Writes an entry that the caller has claimed; then it is Pending.
-    fn write(&self, index: usize, key: &IdKey, (slot, stamp): (u32, u64), until_ms: u64) {
+    fn hash_of(&self, index: usize) -> u64 {
+        let words = &self.entries.elements[index].key;
+        IdKey(core::array::from_fn(|at| words[at].load(Ordering::Acquire))).hash()
+    }
+
+    /// Writes an entry that the caller has claimed; then it is coming. Its state.
+    fn write(
+        &self,
+        index: usize,
+        key: &IdKey,
+        (slot, stamp): (u32, u64),
+        (until_ms, owner): (u64, u32),
+    ) -> State {
         let entry = &self.entries.elements[index];
         for (word, key) in entry.key.iter().zip(key.0) {
             word.store(key, Ordering::Release);
@@ -325,9 +352,10 @@ impl<'a> Ids<'a> {
             let place = place_of(index, slot, stamp);
             link.place.store(place, Ordering::Release);
         }
-        let pending = entry.state().then(Phase::Pending, 0, slot).0;
+        let coming = entry.state().then(Phase::Claimed, owner, slot);
         // ORDERING: Release; who sees it sees what was written.
-        entry.state.store(pending, Ordering::Release);
+        entry.state.store(coming.0, Ordering::Release);
+        coming
     }
 
     /// Notes that the message with this slot and stamp has got `sequence`. By anybody, also late.
@@ -380,7 +408,12 @@ impl<'a> Ids<'a> {
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool) {
         for (index, entry) in self.entries.elements.iter().enumerate() {
             let seen = entry.state();
-            if seen.phase() == Phase::Claimed && dead(seen.owner()) {
+            if seen.phase() != Phase::Claimed || !dead(seen.owner()) {
+                continue;
+            }
+            if seen.slot() != NO_SLOT && self.entries.is_chained(self.hash_of(index), index) {
+                entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
+            } else {
                 self.unchain(index);
                 entry.change(seen, seen.then(Phase::Free, 0, 0));
             }
