@@ -17,7 +17,7 @@ impl Chained for Element {
     }
 }
 
-/// One bucket, three elements.
+/// Some buckets, three elements.
 struct Table {
     buckets: Vec<AtomicU64>,
     elements: Vec<Element>,
@@ -25,12 +25,16 @@ struct Table {
 
 impl Table {
     fn new() -> Arc<Self> {
+        Self::with(1)
+    }
+
+    fn with(buckets: usize) -> Arc<Self> {
         let element = |_| Element {
             chain: AtomicU64::new(0),
             key: AtomicU64::new(0),
         };
         Arc::new(Self {
-            buckets: vec![AtomicU64::new(0)],
+            buckets: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
             elements: (0..3).map(element).collect(),
         })
     }
@@ -44,7 +48,7 @@ impl Table {
 
     fn find(&self, key: u64) -> Found {
         let is = |element: &Element| element.key.load(Ordering::SeqCst) == key;
-        self.chains().find(0, is)
+        self.chains().find(key, is)
     }
 
     /// Inserts an element that is the caller's under a key, unless that is there; which one is.
@@ -63,7 +67,8 @@ impl Table {
     }
 
     fn remove(&self, index: usize) -> bool {
-        self.chains().remove(0, index, self.chains().life(index))
+        let hash = self.elements[index].key.load(Ordering::SeqCst);
+        self.chains().remove(hash, index, self.chains().life(index))
     }
 
     fn has(&self, key: u64) -> bool {
@@ -173,5 +178,135 @@ fn a_remover_dies() {
         other.join().unwrap();
         assert!(table.has(2) && table.has(3));
         assert!(!table.chains().is_chained(0, 0));
+    });
+}
+
+/// A walker stands at an element that is removed and inserted into another chain: it still finds
+/// what was behind.
+fn moved(moves: fn(&Table)) {
+    let table = Table::with(2);
+    table.insert(1, 2);
+    table.insert(0, 4); // before the other
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || moves(&table))
+    };
+    assert!(table.has(2), "led into another chain");
+    other.join().unwrap();
+    assert!(table.has(2) && table.has(5) && !table.has(4));
+}
+
+#[test]
+fn an_element_changes_chains() {
+    check(|| {
+        moved(|table| {
+            assert!(table.remove(0));
+            assert_eq!(table.insert(0, 5), 0);
+        })
+    });
+}
+
+#[test]
+fn twin_an_element_changes_chains() {
+    must_fail("chains: a remover that does not unlink", || {
+        moved(|table| {
+            table.elements[0].chain.fetch_or(1 << 63, Ordering::SeqCst);
+            assert_eq!(table.insert(0, 5), 0); // and here it is still in the first chain
+        })
+    });
+}
+
+/// One has found a key absent; meanwhile another inserts it, and the bucket leads to the same
+/// element as before.
+fn come_back(afterwards: fn(&AtomicU64)) {
+    let table = Table::new();
+    table.insert(0, 1);
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || {
+            assert!(table.remove(0) || table.remove(0));
+            let other = table.insert(2, 7);
+            table.insert(0, 1);
+            afterwards(&table.buckets[0]);
+            other
+        })
+    };
+    let mine = table.insert(1, 7);
+    assert_eq!(mine, other.join().unwrap(), "one key, two elements");
+}
+
+#[test]
+fn a_word_that_comes_back_is_another() {
+    check(|| come_back(|_| ()));
+}
+
+#[test]
+fn twin_a_word_that_comes_back_is_another() {
+    must_fail("chains: words without versions", || {
+        come_back(|bucket| {
+            // One insertion, which is the version under which the other one looked.
+            let seen = bucket.load(Ordering::SeqCst);
+            let next = 1 << 32 | seen & 0xffff_ffff;
+            let _ = bucket.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst);
+        })
+    });
+}
+
+/// One is about to remove an element whose life it has seen; another one removes it and uses it
+/// again under the same key.
+fn outlived(second: fn(&Table, u64) -> bool) {
+    let table = Table::new();
+    table.insert(0, 1);
+    let life = table.chains().life(0);
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || {
+            let removed = table.chains().remove(1, 0, life);
+            if removed {
+                assert_eq!(table.insert(0, 1), 0);
+            }
+            removed
+        })
+    };
+    let mine = second(&table, life);
+    assert!(mine != other.join().unwrap(), "one life, two removers");
+    assert_eq!(table.has(1), !mine);
+}
+
+#[test]
+fn a_life_ends_once() {
+    check(|| outlived(|table, life| table.chains().remove(1, 0, life)));
+}
+
+#[test]
+fn twin_a_life_ends_once() {
+    must_fail("chains: a life that is read after the look", || {
+        outlived(|table, _| table.remove(0))
+    });
+}
+
+/// An inserter dies before the bucket leads to its element: a survivor sees that it is in no chain
+/// and uses it, while others come and go.
+#[test]
+fn an_inserter_dies() {
+    check(|| {
+        let table = Table::new();
+        table.insert(1, 1);
+        table.elements[0].key.store(7, Ordering::SeqCst);
+        let link = 1 << 32 | 2; // before element 1; and here it dies
+        table.elements[0].chain.store(link, Ordering::SeqCst);
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || {
+                assert!(table.remove(1) || table.remove(1));
+                assert_eq!(table.insert(1, 3), 1);
+            })
+        };
+        assert!(!table.chains().is_chained(7, 0));
+        table.chains().unchain(7, 0);
+        assert_eq!(table.insert(0, 5), 0);
+        other.join().unwrap();
+        assert!(table.has(3) && table.has(5));
+        assert!(!table.has(1) && !table.has(7));
     });
 }

@@ -6,8 +6,8 @@
 //! # Words
 //!
 //! A bucket's word and each element's chain word are `{ marked:1, version:31, next:32 }`; `next` is
-//! an index and one more, 0 is the end. Every change makes the word's version grow, so no two
-//! states of a word look alike, and one who comes late with an old one fails.
+//! an index and one more, 0 is the end. Every change but a mark makes the word's version grow, so
+//! one who comes late with an old state fails.
 //!
 //! - *insert* writes the element's own word and then makes the bucket's word lead to it, by one
 //!   compare-exchange on the word under which [`find`](Chains::find) has found nothing. Elements
@@ -29,10 +29,15 @@
 //! A key is compared while its element is reused. The element's word has another version then, and
 //! what was compared counts only if the word is the same before and after.
 //!
+//! The version begins anew after 2^31 changes of one word. One who is stopped between a look and
+//! its change while exactly that many happen, or a multiple, and the word leads to the same element
+//! again, takes the new state for the old one. That is minutes of nothing but changes of one word,
+//! and then one moment of 2^31: it is accepted.
+//!
 //! # Deaths
 //!
 //! A remover that dies after its mark leaves the element to the next walk. One who dies in an
-//! insertion has an element that is in the chain or not, [`is_chained`](Chains::is_chained).
+//! insertion has an element that is in the chain or not: [`is_chained`](Chains::is_chained) tells.
 //!
 //! # Edges
 //!
@@ -41,7 +46,8 @@
 //! # Progress
 //!
 //! Lock-free. Nothing in memory is believed: an index out of range ends a chain, and so does a walk
-//! that takes more steps than there are elements.
+//! that takes more steps than there are elements. A walk begins anew only if another participant
+//! has changed a word, so no damage makes it endless.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -124,7 +130,7 @@ impl Link {
 
 impl<E: Chained> Chains<'_, E> {
     fn bucket(&self, hash: u64) -> usize {
-        hash as usize & (self.buckets.len() - 1)
+        hash as usize & self.buckets.len().wrapping_sub(1)
     }
 
     fn load(word: &AtomicU64) -> Link {
@@ -140,6 +146,9 @@ impl<E: Chained> Chains<'_, E> {
 
     /// Finds the element for which `same` says that it has the key with this hash. Unlinks what is
     /// marked on the way.
+    ///
+    /// `same` reads the key by Acquire, and owners write keys by Release: who sees a word of the
+    /// next key sees then that the element was removed.
     pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Found {
         let bucket = self.bucket(hash);
         let Some(start) = self.buckets.get(bucket) else {
@@ -199,17 +208,25 @@ impl<E: Chained> Chains<'_, E> {
     }
 
     /// A name of an element's present state in its chain, for [`remove`](Self::remove): take it
-    /// before you look whether the element is one to be removed.
+    /// before you look whether the element is one to be removed. It is another one after each
+    /// insertion, and also when what follows the element is unlinked.
     pub fn life(&self, index: usize) -> u64 {
-        Self::load(self.elements[index].chain()).0
+        let marked = Link(MARKED);
+        let element = self.elements.get(index);
+        element.map_or(marked, |it| Self::load(it.chain())).0
     }
 
     /// Removes an element whose state is still `life`. `true`: this call did, and the element is in
     /// no chain: it is the caller's. `false`: its state is another one, or somebody else removes
-    /// it.
+    /// it; if the element is still one to be removed, take its `life` anew.
+    ///
+    /// An element that was never in a chain, or whose insertion has failed, is unmarked too:
+    /// whether it is in one the caller has to see between `life` and this.
     pub fn remove(&self, hash: u64, index: usize, life: u64) -> bool {
-        let (word, seen) = (self.elements[index].chain(), Link(life));
-        if seen.is_marked() || !Self::change(word, seen, Link(life | MARKED)) {
+        let (Some(element), seen) = (self.elements.get(index), Link(life)) else {
+            return false;
+        };
+        if seen.is_marked() || !Self::change(element.chain(), seen, Link(life | MARKED)) {
             return false;
         }
         self.find(hash, |_| false); // unlinks it
@@ -220,41 +237,93 @@ impl<E: Chained> Chains<'_, E> {
     /// removes it at the same time.
     pub fn unchain(&self, hash: u64, index: usize) {
         // What follows it may change meanwhile; and another one may have marked it and not have
-        // come to unlink it: a walk does.
-        while !self.remove(hash, index, self.life(index)) {
-            if !self.is_chained(hash, index) {
-                return;
-            }
-            self.find(hash, |_| false);
+        // come to unlink it: `is_chained` does.
+        while !self.remove(hash, index, self.life(index)) && self.is_chained(hash, index) {}
+    }
+
+    /// Whether an element is in the chain of this hash and nobody removes it. After `false` it is
+    /// in that chain no more: one that was marked is unlinked on the way.
+    pub fn is_chained(&self, hash: u64, index: usize) -> bool {
+        let Some(wanted) = self.elements.get(index) else {
+            return false;
+        };
+        let found = self.find(hash, |element| core::ptr::eq(element, wanted));
+        matches!(found, Found::At(_))
+    }
+}
+
+#[cfg(all(test, not(ringmain_loom)))]
+mod tests {
+    use super::*;
+
+    const ELEMENTS: usize = 3;
+
+    impl Chained for AtomicU64 {
+        fn chain(&self) -> &AtomicU64 {
+            self
         }
     }
 
-    /// Whether an element is in the chain of this hash, marked or not.
-    pub fn is_chained(&self, hash: u64, index: usize) -> bool {
-        let Some(start) = self.buckets.get(self.bucket(hash)) else {
-            return false;
-        };
-        'anew: loop {
-            let mut before = start;
-            let mut seen = Self::load(before);
-            for _ in 0..=self.elements.len() {
-                let Some(at) = seen.next().filter(|at| *at < self.elements.len()) else {
-                    return false;
-                };
-                let link = Self::load(self.elements[at].chain());
-                if Self::load(before) != seen {
-                    continue 'anew;
-                }
-                if at == index {
-                    return true;
-                }
-                if link.is_marked() {
-                    self.find(hash, |_| false); // a walk cannot go on from there
-                    continue 'anew;
-                }
-                (before, seen) = (self.elements[at].chain(), link);
+    /// One bucket, and elements that are nothing but their links.
+    struct Table {
+        bucket: [AtomicU64; 1],
+        links: [AtomicU64; ELEMENTS],
+    }
+
+    impl Table {
+        fn new(bucket: u64, links: [u64; ELEMENTS]) -> Self {
+            Self {
+                bucket: [AtomicU64::new(bucket)],
+                links: links.map(AtomicU64::new),
             }
-            return false;
+        }
+
+        fn chains(&self) -> Chains<'_, AtomicU64> {
+            Chains {
+                buckets: &self.bucket,
+                elements: &self.links,
+            }
+        }
+    }
+
+    #[test]
+    fn versions_begin_anew() {
+        let last = VERSION_MASK << VERSION_SHIFT;
+        let table = Table::new(last, [last; ELEMENTS]);
+        let chains = table.chains();
+        let Found::Absent(absent) = chains.find(0, |_| true) else {
+            panic!("in an empty chain");
+        };
+        assert!(chains.insert(&absent, 0));
+        let life = chains.life(0);
+        assert_eq!(life, 0);
+        assert!(!chains.insert(&absent, 1), "of an old state");
+        assert!(!chains.remove(0, 0, last), "of an old life");
+        assert!(chains.remove(0, 0, life));
+        assert!(!chains.is_chained(0, 0));
+    }
+
+    /// Each word of a chain may be anything: every call comes back.
+    #[test]
+    fn no_damage_holds_a_walk_up() {
+        let ends = [0, 1, 2, 3, ELEMENTS as u64 + 1, NEXT_MASK];
+        let words = || ends.into_iter().flat_map(|next| [next, MARKED | next]);
+        for bucket in words() {
+            for links in words().flat_map(|a| words().map(move |b| [a, b, 0])) {
+                for index in [0, 1, 2, ELEMENTS, usize::MAX] {
+                    let table = || Table::new(bucket, links);
+                    table().chains().is_chained(0, index);
+                    table().chains().unchain(0, index);
+                    let (table, other) = (table(), table());
+                    let chains = table.chains();
+                    chains.remove(0, index, chains.life(index));
+                    let chains = other.chains();
+                    if let Found::Absent(absent) = chains.find(0, |_| false) {
+                        chains.insert(&absent, index);
+                    }
+                    chains.is_chained(0, 2);
+                }
+            }
         }
     }
 }
