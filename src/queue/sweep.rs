@@ -1,20 +1,16 @@
 //! Which message comes next: ready slots from the receive cursor on, and those whose time is over.
 
-use crate::region::arena::{Hold, stamp_sent_ms};
-use crate::region::policy::RETENTION_MS;
+use crate::region::arena::Hold;
 use crate::region::repair::extent;
 use crate::region::store::Store;
-use crate::region::word::{Phase, Word};
+use crate::region::word::Word;
 use crate::ring::blocks::{self, BLOCK_SLOTS, Sweep};
-use crate::ring::due::DUE_NONE_MS;
 use crate::sync::Ordering;
 
 /// The most messages received at once.
 pub const BATCH_MAX: usize = 10;
 /// Blocks looked at for more once a receive has something.
 const MORE_BLOCKS: usize = 12;
-/// When to look again at a message that two former holders still read, ms.
-const PINNED_RETRY_MS: u64 = 10;
 
 /// How a receive is done.
 #[derive(Debug, Clone, Copy)]
@@ -185,55 +181,11 @@ impl Store<'_> {
     /// [`expire_some`](Self::expire_some) for one block; raises its bound.
     #[cold]
     pub fn expire_block(&self, index: usize, now_ms: u64, oldest_ms: u64, owner: u32) -> u32 {
-        let block = &self.blocks()[index];
-        let Some(mark) = block.due.begin_raise() else {
-            return 0;
-        };
-        // A retention that is damaged drops nothing.
-        let sound = self.head().policy.is_sound(RETENTION_MS);
-        let oldest_ms = if sound { oldest_ms } else { 0 };
-        let mut least = DUE_NONE_MS;
-        let mut expired = 0u64;
-        // ORDERING: SeqCst; [due-closing] looked at after the mark, and before the words: who
-        // publishes puts the ready bit and then looks at the bound, so either that finds the mark,
-        // or this acquires the word.
-        block.ready.load(Ordering::SeqCst);
-        // Every slot, whatever its bits say: a bit may stand although its slot is held.
-        let mut slots = self.shape().valid(index);
-        while slots != 0 {
-            let bit = slots.trailing_zeros() as usize;
-            slots &= slots - 1;
-            let slot = index * BLOCK_SLOTS + bit;
-            // ORDERING: SeqCst; [due-closing] looked at after the mark.
-            let seen = Word(self.words()[slot].load(Ordering::SeqCst));
-            if !matches!(seen.phase(), Phase::Ready | Phase::Held) {
-                continue;
-            }
-            let sent_ms = stamp_sent_ms(self.notes()[slot].stamp.load(Ordering::Relaxed));
-            let held = seen.phase() == Phase::Held;
-            let due_at_ms = sent_ms + seen.due_ms();
-            let aged = sent_ms < oldest_ms;
-            let aged_at_ms = sent_ms.saturating_add(now_ms.saturating_sub(oldest_ms) + 1);
-            if held && due_at_ms > now_ms {
-                // Its holder may finish it, however old it is.
-                least = least.min(due_at_ms);
-                if !aged {
-                    least = least.min(aged_at_ms); // should it be released before
-                }
-            } else if aged && self.drop_aged(slot, seen, owner) {
-                // Gone: nothing of it is left to be due.
-            } else if !aged && (!held || self.expire(slot, seen)) {
-                least = least.min(aged_at_ms);
-                expired |= u64::from(held) << bit;
-            } else {
-                least = least.min(now_ms.saturating_add(PINNED_RETRY_MS));
-            }
-        }
-        if expired != 0 {
-            self.put_ready(index, expired);
-        }
-        block.due.finish_raise(mark, least);
-        expired.count_ones()
+        let dropped = |slot, seen| self.drop_aged(slot, seen, owner);
+        let expired = |slot, seen| self.expire(slot, seen);
+        self.raise_block(index, (now_ms, oldest_ms), dropped, expired, |ready| {
+            self.put_ready(index, ready);
+        })
     }
 
     /// Drops a message that is older than the retention; whether it is gone.
@@ -250,7 +202,8 @@ impl Store<'_> {
         true
     }
 
-    /// The least due time of all, as far as is known; [`DUE_NONE_MS`] if there is none.
+    /// The least due time of all, as far as is known; [`DUE_NONE_MS`](crate::ring::due::DUE_NONE_MS) if there
+    /// is none.
     pub fn least_due_ms(&self) -> u64 {
         self.head().seldom.due.ms()
     }

@@ -416,11 +416,7 @@ impl Store<'_> {
                 self.unpin(hold, owner);
                 return Err(Error::StaleReceipt);
             }
-            let own = if hold.word.is_borrowed() {
-                self.pin_of(hold)
-            } else {
-                0
-            };
+            let own = self.own_pin(hold);
             let other_reads = seen.is_borrowed() && !hold.word.is_borrowed();
             if let Some(freed) = self.remove(index, seen, run, own, other_reads, owner)? {
                 return Ok(freed.then_some(run));
@@ -444,14 +440,9 @@ impl Store<'_> {
         reader: bool,
         owner: u32,
     ) -> Result<Option<bool>, Error> {
-        let mut pins = seen.pins() & !own;
-        if reader {
-            match self.pin_former(index, seen) {
-                Ok(pin) => pins |= pin,
-                Err(Unnamed::Changed) => return Ok(None),
-                Err(Unnamed::Full) => return Err(Error::Pinned { max: PIN_CELLS }),
-            }
-        }
+        let Some(pins) = self.pins_left(index, seen, own, reader)? else {
+            return Ok(None);
+        };
         let next = if pins == 0 {
             Word::claimed(owner, seen.generation(), run as u64)
         } else {
@@ -478,6 +469,30 @@ impl Store<'_> {
             self.free_claimed(index, run);
         }
         Ok(Some(pins == 0))
+    }
+
+    /// The pins of a message that is removed: those there are but `own`, and one for its present
+    /// holder if that is a `reader`. `None`: the word has changed, look again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pinned`] if there is a reader and both cells of former holders are in use.
+    pub(super) fn pins_left(
+        &self,
+        index: usize,
+        seen: Word,
+        own: u64,
+        reader: bool,
+    ) -> Result<Option<u64>, Error> {
+        let pins = seen.pins() & !own;
+        if !reader {
+            return Ok(Some(pins));
+        }
+        match self.pin_former(index, seen) {
+            Ok(pin) => Ok(Some(pins | pin)),
+            Err(Unnamed::Changed) => Ok(None),
+            Err(Unnamed::Full) => Err(Error::Pinned { max: PIN_CELLS }),
+        }
     }
 
     /// Takes away the ready bit of a slot that the caller has just made its own.

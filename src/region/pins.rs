@@ -107,13 +107,21 @@ impl Store<'_> {
     }
 
     /// The pin, if any, under which `hold` still reads.
-    pub(super) fn pin_of(&self, hold: &Hold) -> u64 {
+    fn pin_of(&self, hold: &Hold) -> u64 {
         let index = hold.index as usize;
         let pins = Word(self.words()[index].load(Ordering::Relaxed)).pins();
         let former = self.notes()[index].former.load(Ordering::Relaxed);
         let pinned =
             |cell: &usize| pins & (1 << cell) != 0 && name_in(former, *cell) == name_of(hold.word);
         (0..PIN_CELLS).find(pinned).map_or(0, |cell| 1 << cell)
+    }
+
+    /// The pin under which a hold that was made borrowed still reads, if any.
+    pub(super) fn own_pin(&self, hold: &Hold) -> u64 {
+        match hold.word.is_borrowed() {
+            true => self.pin_of(hold),
+            false => 0,
+        }
     }
 
     /// Takes away the pin of a hold that was taken on by somebody else.

@@ -1,13 +1,18 @@
 //! Bits of the blocks, and the bounds of due times, together with what summarises them.
 
+use super::arena::stamp_sent_ms;
+use super::policy::RETENTION_MS;
 use super::repair::extent;
 use super::store::Store;
+use super::word::{Phase, Word};
 use crate::ring::blocks::{self, BLOCK_SLOTS};
-use crate::ring::due::Due;
+use crate::ring::due::{DUE_NONE_MS, Due};
 use crate::sync::Ordering;
 
 /// Blocks whose slots one call looks at for what is due: what is left is the next call's.
 const LOOKS_MAX: usize = 64;
+/// When to look again at a message that two former holders still read, ms.
+const PINNED_RETRY_MS: u64 = 10;
 
 impl Store<'_> {
     /// Puts ready bits of a block.
@@ -127,6 +132,69 @@ impl Store<'_> {
             due.raise_over(self.dues_of(from, to));
         }
         root.raise_over(self.maps().dues.iter());
+    }
+
+    /// Looks at what is due in one block, and raises its bound: gives messages sent before
+    /// `oldest_ms` to `drop`, and those whose time is over at `now_ms` to `expire`; both say whether
+    /// it is done. `ready` gets the bits of what has expired. Returns how many that were.
+    #[cold]
+    pub fn raise_block(
+        &self,
+        index: usize,
+        (now_ms, oldest_ms): (u64, u64),
+        drop: impl Fn(usize, Word) -> bool,
+        expire: impl Fn(usize, Word) -> bool,
+        ready: impl FnOnce(u64),
+    ) -> u32 {
+        let block = &self.blocks()[index];
+        let Some(mark) = block.due.begin_raise() else {
+            return 0;
+        };
+        // A retention that is damaged drops nothing.
+        let sound = self.head().policy.is_sound(RETENTION_MS);
+        let oldest_ms = if sound { oldest_ms } else { 0 };
+        let mut least = DUE_NONE_MS;
+        let mut expired = 0u64;
+        // ORDERING: SeqCst; [due-closing] looked at after the mark, and before the words: who
+        // publishes puts the ready bit and then looks at the bound, so either that finds the mark,
+        // or this acquires the word.
+        block.ready.load(Ordering::SeqCst);
+        // Every slot, whatever its bits say: a bit may stand although its slot is held.
+        let mut slots = self.shape().valid(index);
+        while slots != 0 {
+            let bit = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            let slot = index * BLOCK_SLOTS + bit;
+            // ORDERING: SeqCst; [due-closing] looked at after the mark.
+            let seen = Word(self.words()[slot].load(Ordering::SeqCst));
+            if !matches!(seen.phase(), Phase::Ready | Phase::Held) {
+                continue;
+            }
+            let sent_ms = stamp_sent_ms(self.notes()[slot].stamp.load(Ordering::Relaxed));
+            let held = seen.phase() == Phase::Held;
+            let due_at_ms = sent_ms + seen.due_ms();
+            let aged = sent_ms < oldest_ms;
+            let aged_at_ms = sent_ms.saturating_add(now_ms.saturating_sub(oldest_ms) + 1);
+            if held && due_at_ms > now_ms {
+                // Its holder may finish it, however old it is.
+                least = least.min(due_at_ms);
+                if !aged {
+                    least = least.min(aged_at_ms); // should it be released before
+                }
+            } else if aged && drop(slot, seen) {
+                // Gone: nothing of it is left to be due.
+            } else if !aged && (!held || expire(slot, seen)) {
+                least = least.min(aged_at_ms);
+                expired |= u64::from(held) << bit;
+            } else {
+                least = least.min(now_ms.saturating_add(PINNED_RETRY_MS));
+            }
+        }
+        if expired != 0 {
+            ready(expired);
+        }
+        block.due.finish_raise(mark, least);
+        expired.count_ones()
     }
 
     fn dues_of(&self, from: usize, to: usize) -> impl Iterator<Item = &Due> {

@@ -228,7 +228,7 @@ impl Iterator for Sweep<'_> {
     }
 }
 
-#[cfg(all(test, not(ringmain_loom)))]
+#[cfg(all(test, feature = "std", not(ringmain_loom)))]
 mod tests {
     use super::*;
 

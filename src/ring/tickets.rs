@@ -284,7 +284,7 @@ impl Tickets<'_> {
     }
 }
 
-#[cfg(all(test, not(ringmain_loom)))]
+#[cfg(all(test, feature = "std", not(ringmain_loom)))]
 mod tests {
     use super::*;
     use std::collections::VecDeque;

@@ -77,7 +77,7 @@ impl State {
             Phase::Claimed => 1,
             Phase::Live => 2,
         };
-        let version = (self.0 + 1) & VERSION_MASK;
+        let version = self.0.wrapping_add(1) & VERSION_MASK;
         Self(phase << PHASE_SHIFT | ((owner & 1023) as u64) << OWNER_SHIFT | version)
     }
 }
@@ -89,6 +89,7 @@ impl Group {
 
     /// Changes the state if it is still `seen`; whether it did.
     fn change(&self, seen: State, phase: Phase, owner: u32) -> bool {
+        // ORDERING: AcqRel; a claim acquires what the owner before it did to the entry.
         let (next, done) = (seen.then(phase, owner), Ordering::AcqRel);
         self.state
             .compare_exchange(seen.0, next.0, done, Ordering::Relaxed)
@@ -154,8 +155,9 @@ impl Store<'_> {
             };
             made = Some(index);
             let group = &groups.elements[index];
-            group.key[0].store(key[0], Ordering::Relaxed);
-            group.key[1].store(key[1], Ordering::Relaxed);
+            // ORDERING: Release; who sees a word of this key sees that the entry was removed.
+            group.key[0].store(key[0], Ordering::Release);
+            group.key[1].store(key[1], Ordering::Release);
             let coming = group.first().then(Next::Closed).then_frozen();
             // ORDERING: Release; [opened-last] who sees this word, or the open one after it, sees
             // the key.

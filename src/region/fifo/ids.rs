@@ -161,6 +161,8 @@ impl Remembered {
     }
 
     fn change(&self, seen: State, next: State) -> bool {
+        // ORDERING: AcqRel; [chained-own] a claim acquires what the owner before it did to the
+        // entry, and whoever sees Pending sees it written.
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
         self.state
             .compare_exchange(seen.0, next.0, done, failed)
@@ -367,6 +369,7 @@ impl<'a> Ids<'a> {
         let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
         if theirs && seen.phase() == Phase::Pending {
             let unordered = UNORDERED | name_of(slot, stamp);
+            // ORDERING: AcqRel; the number is there before the state says so.
             let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
             let word = &remembered.sequence;
             let _ = word.compare_exchange(unordered, sequence, done, failed);
@@ -374,6 +377,7 @@ impl<'a> Ids<'a> {
         }
         if let Some(link) = self.links.get(slot as usize) {
             let place = place_of(entry as usize, slot, stamp);
+            // ORDERING: AcqRel; [accepted-before-gone] after the entry was accepted.
             let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
             let word = &link.place;
             let _ = word.compare_exchange(place, place | ACCEPTED, done, failed);

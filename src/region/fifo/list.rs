@@ -55,6 +55,29 @@ enum Linked {
     Done(bool),
     /// The group's entry is no group any more.
     Gone,
+    /// The list leads nowhere.
+    Damaged,
+}
+
+/// What came of putting a message in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// It has this sequence number; `true`: the group was empty, and this call has linked it.
+    Placed(u64, bool),
+    /// It is not in its slot any more.
+    Gone,
+    /// There is no entry for its group, or the group's list is damaged.
+    NoPlace,
+}
+
+/// Where a list ends.
+enum End {
+    /// At this place, which is numbered; its arrow.
+    At(usize, NextWord),
+    /// Others have changed the list: look again.
+    Changed,
+    /// Nowhere.
+    Damaged,
 }
 
 /// A message in a group's list as it was seen: linked, and not deleted then.
@@ -98,19 +121,19 @@ impl Store<'_> {
     /// `generation` in the group with this key.
     pub(super) fn prepare_link(&self, slot: usize, generation: u64, key: [u64; 2]) {
         let link = &self.links()[slot];
-        link.key[0].store(key[0], Ordering::Relaxed);
-        link.key[1].store(key[1], Ordering::Relaxed);
-        link.place.store(0, Ordering::Relaxed);
         link.sequence
             .store(UNORDERED | generation, Ordering::Relaxed);
+        link.place.store(0, Ordering::Relaxed);
+        // ORDERING: Release; [numbered-first] one who comes late with the earlier message, and sees
+        // a word of this key, sees that message's sequence word gone.
+        link.key[0].store(key[0], Ordering::Release);
+        link.key[1].store(key[1], Ordering::Release);
         // ORDERING: Release; one who comes late sees the new version, or all that is above.
         link.next.store(link.next().anew().0, Ordering::Release);
     }
 
     /// Puts a sealed message into the list of its group, if it is not there, and numbers it.
-    /// Returns its sequence number, and whether the group was empty and this call has linked it.
-    /// `None`: it is not in its slot any more, or there is no entry for its group. `group`: where
-    /// that was a moment ago, if it is known.
+    /// `group`: the group's entry a moment ago, if it is known.
     ///
     /// # Progress
     ///
@@ -121,28 +144,31 @@ impl Store<'_> {
         generation: u64,
         mut group: Option<usize>,
         owner: u32,
-    ) -> Option<(u64, bool)> {
-        let link = self.links().get(slot)?;
+    ) -> Order {
+        let Some(link) = self.links().get(slot) else {
+            return Order::Gone; // damage
+        };
         let mut first = false;
         loop {
             let seen = link.number();
             if seen & UNORDERED == 0 {
-                return Some((seen, first));
+                return Order::Placed(seen, first);
             }
             let key = [0, 1].map(|half| link.key[half].load(Ordering::Acquire));
             // The key is this message's if the word is, and the word is read after it.
             if seen != UNORDERED | generation || link.number() != seen {
                 if link.number() & UNORDERED != 0 {
-                    return None;
+                    return Order::Gone;
                 }
                 continue;
             }
-            let index = match group.take() {
-                Some(index) => index,
-                None => self.group_of(key, owner)?,
+            let Some(index) = group.take().or_else(|| self.group_of(key, owner)) else {
+                return Order::NoPlace;
             };
-            if let Linked::Done(was_empty) = self.append(index, key, slot, seen, owner) {
-                first |= was_empty;
+            match self.append(index, key, slot, seen, owner) {
+                Linked::Done(was_empty) => first |= was_empty,
+                Linked::Gone => {}
+                Linked::Damaged => return Order::NoPlace,
             }
         }
     }
@@ -167,8 +193,9 @@ impl Store<'_> {
                 Next::Closed => return Linked::Gone,
                 Next::End => (&group.first, first, None),
                 Next::Slot(_) => match self.find_end(group, first, owner) {
-                    Some((at, seen)) => (&self.links()[at].next, seen, Some(at)),
-                    None => continue,
+                    End::At(at, seen) => (&self.links()[at].next, seen, Some(at)),
+                    End::Changed => continue,
+                    End::Damaged => return Linked::Damaged,
                 },
             };
             store_load_after_rmw();
@@ -195,8 +222,8 @@ impl Store<'_> {
     fn number(&self, slot: usize, unordered: u64) -> u64 {
         let word = &self.links()[slot].sequence;
         // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
-        let mine = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel) + 1;
-        let mine = mine & !UNORDERED;
+        let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
+        let mine = last.wrapping_add(1) & !UNORDERED;
         // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
         match word.compare_exchange(unordered, mine, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => mine,
@@ -220,16 +247,15 @@ impl Store<'_> {
         }
     }
 
-    /// The last place of a list that begins with `first`, numbered, and its arrow, which is End.
-    /// `None`: look at the group again.
-    fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> Option<(usize, NextWord)> {
+    /// The last place of a list that begins with `first`.
+    fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> End {
         // ORDERING: Acquire; the place's sequence and arrow are no older.
         let hint = group.last.load(Ordering::Acquire);
         if let Some(link) = self.links().get(hint as u32 as usize) {
             let (slot, seen, number) = (hint as u32 as usize, link.next(), link.number());
             let is_it = number & UNORDERED == 0 && number as u32 == (hint >> 32) as u32;
             match seen.next() {
-                Next::End if is_it => return Some((slot, seen)),
+                Next::End if is_it => return End::At(slot, seen),
                 Next::Slot(_) if is_it && !seen.is_frozen() => {
                     return self.walk_to_end(group, Some(slot), seen, owner);
                 }
@@ -247,16 +273,18 @@ impl Store<'_> {
         mut before: Option<usize>,
         mut seen: NextWord,
         owner: u32,
-    ) -> Option<(usize, NextWord)> {
+    ) -> End {
         for _ in 0..=self.links().len() {
             let Next::Slot(at) = seen.next() else {
-                return None;
+                return End::Damaged;
             };
-            let link = self.links().get(at)?;
+            let Some(link) = self.links().get(at) else {
+                return End::Damaged;
+            };
             let (next, number) = (link.next(), link.number());
-            // Still linked behind `before`: then these are its words.
+            // ORDERING: SeqCst; still linked behind `before`: then these are its words.
             if self.arrow(group, before).load(Ordering::SeqCst) != seen.0 {
-                return None;
+                return End::Changed;
             }
             let sequence = match number & UNORDERED {
                 0 => number,
@@ -265,17 +293,15 @@ impl Store<'_> {
             match next.next() {
                 Next::End => {
                     self.move_hint(group, sequence, at);
-                    return Some((at, next));
+                    return End::At(at, next);
                 }
                 Next::Slot(_) if !next.is_frozen() => (before, seen) = (Some(at), next),
                 // A tombstone that is to be taken out, or a list that is being closed.
-                _ => {
-                    self.take_out(group, (before, seen), at, owner);
-                    return None;
-                }
+                _ if self.take_out(group, (before, seen), at, owner) => return End::Changed,
+                _ => return End::Damaged,
             }
         }
-        None // a circle: damage
+        End::Damaged // a circle
     }
 
     /// The arrow of a place: a slot's, or the group's own.
@@ -332,6 +358,7 @@ impl Store<'_> {
             }
             Next::Closed => Next::End,
         };
+        self.accept_late(at);
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         // ORDERING: SeqCst; who wins this frees the place.
         let won = arrow.compare_exchange(seen.0, seen.then(next).0, done, failed);
@@ -356,6 +383,8 @@ impl Store<'_> {
             }
             // If the arrow is what it was, so is the message.
             let frozen = next.then_frozen();
+            // ORDERING: SeqCst, as each change of an arrow; nothing behind it is taken out by way
+            // of it from here on.
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
             let won = link.next.compare_exchange(next.0, frozen.0, done, failed);
             if won.is_ok() {
@@ -448,11 +477,11 @@ impl Store<'_> {
 
     /// Whether a slot is in the list of its group: a walk up to its sequence number.
     pub(super) fn is_in_list(&self, slot: usize, key: [u64; 2], sequence: u64) -> bool {
-        let Some(index) = self.find_group(key) else {
-            return false;
-        };
-        let group = &self.groups().elements[index];
         'again: loop {
+            let Some(index) = self.find_group(key) else {
+                return false;
+            };
+            let group = &self.groups().elements[index];
             let (mut before, mut seen) = (None, group.first());
             // The last arrow that is not frozen: while it stands, so does what is frozen behind it.
             let mut sure = (before, seen);

@@ -21,11 +21,12 @@
 //! the pending entry names a message that was never sent, and the next sender of the id *voids* it.
 //! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
 //!
-//! No message is deleted, expired or purged before step 4 is done for it (whoever removes it does
-//! it), `[accepted-before-gone]`. So a pending entry whose message is not there was never sent.
+//! No message leaves its list before step 4 is done for it (who takes it out does it), and none
+//! leaves its slot before that, `[accepted-before-gone]`. So a pending entry whose message is not there was never sent.
 
 use super::ids::{First, IdKey, Remember};
 use super::layout::{ACCEPTED, UNORDERED};
+use super::list::Order;
 use crate::region::arena::{Claimed, stamp_generation};
 use crate::region::policy::{DELAY_MS, RETENTION_MS};
 use crate::region::repair::extent;
@@ -53,6 +54,16 @@ pub struct Ordered<'k> {
     pub until_ms: u64,
 }
 
+/// What came of finishing a send.
+enum Finished {
+    /// The message has this sequence number.
+    InOrder(u64),
+    /// It was never sent; or it is gone, and its id's window is over.
+    Unknown,
+    /// It is sealed, and there is no place for it.
+    NoPlace,
+}
+
 /// What came of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
@@ -63,8 +74,12 @@ pub enum Sent {
     Duplicate(First),
     /// No more ids can be remembered.
     IdsFull,
-    /// There is no entry for its group.
+    /// There is no entry for its group, or for that of a message with the same id that another one
+    /// has not finished: nothing was sent.
     GroupsFull,
+    /// It is sealed, and there is no place for it in its group, since its memory is damaged: its
+    /// stamp. Repair tries again.
+    Unfinished(u64),
 }
 
 impl Store<'_> {
@@ -94,15 +109,21 @@ impl Store<'_> {
                     return Sent::Duplicate(first);
                 }
                 Remember::Pending { entry, slot, stamp } => {
-                    if let Some(sequence) = self.finish_send(entry, slot, stamp, owner) {
-                        self.take_back(index, run);
-                        return Sent::Duplicate(First {
-                            slot,
-                            stamp,
-                            sequence,
-                        });
+                    match self.finish_send(entry, slot, stamp, owner) {
+                        Finished::InOrder(sequence) => {
+                            self.take_back(index, run);
+                            return Sent::Duplicate(First {
+                                slot,
+                                stamp,
+                                sequence,
+                            });
+                        }
+                        Finished::Unknown => self.ids_table().void(entry, (slot, stamp), id),
+                        Finished::NoPlace => {
+                            self.take_back(index, run);
+                            return Sent::GroupsFull;
+                        }
                     }
-                    self.ids_table().void(entry, (slot, stamp), id);
                 }
                 Remember::Full => {
                     self.take_back(index, run);
@@ -111,23 +132,18 @@ impl Store<'_> {
             }
         };
         self.seal_ordered(index, stamp, message.delay_ms);
-        let sequence = loop {
-            if let Some(sequence) = self.finish_sealed(entry, (index, stamp), Some(group), owner) {
-                break sequence;
-            }
-            // Others have finished it, and it is gone and its window over; or there was no entry
-            // for its group, since others hold too many without a message.
-            if self.links()[index].sequence.load(Ordering::Acquire) != UNORDERED | generation {
-                break 0;
-            }
-        };
+        let finished = self.finish_sealed(entry, (index, stamp), Some(group), owner);
         let retention_ms = self.head().policy.get(RETENTION_MS);
         let block = index / BLOCK_SLOTS;
         self.lower_aged(block, message.sent_ms + retention_ms + 1);
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        Sent::New(stamp, sequence)
+        match finished {
+            Finished::InOrder(sequence) => Sent::New(stamp, sequence),
+            Finished::Unknown => Sent::New(stamp, 0),
+            Finished::NoPlace => Sent::Unfinished(stamp),
+        }
     }
 
     /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2
@@ -194,33 +210,39 @@ impl Store<'_> {
         }
     }
 
-    /// Steps 2 to 4 for a pending entry's message; its sequence number. `None`: it was never sent.
-    fn finish_send(&self, entry: u32, slot: u32, stamp: u64, owner: u32) -> Option<u64> {
+    /// Steps 2 to 4 for a pending entry's message.
+    fn finish_send(&self, entry: u32, slot: u32, stamp: u64, owner: u32) -> Finished {
         let index = slot as usize;
         if index >= self.words().len() {
-            return None; // damage
+            return Finished::Unknown; // damage
         }
         self.seal_ordered(index, stamp, self.head().policy.get(DELAY_MS));
         self.finish_sealed(entry, (index, stamp), None, owner)
     }
 
+    /// Steps 3 and 4 for a message that was sealed.
     fn finish_sealed(
         &self,
         entry: u32,
         (index, stamp): (usize, u64),
         group: Option<usize>,
         owner: u32,
-    ) -> Option<u64> {
+    ) -> Finished {
+        // Gone since: then it was accepted before.
+        let gone = || match self.ids_table().accepted(entry, index as u32, stamp) {
+            Some(sequence) => Finished::InOrder(sequence),
+            None => Finished::Unknown,
+        };
         let word = Word(self.words()[index].load(Ordering::Acquire));
         let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_tombstone();
         if !there || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
-            // Gone since: then it was accepted before.
-            return self.ids_table().accepted(entry, index as u32, stamp);
+            return gone();
         }
         let order = self.put_in_order(index, stamp_generation(stamp), group, owner);
         let (sequence, was_empty) = match order {
-            Some(order) => order,
-            None => return self.ids_table().accepted(entry, index as u32, stamp),
+            Order::Placed(sequence, was_empty) => (sequence, was_empty),
+            Order::Gone => return gone(),
+            Order::NoPlace => return Finished::NoPlace,
         };
         self.ids_table()
             .accept(entry, index as u32, stamp, sequence);
@@ -232,19 +254,24 @@ impl Store<'_> {
                 self.offer(group, now_ms, owner);
             }
         }
-        Some(sequence)
+        Finished::InOrder(sequence)
     }
 
-    /// Step 4, by who is about to remove a message.
-    #[cold]
+    /// Step 4, by who is about to take a message out of its list, if nobody has done it.
+    #[inline(always)]
     pub(super) fn accept_late(&self, index: usize) {
-        let link = &self.links()[index];
-        let (place, sequence) = (
-            link.place.load(Ordering::Acquire),
-            link.sequence.load(Ordering::Acquire),
-        );
+        // ORDERING: Acquire; [accepted-before-gone].
+        let place = self.links()[index].place.load(Ordering::Acquire);
+        if place & ACCEPTED == 0 {
+            self.accept_now(index, place);
+        }
+    }
+
+    #[cold]
+    fn accept_now(&self, index: usize, place: u64) {
+        let sequence = self.links()[index].sequence.load(Ordering::Acquire);
         let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
-        if place & ACCEPTED == 0 && sequence & UNORDERED == 0 {
+        if sequence & UNORDERED == 0 {
             self.ids_table()
                 .accept(place as u32, index as u32, stamp, sequence);
         }
@@ -268,19 +295,20 @@ impl Store<'_> {
                     self.finish_sealed(entry, (index, stamp), None, owner);
                 }
                 Phase::Claimed if word.is_tombstone() && same => {
-                    self.mend_tombstone(index, word, sequence, owner);
+                    self.mend_tombstone(index, (word, stamp), sequence, owner);
                 }
                 _ => {}
             }
         }
     }
 
-    fn mend_tombstone(&self, index: usize, word: Word, sequence: u64, owner: u32) {
+    fn mend_tombstone(&self, index: usize, (word, stamp): (Word, u64), sequence: u64, owner: u32) {
         let link = &self.links()[index];
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
         if sequence & UNORDERED != 0 {
-            // Purged before it was in order: it gets there, and is taken out again.
-            self.put_in_order(index, sequence & (GENERATIONS - 1), None, owner);
+            // Dropped before it was in order: it gets there, and is taken out again.
+            let entry = link.place.load(Ordering::Acquire) as u32;
+            self.finish_sealed(entry, (index, stamp), None, owner);
         } else if let Some(group) = self.find_group(key) {
             self.oldest(group, owner); // takes out what is at its head
         }

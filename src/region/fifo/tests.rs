@@ -11,7 +11,7 @@ use crate::region::arena::Hold;
 use crate::region::layout::{FifoShape, Offsets, Settings, Shape};
 use crate::region::memory::{Place, format};
 use crate::region::store::Store;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::vec::Vec;
 
@@ -62,6 +62,16 @@ impl Memory {
             durability: 0,
         };
         Self { lines, place }
+    }
+
+    /// Where FIFO parts, words and notes are, as words that anything may be written into.
+    fn words(&mut self) -> &[AtomicU64] {
+        let (from, to) = (self.place.offsets.words, self.place.offsets.slots);
+        // SAFETY: inside the memory, aligned, and all of it is reached by atomics alone.
+        unsafe {
+            let at = self.lines.as_mut_ptr().cast::<u8>().add(from);
+            core::slice::from_raw_parts(at.cast(), (to - from) / 8)
+        }
     }
 
     fn store(&mut self) -> Store<'_> {
@@ -370,5 +380,99 @@ fn run(seed: u64, steps: usize) {
 fn random_histories_are_those_of_the_model() {
     for seed in 1..=60 {
         run(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 2500);
+    }
+}
+
+/// Numbers from a seed.
+fn next(random: &mut u64) -> u64 {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    *random >> 11
+}
+
+/// Whatever is in its memory, each call comes back.
+#[test]
+fn damage_holds_nobody_up() {
+    for seed in 1..=400u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut memory = Memory::new();
+        some_calls(&memory.store(), &mut random, 60);
+        for _ in 0..3 {
+            for _ in 0..1 + next(&mut random) % 12 {
+                let words = memory.words();
+                let at = next(&mut random) as usize % words.len();
+                let was = words[at].load(Ordering::SeqCst);
+                let is = match next(&mut random) % 6 {
+                    0 => u64::MAX,
+                    1 => 0,
+                    2 => was ^ 1 << (next(&mut random) % 64),
+                    3 => words[next(&mut random) as usize % words.len()].load(Ordering::SeqCst),
+                    4 => was.wrapping_add(next(&mut random) % 7),
+                    _ => next(&mut random) << (next(&mut random) % 12),
+                };
+                words[at].store(is, Ordering::SeqCst);
+            }
+            some_calls(&memory.store(), &mut random, 40);
+        }
+    }
+}
+
+fn some_calls(store: &Store<'_>, random: &mut u64, count: usize) {
+    let mut holds: Vec<Hold> = Vec::new();
+    for _ in 0..count {
+        let now_ms = 5000 + next(random) % 300;
+        match next(random) % 8 {
+            0..=2 => {
+                let key = id(next(random) % 50);
+                let group = next(random) % GROUPS;
+                let message = Ordered {
+                    size: 8,
+                    attributes: 0,
+                    sent_ms: now_ms,
+                    delay_ms: 0,
+                    group: [group + 100, group],
+                    id: &key,
+                    until_ms: now_ms + 50,
+                };
+                if let Some(claimed) = store.claim_free(1, 1) {
+                    store.send_in_order(claimed, &message, 1);
+                }
+            }
+            3 | 4 => {
+                let turn = Turn {
+                    owner: 1,
+                    borrowed: next(random) & 1 == 0,
+                    now_ms,
+                    due_at_ms: now_ms + VISIBILITY_MS,
+                };
+                let refused = next(random) & 3 == 0;
+                store.receive_in_turn(&turn, 10, |hold| {
+                    holds.push(hold);
+                    !refused
+                });
+            }
+            5 | 6 => {
+                if let Some(hold) = holds.pop() {
+                    let _ = match next(random) % 2 {
+                        0 => store.delete_in_turn(&hold, 1, now_ms, 1).map(|_| ()),
+                        _ => store.release_in_turn(&hold, now_ms, 1),
+                    };
+                }
+            }
+            _ => {
+                let now = Now {
+                    now_ms,
+                    oldest_ms: 0,
+                    owner: 1,
+                };
+                store.expire_groups(&now);
+                store.repair(&|owner| owner == 2, 1);
+                store.mend_groups(&|owner| owner == 2);
+                store.ids_table().repair(&|owner| owner == 2);
+                store.mend_sends(1);
+                store.mend_tickets(now_ms, 1);
+            }
+        }
     }
 }

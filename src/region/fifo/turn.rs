@@ -41,14 +41,18 @@
 use super::list::Member;
 use crate::error::Error;
 use crate::region::arena::{Hold, stamp_sent_ms};
-use crate::region::fifo::layout::ACCEPTED;
+
 use crate::region::store::Store;
 use crate::region::word::{PIN_CELLS, Phase, Word};
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::{Ordering, store_load_after_rmw};
 use heapless::Vec;
 
 /// The most messages of one turn.
 pub const TURN_MAX: usize = 10;
+
+/// After so many messages of one group that were refused, a receive leaves the rest to the next.
+const REFUSED_MAX: usize = 64;
 
 /// How messages of a group are received.
 #[derive(Debug, Clone, Copy)]
@@ -75,25 +79,37 @@ impl Store<'_> {
     ///
     /// # Progress
     ///
-    /// Lock-free. A ticket is looked at once for each time its group became free.
+    /// Lock-free. The tickets that are there when it begins are looked at once each, those that are
+    /// issued meanwhile are the next call's.
     pub fn receive_in_turn(&self, turn: &Turn, max: usize, mut found: impl FnMut(Hold) -> bool) {
         let tickets = self.tickets();
-        let mut have = 0;
-        while have < max {
+        // And one that a pusher has put and not counted.
+        let (mut left, mut have) = (tickets.len().saturating_add(1), 0);
+        while have < max && left != 0 {
+            left -= 1;
             let Some(ticket) = tickets.peek() else {
                 return;
             };
             let group = ticket.index as usize;
-            let mut taken = self.take_turn(group, turn, (max - have).min(TURN_MAX));
-            let refused = taken.iter_mut().filter(|hold| !found(**hold)).count();
-            have += taken.len() - refused;
-            if !taken.is_empty() {
+            let (mut taken, mut refused) = (0, 0);
+            // Refused ones are gone, and then the next is the oldest.
+            while have < max && taken == refused && refused < REFUSED_MAX {
+                let holds = self.take_turn(group, turn, (max - have).min(TURN_MAX));
+                let counted = holds.iter().filter(|hold| found(**hold)).count();
+                have += counted;
+                taken += holds.len();
+                refused += holds.len() - counted;
+                if holds.is_empty() {
+                    break;
+                }
+            }
+            if taken != 0 {
                 self.void_ticket(group, ticket.position);
             }
             let passed = tickets.pass(&ticket);
-            // Refused ones are gone, and the next is the oldest; or the group became free while
-            // this call found it locked, and who made it so has seen the ticket.
-            if refused != 0 || passed && taken.is_empty() {
+            // It may still be free; or it became so while this call found it locked, and who made
+            // it so has seen the ticket: [passed-seen].
+            if refused != 0 || passed && taken == 0 {
                 self.offer(group, turn.now_ms, turn.owner);
             }
         }
@@ -149,7 +165,7 @@ impl Store<'_> {
             turn.borrowed,
             turn.due_at_ms,
         )?;
-        self.lower_due(member.slot / 64, turn.due_at_ms);
+        self.lower_due(member.slot / BLOCK_SLOTS, turn.due_at_ms);
         Some(hold)
     }
 
@@ -270,18 +286,29 @@ impl Store<'_> {
     /// Issues a ticket, unless the group has one that is not passed by. That may be passed at this
     /// moment by one who has found the group locked: it looks again after that, `[passed-seen]`.
     fn issue(&self, group: usize) {
-        let ticket = &self.groups().elements[group].ticket;
-        let has = ticket.load(Ordering::SeqCst) > self.tickets().first_position();
-        if !has && let Some(position) = self.tickets().push(group as u32) {
-            ticket.fetch_max(position + 1, Ordering::SeqCst);
+        if !self.has_ticket(group)
+            && let Some(position) = self.tickets().push(group as u32)
+        {
+            let ticket = &self.groups().elements[group].ticket;
+            // ORDERING: SeqCst; [passed-seen]. Of two who issue at once either may stand here.
+            ticket.store(position.wrapping_add(1), Ordering::SeqCst);
         }
+    }
+
+    /// Whether the group's latest ticket is not passed by, as far as its entry knows.
+    fn has_ticket(&self, group: usize) -> bool {
+        let tickets = self.tickets();
+        // ORDERING: SeqCst; [passed-seen] read after the change that may have made the group free.
+        let ticket = self.groups().elements[group].ticket.load(Ordering::SeqCst);
+        let ahead = ticket.wrapping_sub(tickets.first_position());
+        ahead != 0 && ahead <= tickets.len() as u64 // or damage
     }
 
     /// Notes that a ticket is used up: the next time that the group is free it gets another one.
     fn void_ticket(&self, group: usize, position: u64) {
         let ticket = &self.groups().elements[group].ticket;
         let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        let _ = ticket.compare_exchange(position + 1, 0, done, failed);
+        let _ = ticket.compare_exchange(position.wrapping_add(1), 0, done, failed);
     }
 
     /// Whether a group has messages and none is in flight.
@@ -340,11 +367,7 @@ impl Store<'_> {
                 self.unborrow(hold, owner);
                 return Err(Error::NotInFlight);
             }
-            let own = if hold.word.is_borrowed() {
-                self.pin_of(hold)
-            } else {
-                0
-            };
+            let own = self.own_pin(hold);
             let reader = seen.is_borrowed() && !hold.word.is_borrowed();
             if let Some(key) = self.entomb(index, seen, run, own, reader)? {
                 if let Some(group) = self.find_group(key) {
@@ -386,20 +409,11 @@ impl Store<'_> {
         own: u64,
         reader: bool,
     ) -> Result<Option<[u64; 2]>, Error> {
-        use crate::region::pins::Unnamed;
         let link = &self.links()[index];
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
-        if link.place.load(Ordering::Acquire) & ACCEPTED == 0 {
-            self.accept_late(index);
-        }
-        let mut pins = seen.pins() & !own;
-        if reader {
-            match self.pin_former(index, seen) {
-                Ok(pin) => pins |= pin,
-                Err(Unnamed::Changed) => return Ok(None),
-                Err(Unnamed::Full) => return Err(Error::Pinned { max: PIN_CELLS }),
-            }
-        }
+        let Some(pins) = self.pins_left(index, seen, own, reader)? else {
+            return Ok(None);
+        };
         let next = Word::tombstone(seen.generation(), pins, run as u64);
         // ORDERING: SeqCst; [freed-seen]; otherwise as in `remove`.
         let word = &self.words()[index];
@@ -430,12 +444,9 @@ impl Store<'_> {
     /// Issues tickets for the groups that are free and have none: who should have done so has died,
     /// or stands still.
     pub fn mend_tickets(&self, now_ms: u64, owner: u32) {
-        let groups = self.groups().elements;
-        for (index, group) in groups.iter().enumerate() {
-            let passed = self.tickets().first_position();
-            let without = group.ticket.load(Ordering::Acquire) <= passed;
-            if without {
-                self.offer(index, now_ms, owner);
+        for group in 0..self.groups().elements.len() {
+            if !self.has_ticket(group) {
+                self.offer(group, now_ms, owner);
             }
         }
     }
