@@ -202,8 +202,8 @@ impl Store<'_> {
         true
     }
 
-    /// The least due time of all, as far as is known; [`DUE_NONE_MS`](crate::ring::due::DUE_NONE_MS) if there
-    /// is none.
+    /// The least due time of all, as far as is known;
+    /// [`DUE_NONE_MS`](crate::ring::due::DUE_NONE_MS) if there is none.
     pub fn least_due_ms(&self) -> u64 {
         self.head().seldom.due.ms()
     }

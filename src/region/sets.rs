@@ -135,8 +135,8 @@ impl Store<'_> {
     }
 
     /// Looks at what is due in one block, and raises its bound: gives messages sent before
-    /// `oldest_ms` to `drop`, and those whose time is over at `now_ms` to `expire`; both say whether
-    /// it is done. `ready` gets the bits of what has expired. Returns how many that were.
+    /// `oldest_ms` to `drop`, and those whose time is over at `now_ms` to `expire`; both say
+    /// whether it is done. `ready` gets the bits of what has expired. Returns how many that were.
     #[cold]
     pub fn raise_block(
         &self,

@@ -22,7 +22,8 @@
 //! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
 //!
 //! No message leaves its list before step 4 is done for it (who takes it out does it), and none
-//! leaves its slot before that, `[accepted-before-gone]`. So a pending entry whose message is not there was never sent.
+//! leaves its slot before that, `[accepted-before-gone]`. So a pending entry whose message is not
+//! there was never sent.
 
 use super::ids::{First, IdKey, Remember};
 use super::layout::{ACCEPTED, UNORDERED};
