@@ -85,6 +85,7 @@ impl Memory {
             flags: 0,
             nonce: 1,
             durability: 0,
+            window: 0,
         };
         Self {
             head: QueueHead::new(shape, settings),

@@ -46,6 +46,8 @@ pub use queue::Waitable;
 pub use queue::wait_any;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub use queue::{DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, SequenceNumber};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]

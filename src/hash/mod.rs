@@ -40,3 +40,11 @@ impl Xxh3Pieces {
 pub fn checksum(body: &[u8], stamp: u64) -> u32 {
     xxhash_rust::xxh3::xxh3_64_with_seed(body, stamp) as u32
 }
+
+/// xxh3, 128 bits, seeded: low half first.
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+#[inline]
+pub fn xxh3_128_seeded(bytes: &[u8], seed: u64) -> [u64; 2] {
+    let hash = xxhash_rust::xxh3::xxh3_128_with_seed(bytes, seed);
+    [hash as u64, (hash >> 64) as u64]
+}

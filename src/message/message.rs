@@ -37,6 +37,8 @@ pub struct Message<'a> {
     body: &'a [u8],
     attributes: heapless::Vec<(&'a str, Stored<'a>), ATTRIBUTES_MAX, u8>,
     delay: Option<Duration>,
+    group: Option<&'a str>,
+    deduplication: Option<&'a str>,
 }
 
 /// A value that is borrowed, or a number that was written here.
@@ -63,6 +65,8 @@ impl<'a> Message<'a> {
             body: body.as_ref(),
             attributes: heapless::Vec::new(),
             delay: None,
+            group: None,
+            deduplication: None,
         }
     }
 
@@ -161,6 +165,30 @@ impl<'a> Message<'a> {
     pub fn attributes(&self) -> impl ExactSizeIterator<Item = (&'a str, Value<'_>)> {
         let attributes = self.attributes.iter();
         attributes.map(|(name, value)| (*name, value.value()))
+    }
+
+    /// Puts the message into a group of a FIFO queue, by its id: 1 to 128 letters, digits and ASCII
+    /// punctuation. Standard queues have no groups, and refuse it.
+    pub const fn group(mut self, id: &'a str) -> Self {
+        self.group = Some(id);
+        self
+    }
+
+    /// Gives the message a deduplication id, for a FIFO queue: 1 to 128 letters, digits and ASCII
+    /// punctuation.
+    pub const fn deduplication_id(mut self, id: &'a str) -> Self {
+        self.deduplication = Some(id);
+        self
+    }
+
+    /// The group, if one was set.
+    pub const fn group_option(&self) -> Option<&'a str> {
+        self.group
+    }
+
+    /// The deduplication id, if one was set.
+    pub const fn deduplication_option(&self) -> Option<&'a str> {
+        self.deduplication
     }
 
     /// The delay, if one was set.

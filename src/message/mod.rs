@@ -9,6 +9,8 @@ mod attributes;
 mod layout;
 #[expect(clippy::module_inception, reason = "a file is named after its noun")]
 mod message;
+#[cfg(feature = "fifo")]
+mod names;
 mod number;
 mod origin;
 mod rules;
@@ -16,5 +18,7 @@ mod value;
 
 pub use attributes::{Attributes, AttributesIter};
 pub use message::Message;
+#[cfg(feature = "fifo")]
+pub(crate) use names::Names;
 pub(crate) use origin::Origin;
 pub use value::Value;

@@ -74,6 +74,17 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
         let owner = queue.region.owner();
         let mut free = Bits::free(store);
         let this = ManuallyDrop::new(self); // each is settled here
+        #[cfg(feature = "fifo")]
+        if queue.place.is_fifo() && usable.is_ok() {
+            let now_ms = queue.now_ms(&store);
+            for received in this.messages.iter() {
+                let run = received.run();
+                let outcome = queue.delete_in_turn(&store, &received.hold, run, now_ms);
+                let _ = outcomes.push(outcome);
+            }
+            queue.notify_turn(&store, this.messages.len() as u32);
+            return outcomes;
+        }
         for received in this.messages.iter() {
             let outcome = match &usable {
                 Ok(()) => store

@@ -102,6 +102,15 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 max: shape.body_bytes_max,
             });
         }
+        if message
+            .group_option()
+            .or(message.deduplication_option())
+            .is_some()
+        {
+            return Err(Error::Group {
+                problem: "a standard queue has neither groups nor deduplication ids",
+            });
+        }
         let delay_ms = match message.delay_option() {
             Some(delay) => delay_ms(delay)?,
             None => store.head().policy.get(DELAY_MS),
@@ -148,7 +157,12 @@ pub(super) fn fill_message(
     let (head, tail) = claimed.bytes_mut(*store, len).split_at_mut(body.len());
     head.copy_from_slice(body);
     let attributes_len = message.encode_attributes(tail)?;
-    Ok((message.attributes().len() as u64) << 32 | attributes_len as u64)
+    Ok(attributes_word(message.attributes().len(), attributes_len))
+}
+
+/// `{ count:32, len:32 }` of so many attributes and what else stands behind a body.
+pub(super) const fn attributes_word(count: usize, len: usize) -> u64 {
+    (count as u64) << 32 | len as u64
 }
 
 impl<R: Region, C: Clock> Received<'_, R, C> {

@@ -42,8 +42,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         if in_flight.saturating_add(max) > bound {
             let now_ms = self.now_ms(store);
             if store.is_due(now_ms) {
-                let owner = self.region.owner();
-                let expired = store.expire_some(now_ms, self.oldest_ms(store), owner);
+                let expired = self.expire(store, now_ms);
                 self.notify_if(store, expired);
             }
             in_flight = store.count_in_flight();

@@ -1,4 +1,4 @@
-//! Floor 3: standard queues.
+//! Floor 3: standard and FIFO queues.
 //!
 //! What a queue does is policy over the arena of floor 2: where the next message goes
 //! ([`place`]), which comes next ([`sweep`]), how long it stays invisible, what a receipt may do,
@@ -20,6 +20,8 @@ mod dead;
 mod durability;
 #[cfg(not(ringmain_loom))]
 mod envelope;
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+mod fifo;
 #[cfg(not(ringmain_loom))]
 mod in_flight;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -69,6 +71,8 @@ pub use batch::{Batch, Outcomes};
 pub(crate) use dead::Moved;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub use fifo::{DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, SequenceNumber};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub(crate) use large::KEPT_MS_MAX;
 #[cfg(all(feature = "std", not(ringmain_loom)))]

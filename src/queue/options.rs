@@ -4,7 +4,7 @@
 use super::durability::Durability;
 use crate::error::Error;
 use crate::region::Wish;
-use crate::region::layout::{self, SLOT_HEAD_BYTES};
+use crate::region::layout::{self, NAMES_BYTES_TYPICAL, SLOT_HEAD_BYTES};
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::policy::{
     DELAY_MS, IN_FLIGHT_MAX, OPTIONS, PolicyNumbers, RANGES, RECEIVES_MAX, RETENTION_MS, Range,
@@ -230,7 +230,10 @@ impl QueueOptions {
                 0 => None,
                 receives => Some(receives as u32),
             },
-            typical_body: place.shape.single_bytes(),
+            typical_body: place
+                .shape
+                .single_bytes()
+                .saturating_sub(names_bytes(place)),
             max_body: Some(place.shape.body_bytes_max),
             checksum: Some(place.checksum),
             #[cfg(feature = "mapped")]
@@ -239,7 +242,7 @@ impl QueueOptions {
     }
 
     /// Refuses options that are fixed at creation and not those of the queue, `there`.
-    pub(crate) fn agree(&self, there: &Self) -> Result<(), Error> {
+    pub(crate) fn agree(&self, there: &Self, place: &Place) -> Result<(), Error> {
         let option = |option, found: u64, given: u64| {
             if found == given {
                 return Ok(());
@@ -251,7 +254,8 @@ impl QueueOptions {
             })
         };
         let (found, given) = (there.typical_body as u64, self.typical_body as u64);
-        let slot = |bytes: u64| (bytes + SLOT_HEAD_BYTES as u64).div_ceil(64);
+        let beside = (SLOT_HEAD_BYTES + names_bytes(place)) as u64;
+        let slot = |bytes: u64| (bytes + beside).div_ceil(64);
         if slot(found) != slot(given) {
             option("typical_body (bytes)", found, given)?;
         }
@@ -291,6 +295,7 @@ impl QueueOptions {
             checksum: self.checksum,
             policy: settings.policy,
             durability: settings.durability,
+            fifo: None,
         })
     }
 
@@ -340,7 +345,16 @@ impl QueueOptions {
             flags,
             nonce: 0,
             durability,
+            window: 0,
         })
+    }
+}
+
+/// Bytes of a typical message that its names take.
+fn names_bytes(place: &Place) -> usize {
+    match place.is_fifo() {
+        true => NAMES_BYTES_TYPICAL,
+        false => 0,
     }
 }
 

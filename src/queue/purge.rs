@@ -65,7 +65,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         self.admit_purge(&store)?;
         let used = (extent(&store) * BLOCK_SLOTS).min(store.words().len());
-        let purged = (0..used).map(|index| self.purge_slot(index) as u64).sum();
+        let purged = match self.place.is_fifo() {
+            false => (0..used).map(|index| self.purge_slot(index) as u64).sum(),
+            true => store.purge_groups(self.now_ms(&store), self.region.owner()),
+        };
         store
             .head()
             .counters

@@ -110,7 +110,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ///
     /// As [`receive`](Queue::receive).
     pub fn receive_into(&self, buffer: &mut [u8]) -> Result<Option<Copied>, Error> {
-        let Some(received) = self.receive()? else {
+        let received = match self.place.is_fifo() {
+            true => self.receive_some(1, None)?.pop(),
+            false => self.receive()?,
+        };
+        let Some(received) = received else {
             return Ok(None);
         };
         let (len, body) = (received.body().len(), received.body());
@@ -158,9 +162,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         self.check()?;
         let store = self.store();
-        self.admit_receive(&store, max)?;
-        let how = self.how(&store, max, visibility_ms);
         let mut batch = Batch::new(self);
+        match self.admit_receive(&store, max) {
+            Ok(()) => {}
+            // A FIFO queue has nothing to receive then.
+            Err(Error::InFlight { .. }) if self.place.is_fifo() => return Ok(batch),
+            Err(error) => return Err(error),
+        }
+        let how = self.how(&store, max, visibility_ms);
         self.receive_each(&store, &how, |received| batch.push(received));
         #[cfg(feature = "std")]
         batch.count_latency(&store, how.now_ms);
@@ -191,21 +200,28 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     #[inline(always)]
-    fn receive_each<'q>(
+    pub(super) fn receive_each<'q>(
         &'q self,
         store: &Store<'q>,
         how: &Receive,
         mut found: impl FnMut(Received<'q, R, C>),
     ) {
         let mut none = true;
-        let expired = store.receive(how, |hold| match self.admit_hold(store, hold, how) {
+        let each = |hold| match self.admit_hold(store, hold, how) {
             Some(received) => {
                 found(received);
                 none = false;
                 true
             }
             None => false,
-        });
+        };
+        #[cfg(feature = "fifo")]
+        let expired = match self.place.is_fifo() {
+            true => self.receive_in_turn(store, how, each),
+            false => store.receive(how, each),
+        };
+        #[cfg(not(feature = "fifo"))]
+        let expired = store.receive(how, each);
         self.notify_if(store, expired);
         if none {
             let counters = &store.head().counters;
@@ -262,6 +278,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         counters.received.fetch_sub(1, Ordering::Relaxed); // nobody gets it, so it is not received
         let (index, owner) = (hold.index as usize, self.region.owner());
         let run = store.measured_run(index);
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            // At a time at which no hold is over: this call's own is not, whatever its timeout.
+            let _ = store.delete_in_turn(hold, run, 0, owner);
+            return;
+        }
         // It is held by this call and not read in place by anybody else, so this takes it out, or
         // finds that its time was over at once and others have gone on with it.
         if let Ok(Some(freed)) = store.delete(hold, run, owner) {

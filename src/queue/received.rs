@@ -1,10 +1,14 @@
 //! A received message, read in place.
 
+#[cfg(feature = "fifo")]
+use super::fifo::SequenceNumber;
 use super::options::visibility_ms;
 use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
 use super::standard::Queue;
 use crate::error::Error;
+#[cfg(feature = "fifo")]
+use crate::message::Names;
 use crate::message::Origin;
 use crate::region::Region;
 use crate::region::arena::Hold;
@@ -87,6 +91,34 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         self.queue.origin(&self.hold, &self.stored)
     }
 
+    /// Of a message of a FIFO queue: the id of its group. `None` for any other message.
+    #[cfg(feature = "fifo")]
+    pub fn group(&self) -> Option<&str> {
+        let names = self.queue.names(&self.hold, &self.stored);
+        names.map(|names| names.group)
+    }
+
+    /// Of a message of a FIFO queue: the deduplication id that its sender gave. `None` if that is
+    /// its body's digest, and for any other message.
+    #[cfg(feature = "fifo")]
+    pub fn deduplication_id(&self) -> Option<&str> {
+        let names = self.queue.names(&self.hold, &self.stored);
+        names.map(|names| names.id).filter(|id| !id.is_empty())
+    }
+
+    /// Of a message of a FIFO queue: its place in the order. `None` for any other message.
+    #[cfg(feature = "fifo")]
+    pub fn sequence_number(&self) -> Option<SequenceNumber> {
+        match self.queue.place.is_fifo() {
+            true => self
+                .queue
+                .store()
+                .sequence_of(&self.hold)
+                .map(SequenceNumber),
+            false => None,
+        }
+    }
+
     /// The bytes of the attributes.
     pub(super) fn attributes_bytes(&self) -> &[u8] {
         self.queue.attributes_bytes(&self.hold, &self.stored)
@@ -137,6 +169,12 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         let queue = this.queue;
         queue.check()?;
         let store = queue.store();
+        #[cfg(feature = "fifo")]
+        if queue.place.is_fifo() {
+            queue.delete_in_turn(&store, &this.hold, this.run(), queue.now_ms(&store))?;
+            queue.notify_turn(&store, 1);
+            return Ok(());
+        }
         if let Some(run) = store.delete(&this.hold, this.run(), queue.region.owner())? {
             store.put_free(this.hold.index as usize, run);
         }
@@ -226,6 +264,18 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// The bytes of the attributes of a message that is held or looked at.
     #[inline]
     pub(super) fn attributes_bytes(&self, hold: &Hold, stored: &Stored) -> &[u8] {
+        let bytes = self.tail_of(hold, stored);
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            let names = Names::read(bytes).map_or(bytes.len(), |names| names.len());
+            return &bytes[..bytes.len() - names];
+        }
+        bytes
+    }
+
+    /// What stands behind the body of a message, without an origin.
+    #[inline]
+    fn tail_of(&self, hold: &Hold, stored: &Stored) -> &[u8] {
         let len = stored.len as usize;
         let behind = self.origin(hold, stored).map_or(0, |origin| origin.len());
         let bytes = self.body_of(hold, len);
@@ -234,13 +284,29 @@ impl<R: Region, C: Clock> Queue<R, C> {
             .unwrap_or_default()
     }
 
+    /// Group and deduplication id of a message of a FIFO queue that is held or looked at.
+    #[cfg(feature = "fifo")]
+    #[inline]
+    pub(super) fn names(&self, hold: &Hold, stored: &Stored) -> Option<Names<'_>> {
+        match self.place.is_fifo() {
+            true => Names::read(self.tail_of(hold, stored)),
+            false => None,
+        }
+    }
+
     pub(super) fn release_hold(&self, hold: &Hold) -> Result<(), Error> {
         let store = self.store();
-        store.release(hold, self.now_ms(&store), self.region.owner())?;
         let index = hold.index as usize;
-        let mut ready = Bits::ready(store, 0);
-        ready.add(index);
-        ready.flush();
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            store.release_in_turn(hold, self.now_ms(&store), self.region.owner())?;
+        }
+        if !self.place.is_fifo() {
+            store.release(hold, self.now_ms(&store), self.region.owner())?;
+            let mut ready = Bits::ready(store, 0);
+            ready.add(index);
+            ready.flush();
+        }
         if hold.sent_ms() < self.oldest_ms(&store) {
             // Whoever looks next drops it: while it was held, nobody looked at its age.
             store.lower_due(index / BLOCK_SLOTS, 0);
@@ -276,8 +342,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let block = index / BLOCK_SLOTS;
         let sooner = store.lower_due(block, due_at_ms);
         if ms == 0 {
-            let (oldest_ms, owner) = (self.oldest_ms(&store), self.region.owner());
-            let expired = store.expire_block(block, now_ms, oldest_ms, owner);
+            let expired = match self.place.is_fifo() {
+                true => self.expire(&store, now_ms),
+                false => {
+                    let (oldest_ms, owner) = (self.oldest_ms(&store), self.region.owner());
+                    store.expire_block(block, now_ms, oldest_ms, owner)
+                }
+            };
             self.notify_if(&store, expired);
         } else if sooner {
             self.notify(&store, 1); // who sleeps knows of no due time as near as this

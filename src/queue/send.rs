@@ -289,7 +289,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let expired = &store.head().counters.expired;
         let before = expired.load(Ordering::Relaxed);
-        let visible = store.expire_some(now_ms, self.oldest_ms(store), self.region.owner());
+        let visible = self.expire(store, now_ms);
         self.notify_if(store, visible);
         expired.load(Ordering::Relaxed) != before
     }

@@ -36,6 +36,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let store = self.store();
         let hold = self.hold_of(receipt)?;
         let run = store.measured_run(hold.index as usize);
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            self.delete_in_turn(&store, &hold, run, self.now_ms(&store))?;
+            self.notify_turn(&store, 1);
+            return Ok(());
+        }
         if let Some(run) = store.delete(&hold, run, self.region.owner())? {
             free.add_run(hold.index as usize, run);
         }

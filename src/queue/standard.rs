@@ -7,7 +7,7 @@ use crate::region::layout::DURABILITY_PROCESS;
 use crate::region::memory::Place;
 use crate::region::policy::{DELETED, OPTIONS, RETENTION_MS};
 use crate::region::store::Store;
-use crate::region::{Fixed, Intent, Region, Tended};
+use crate::region::{Fixed, Intent, Region, Tended, Wish};
 use crate::sync::Ordering;
 use crate::time::{Clock, DefaultClock};
 use crate::trace::event;
@@ -189,7 +189,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     fn with(region: R, intent: Intent, options: QueueOptions, clock: C) -> Result<Self, Error> {
-        let place = region.place(intent, &options.wish()?)?;
+        Self::wished(region, intent, &options.wish()?, clock)
+    }
+
+    /// The queue that is wished for, of either kind.
+    pub(super) fn wished(region: R, intent: Intent, wish: &Wish, clock: C) -> Result<Self, Error> {
+        let place = region.place(intent, wish)?;
         let slots = place.shape.slots;
         event!(
             DEBUG, "queue opened", slots = slots;
@@ -243,6 +248,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[inline(always)]
     pub(super) fn store(&self) -> Store<'_> {
         self.region.store(&self.place)
+    }
+
+    /// Makes visible what is due, and drops what is too old, in some of the blocks in which that may
+    /// be so. Returns how many became visible.
+    #[cold]
+    pub(super) fn expire(&self, store: &Store<'_>, now_ms: u64) -> u32 {
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            return self.expire_groups(store, now_ms);
+        }
+        store.expire_some(now_ms, self.oldest_ms(store), self.region.owner())
     }
 
     /// The region's time, ms: the clock's, moved to the region's origin, never backwards.
@@ -430,7 +446,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             let found = QueueOptions::of(&self.place, numbers);
             let options = change(found);
             let wanted = options.policy()?;
-            options.agree(&found)?;
+            options.agree(&found, &self.place)?;
             let (mut changed, mut again) = (false, false);
             for (setting, value) in wanted.into_iter().enumerate().take(OPTIONS) {
                 let sound = policy.is_sound(setting);

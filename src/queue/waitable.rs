@@ -76,8 +76,7 @@ impl<R: Region, C: Clock> sealed::Waiting for Queue<R, C> {
         self.tend_sometimes(&store, now_ms);
         self.check()?; // before anything of a file that is cut short is touched
         if store.is_due(now_ms) {
-            let owner = self.region.owner();
-            let expired = store.expire_some(now_ms, self.oldest_ms(&store), owner);
+            let expired = self.expire(&store, now_ms);
             self.notify_if(&store, expired.saturating_sub(1)); // one is for the caller
         }
         Ok(store.has_visible())

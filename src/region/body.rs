@@ -93,18 +93,32 @@ impl Store<'_> {
         delay_ms: u64,
         check: bool,
     ) -> u64 {
+        let size = self.size_of_filled(&claimed, len, attributes, sent_ms, check);
+        if delay_ms == 0 {
+            self.publish(claimed, size, attributes, sent_ms)
+        } else {
+            self.publish_delayed(claimed, size, attributes, sent_ms, delay_ms)
+        }
+    }
+
+    /// `{ checksum:32, has_attributes:1, len:31 }` of a claimed run that was filled with `len` bytes
+    /// and is sent at `sent_ms`.
+    #[inline(always)]
+    pub fn size_of_filled(
+        &self,
+        claimed: &Claimed,
+        len: usize,
+        attributes: u64,
+        sent_ms: u64,
+        check: bool,
+    ) -> u64 {
         let stamp = stamp(sent_ms, claimed.next_generation());
         let sum = if check {
             checksum(claimed.bytes(*self, len), seed(stamp, attributes))
         } else {
             0
         };
-        let size = size_of_stored(sum, len, attributes);
-        if delay_ms == 0 {
-            self.publish(claimed, size, attributes, sent_ms)
-        } else {
-            self.publish_delayed(claimed, size, attributes, sent_ms, delay_ms)
-        }
+        size_of_stored(sum, len, attributes)
     }
 
     /// What is stored of a held or pinned message, after checking it and, if `check`, its bytes;

@@ -1,7 +1,7 @@
 //! A borrowed home: a queue in a caller's bytes, laid out at run time, without a heap.
 
 use super::home::{Intent, Region, Wish};
-use super::layout::{DURABILITY_PROCESS, Offsets};
+use super::layout::{DURABILITY_PROCESS, FLAG_CHECKSUM, Offsets};
 use super::memory::{self, Place};
 use super::store::Store;
 use crate::error::Error;
@@ -115,7 +115,9 @@ impl<'a> Borrowed<'a> {
             blocks: shape.blocks(),
             groups: shape.groups(),
             shape,
-            checksum: settings.flags != 0,
+            checksum: settings.flags & FLAG_CHECKSUM != 0,
+            flags: settings.flags,
+            window: settings.window,
             durability: DURABILITY_PROCESS,
         };
         // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
@@ -137,7 +139,7 @@ unsafe impl Region for Borrowed<'_> {
             match (self.existing(), intent) {
                 (Some(_), Intent::Create) => return Err(Error::Occupied),
                 (None, Intent::Open) => return Err(Error::Vacant),
-                (Some(place), Intent::Open) => return Ok(place),
+                (Some(place), Intent::Open) => return place.check_kind(wish).map(|()| place),
                 (Some(place), Intent::OpenOrCreate) => {
                     let store = self.store(&place);
                     return memory::agree(wish, &place, &store).map(|()| place);

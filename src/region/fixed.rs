@@ -119,6 +119,8 @@ impl<const N: usize, const B: usize, const BLOCKS: usize> Fixed<N, B, BLOCKS> {
             groups: 0,
             shape: Self::SHAPE,
             checksum: settings.flags & FLAG_CHECKSUM != 0,
+            flags: settings.flags,
+            window: 0,
             durability: DURABILITY_PROCESS,
         }
     }

@@ -95,8 +95,11 @@ pub struct Config {
     pub nonce: AtomicU64,
     /// `{ interval_ms:62, level:2 }`: see [`DURABILITY_PROCESS`].
     pub durability: AtomicU64,
-    /// xxh3-64 of the fields above, in a mapped region; zero where nobody else can write.
+    /// xxh3-64 of the fields above, and of the one below if that is not zero, in a mapped region;
+    /// zero where nobody else can write.
     pub check: AtomicU64,
+    /// `{ interval_ms:32, ids:32 }` of a FIFO queue's deduplication; 0: a standard queue.
+    pub window: AtomicU64,
 }
 
 #[cfg(feature = "mapped")]
@@ -111,17 +114,53 @@ impl Config {
             &self.flags,
             &self.nonce,
             &self.durability,
+            &self.window,
         ];
-        let mut bytes = [0; 56];
+        let mut bytes = [0; 64];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
         }
-        crate::hash::xxh3_64(&bytes)
+        let len = match self.window.load(Ordering::Acquire) {
+            0 => 56,
+            _ => 64,
+        };
+        crate::hash::xxh3_64(&bytes[..len])
     }
 }
 
 /// Bodies carry checksums.
 pub const FLAG_CHECKSUM: u64 = 1;
+/// A FIFO queue takes the digest of a body for its deduplication id.
+pub const FLAG_CONTENT: u64 = 1 << 1;
+/// A FIFO queue's deduplication ids count within their groups.
+pub const FLAG_BY_GROUP: u64 = 1 << 2;
+/// A FIFO queue takes as many calls a second as SQS does.
+pub const FLAG_QUOTA: u64 = 1 << 3;
+/// The flags that only FIFO queues have.
+pub const FLAGS_FIFO: u64 = FLAG_CONTENT | FLAG_BY_GROUP | FLAG_QUOTA;
+
+/// Kind of a region's section: a standard queue.
+pub const KIND_QUEUE: u64 = 1;
+/// Kind of a region's section: a FIFO queue.
+pub const KIND_FIFO: u64 = 2;
+
+/// The most ids that a FIFO queue remembers.
+pub const IDS_MAX: u64 = 1 << 31;
+/// The shortest deduplication interval, ms.
+pub const WINDOW_MS_MIN: u64 = 1000;
+/// The longest deduplication interval, ms: 1 day.
+pub const WINDOW_MS_MAX: u64 = 86_400_000;
+/// The most bytes that group and deduplication id of a message take, behind its attributes.
+pub const NAMES_BYTES_MAX: usize = 2 * 128 + 2;
+/// So many bytes of them count as part of a typical message.
+pub const NAMES_BYTES_TYPICAL: usize = 48;
+
+/// Whether a number is one that [`Config::window`] of a FIFO queue may have.
+#[cfg(feature = "mapped")]
+pub const fn is_window(value: u64) -> bool {
+    let (interval_ms, ids) = (value >> 32, value & 0xffff_ffff);
+    interval_ms >= WINDOW_MS_MIN && interval_ms <= WINDOW_MS_MAX && ids >= 1 && ids <= IDS_MAX
+}
 
 /// What was sent survives the process: no journal.
 pub const DURABILITY_PROCESS: u64 = 0;
@@ -339,10 +378,14 @@ impl Shape {
     }
 
     /// The most bytes of a message that are stored: attributes take two bytes each more than they
-    /// count, and a dead letter's origin does not count.
+    /// count, and neither a dead letter's origin nor the names of a FIFO queue's message count.
     #[inline(always)]
     pub const fn stored_bytes_max(&self) -> usize {
-        self.body_bytes_max + 2 * ATTRIBUTES_MAX + ORIGIN_BYTES_MAX
+        let names = match self.fifo.is_fifo() {
+            true => NAMES_BYTES_MAX,
+            false => 0,
+        };
+        self.body_bytes_max + 2 * ATTRIBUTES_MAX + ORIGIN_BYTES_MAX + names
     }
 
     /// Slots that `len` bytes take.
@@ -395,6 +438,8 @@ pub struct Settings {
     pub nonce: u64,
     /// See [`Config::durability`].
     pub durability: u64,
+    /// See [`Config::window`].
+    pub window: u64,
 }
 
 impl QueueHead {
@@ -418,6 +463,7 @@ impl QueueHead {
                     nonce: AtomicU64::new(settings.nonce),
                     durability: AtomicU64::new(settings.durability),
                     check: AtomicU64::new(0),
+                    window: AtomicU64::new(settings.window),
                 }),
                 send: Padded(SendSide { cursor: AtomicU64::new(0) }),
                 receive: Padded(ReceiveSide {

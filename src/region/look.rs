@@ -15,6 +15,11 @@ impl Store<'_> {
     /// How many messages are visible, by the bits; a block with messages whose time is over counts
     /// as one more.
     pub fn visible(&self, now_ms: u64) -> u32 {
+        if self.shape().fifo.is_fifo() {
+            // A group with a ticket, and what becomes visible, counts as one each.
+            let due = self.used().iter().filter(|block| block.due.ms() <= now_ms);
+            return (self.tickets().len() + due.count()).min(u32::MAX as usize) as u32;
+        }
         // ORDERING: SeqCst; [sleeper-flag] who looks on behalf of a sender that died reads the
         // sleepers' flag after this.
         let ready = |block: &Block| block.ready.load(Ordering::SeqCst).count_ones();
@@ -24,6 +29,9 @@ impl Store<'_> {
 
     /// Whether a message is visible, by the bits.
     pub fn has_visible(&self) -> bool {
+        if self.shape().fifo.is_fifo() {
+            return !self.tickets().is_empty();
+        }
         let used = extent(self);
         let mut from = 0;
         while let Some(block) = self.maps().ready.next(from, used) {

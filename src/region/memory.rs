@@ -1,8 +1,9 @@
 //! A queue laid out in plain memory: how a region's bytes become a [`Store`].
 
-use super::home::Wish;
+use super::home::{FifoWish, Wish};
 use super::layout::{
-    ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Note, Offsets, QueueHead,
+    ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CHECKSUM, FLAG_CONTENT, FLAG_QUOTA,
+    FLAGS_FIFO, FifoShape, KIND_FIFO, KIND_QUEUE, NAMES_BYTES_TYPICAL, Note, Offsets, QueueHead,
     SLOT_HEAD_BYTES, Settings, Shape,
 };
 use super::policy::{OPTIONS, RANGES};
@@ -22,6 +23,10 @@ pub struct Place {
     pub(super) groups: usize,
     pub(crate) shape: Shape,
     pub(crate) checksum: bool,
+    /// See `Config::flags`.
+    pub(crate) flags: u64,
+    /// See `Config::window`.
+    pub(crate) window: u64,
     /// See `Config::durability`.
     pub(crate) durability: u64,
 }
@@ -32,6 +37,22 @@ impl Place {
     pub const fn is_journaled(&self) -> bool {
         self.durability != DURABILITY_PROCESS
     }
+
+    /// Whether it is a FIFO queue.
+    #[inline(always)]
+    pub const fn is_fifo(&self) -> bool {
+        cfg!(feature = "fifo") && self.shape.fifo.is_fifo()
+    }
+
+    /// An error if the queue is not of the kind that is wished for.
+    pub(super) fn check_kind(&self, wish: &Wish) -> Result<(), Error> {
+        let kind = |is_fifo| if is_fifo { KIND_FIFO } else { KIND_QUEUE };
+        let (found, expected) = (kind(self.shape.fifo.is_fifo()), kind(wish.fifo.is_some()));
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Kind { found, expected })
+    }
 }
 
 /// The longest body by default, bytes: that of SQS.
@@ -40,18 +61,23 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 pub const BODY_BYTES_LIMIT: usize = 1 << 30;
 
 /// Bytes of a slot for a typical body: whole cache lines.
-fn slot_bytes(body_bytes_typical: usize) -> usize {
-    (body_bytes_typical + SLOT_HEAD_BYTES).next_multiple_of(64)
+fn slot_bytes(wish: &Wish) -> usize {
+    let names = wish.fifo.map_or(0, |_| NAMES_BYTES_TYPICAL);
+    (wish.body_bytes_typical + names + SLOT_HEAD_BYTES).next_multiple_of(64)
 }
 
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), Error> {
-    let slot_bytes = slot_bytes(wish.body_bytes_typical);
+    let slot_bytes = slot_bytes(wish);
+    let fifo_of = |slots: usize| match &wish.fifo {
+        Some(fifo) => FifoShape::of(slots, fifo.ids.unwrap_or_else(|| ids_of(slots))),
+        None => FifoShape::NONE,
+    };
     let least = Shape {
         slot_bytes,
         slots: 1,
         body_bytes_max: slot_bytes - SLOT_HEAD_BYTES,
-        fifo: FifoShape::NONE,
+        fifo: fifo_of(1),
     };
     let needed = Offsets::of(least).map_or(u64::MAX, |offsets| offsets.end as u64);
     let too_small = Error::RegionTooSmall {
@@ -62,18 +88,21 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
     // rounding.
     let head = size_of::<QueueHead>() + 384;
     let room = len.checked_sub(head).ok_or(too_small.clone())?;
+    let slots = room / (slot_bytes + size_of::<AtomicU64>() + size_of::<Note>());
     let mut shape = Shape {
-        slots: room / (slot_bytes + size_of::<AtomicU64>() + size_of::<Note>()),
+        slots: slots.min(slots_max(wish)),
         ..least
     };
-    while shape.slots > 0 && Offsets::of(shape).is_none_or(|offsets| offsets.end > len) {
+    while shape.slots > 0 {
+        shape.fifo = fifo_of(shape.slots);
+        if Offsets::of(shape).is_some_and(|offsets| offsets.end <= len) {
+            break;
+        }
         shape.slots -= shape.slots.div_ceil(256);
     }
     if shape.slots == 0 {
         return Err(too_small);
     }
-    // Slots are named by 31 bits of a run and 32 bits of an index.
-    shape.slots = shape.slots.min((1 << 31) - 64);
     let whole = shape.slots.saturating_mul(slot_bytes) - SLOT_HEAD_BYTES;
     shape.body_bytes_max = match wish.body_bytes_max {
         // Attributes may take some bytes more than they count.
@@ -87,21 +116,39 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
             });
         }
     };
-    let flags = if wish.checksum.unwrap_or(shared) {
+    let checksum = if wish.checksum.unwrap_or(shared) {
         FLAG_CHECKSUM
     } else {
         0
     };
     let settings = Settings {
         policy: wish.policy,
-        flags,
+        flags: checksum | wish.fifo.map_or(0, |fifo| fifo.flags & FLAGS_FIFO),
         nonce: 0,
         durability: wish.durability,
+        window: match &wish.fifo {
+            Some(fifo) => fifo.interval_ms << 32 | shape.fifo.ids as u64,
+            None => 0,
+        },
     };
     if !shared && wish.durability != DURABILITY_PROCESS {
         return Err(Error::NoJournal);
     }
     Ok((shape, settings))
+}
+
+/// Ids that a FIFO queue with so many slots remembers, unless it is told.
+fn ids_of(slots: usize) -> usize {
+    (2 * slots).max(64)
+}
+
+/// Slots are named by 31 bits of a run and 32 bits of an index; in a FIFO queue groups, of which
+/// there are more than slots, by 31.
+fn slots_max(wish: &Wish) -> usize {
+    match wish.fifo {
+        Some(_) => 1 << 30,
+        None => (1 << 31) - 64,
+    }
 }
 
 /// Lays an empty queue out in memory.
@@ -155,6 +202,7 @@ pub unsafe fn store<'a>(base: *mut u8, place: &'a Place) -> Store<'a> {
 
 /// Refuses options that contradict an existing queue.
 pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error> {
+    place.check_kind(wish)?;
     let option = |option, found: u64, given: u64| {
         if found == given {
             Ok(())
@@ -178,7 +226,7 @@ pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error>
     option(
         "typical_body (bytes, with the head and rounded)",
         place.shape.slot_bytes as u64,
-        slot_bytes(wish.body_bytes_typical) as u64,
+        slot_bytes(wish) as u64,
     )?;
     if let Some(on) = wish.checksum {
         option("checksum", place.checksum as u64, on as u64)?;
@@ -186,6 +234,31 @@ pub fn agree(wish: &Wish, place: &Place, store: &Store<'_>) -> Result<(), Error>
     if let Some(max) = wish.body_bytes_max {
         let found = place.shape.body_bytes_max as u64;
         option("max_body (bytes)", found, max as u64)?;
+    }
+    if let Some(fifo) = &wish.fifo {
+        agree_fifo(fifo, place, option)?;
+    }
+    Ok(())
+}
+
+fn agree_fifo(
+    wish: &FifoWish,
+    place: &Place,
+    option: impl Fn(&'static str, u64, u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let flag = |flags: u64, flag: u64| u64::from(flags & flag != 0);
+    let flags = [
+        ("content_dedup", FLAG_CONTENT),
+        ("dedup_scope (1: group)", FLAG_BY_GROUP),
+        ("quota", FLAG_QUOTA),
+    ];
+    for (what, bit) in flags {
+        option(what, flag(place.flags, bit), flag(wish.flags, bit))?;
+    }
+    let (found, given) = (place.window >> 32, wish.interval_ms);
+    option("dedup_interval (ms)", found, given)?;
+    if let Some(ids) = wish.ids {
+        option("dedup_ids", place.shape.fifo.ids as u64, ids as u64)?;
     }
     Ok(())
 }

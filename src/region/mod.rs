@@ -93,6 +93,19 @@ mod home {
         pub policy: super::policy::PolicyNumbers,
         /// See `Config::durability`.
         pub durability: u64,
+        /// What a FIFO queue wants beside; `None`: a standard queue.
+        pub fifo: Option<FifoWish>,
+    }
+
+    /// A FIFO queue's own wishes.
+    #[derive(Debug, Clone, Copy)]
+    pub struct FifoWish {
+        /// How many deduplication ids are remembered; `None`: twice as many as there are slots.
+        pub ids: Option<usize>,
+        /// For how long, ms.
+        pub interval_ms: u64,
+        /// See `Config::flags`.
+        pub flags: u64,
     }
 
     /// What came of asking the kernel about the other participants.
@@ -309,6 +322,8 @@ mod home {
     forward!(alloc::sync::Arc<R>);
 }
 
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub(crate) use home::FifoWish;
 #[cfg(not(ringmain_loom))]
 pub use home::{Intent, Neighbour, Region, Tended, Wish};
 #[cfg(all(feature = "std", not(ringmain_loom)))]

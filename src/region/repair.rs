@@ -136,7 +136,9 @@ impl Store<'_> {
             self.repair_slot(index * BLOCK_SLOTS + bit, dead, owner, &mut found);
         }
         put_missing(&block.free, found.free);
-        put_missing(&block.ready, found.ready);
+        if !self.shape().fifo.is_fifo() {
+            put_missing(&block.ready, found.ready); // there, nobody takes them away
+        }
         if found.returned != 0 {
             self.lower_due(index, 0); // they may be too old: while held, nobody looked at that
         }

@@ -278,6 +278,7 @@ impl Wish {
         checksum: None,
         policy: [0; SETTINGS],
         durability: DURABILITY_PROCESS,
+        fifo: None,
     };
 }
 

@@ -1,20 +1,25 @@
 //! Checking what a mapped file says of its queue before any of it is used.
 
 use super::layout::{
-    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, FifoShape, Offsets, QueueHead, SLOT_HEAD_BYTES,
-    Shape, is_durability,
+    Config, DURABILITY_PROCESS, FLAG_CHECKSUM, FLAGS_FIFO, FifoShape, KIND_FIFO, Offsets,
+    QueueHead, SLOT_HEAD_BYTES, Shape, is_durability, is_window,
 };
 use super::memory::Place;
 use crate::error::Error;
 use crate::ring::due::DUE_NONE_MS;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Reads and checks a queue's configuration: nothing of it is believed before.
+/// Reads and checks the configuration of a queue of this kind: nothing of it is believed before.
 ///
 /// # Safety
 ///
 /// `base` is aligned to 128 and valid for `len` bytes, initialised, and accessed only atomically.
-pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place, Error> {
+pub unsafe fn verify(
+    base: *const u8,
+    len: usize,
+    offset: usize,
+    kind: u64,
+) -> Result<Place, Error> {
     if len < size_of::<QueueHead>() {
         return Err(Error::Damaged {
             field: "queue section length",
@@ -29,10 +34,23 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
             field: "slot bytes",
         })?;
     let slots = number(&config.slots)
-        .filter(|n| *n >= 1 && *n < 1 << 31)
+        .filter(|n| *n >= 1 && *n < 1 << 31 && (kind != KIND_FIFO || *n <= 1 << 30))
         .ok_or(Error::Damaged {
             field: "number of slots",
         })?;
+    let window = config.window.load(Ordering::Acquire);
+    let (fifo, flags_max) = match kind {
+        KIND_FIFO if is_window(window) => (
+            FifoShape::of(slots, (window & 0xffff_ffff) as usize),
+            FLAG_CHECKSUM | FLAGS_FIFO,
+        ),
+        _ if kind != KIND_FIFO && window == 0 => (FifoShape::NONE, FLAG_CHECKSUM),
+        _ => {
+            return Err(Error::Damaged {
+                field: "deduplication window",
+            });
+        }
+    };
     let whole = slots.saturating_mul(slot_bytes) - SLOT_HEAD_BYTES;
     let body_bytes_max = number(&config.body_bytes_max)
         .filter(|n| *n >= 1 && *n <= whole)
@@ -43,7 +61,7 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         slot_bytes,
         slots,
         body_bytes_max,
-        fifo: FifoShape::NONE,
+        fifo,
     };
     let offsets = Offsets::of(shape)
         .filter(|offsets| offsets.end <= len)
@@ -78,7 +96,7 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         });
     }
     in_range(&seldom.time_high_ms, 0, DUE_NONE_MS, "latest time")?;
-    let flags = in_range(&config.flags, 0, FLAG_CHECKSUM, "flags")?;
+    let flags = in_range(&config.flags, 0, flags_max, "flags")?;
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(Error::Damaged {
             field: "configuration checksum",
@@ -86,7 +104,9 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
     }
     let durability = config.durability.load(Ordering::Acquire);
     // A journal is believed by its checksums, so its bodies have them.
-    if !is_durability(durability) || (durability != DURABILITY_PROCESS && flags == 0) {
+    if !is_durability(durability)
+        || (durability != DURABILITY_PROCESS && flags & FLAG_CHECKSUM == 0)
+    {
         return Err(Error::Damaged {
             field: "durability",
         });
@@ -103,6 +123,8 @@ pub unsafe fn verify(base: *const u8, len: usize, offset: usize) -> Result<Place
         groups: shape.groups(),
         shape,
         checksum: flags & FLAG_CHECKSUM != 0,
+        flags,
+        window,
         durability,
     })
 }

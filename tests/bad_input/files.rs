@@ -189,7 +189,7 @@ fn other_kinds_are_told() {
     const KIND_OFFSET: u64 = 128;
     let dir = Dir::new("kind");
     let path = region(&dir);
-    for kind in [2u64, 77, u64::MAX] {
+    for kind in [3u64, 77, u64::MAX] {
         patch(&path, KIND_OFFSET, &kind.to_le_bytes());
         let error = refused(&path);
         assert_eq!(
@@ -201,6 +201,10 @@ fn other_kinds_are_told() {
         );
         assert!(error.to_string().contains(&kind.to_string()), "{error}");
     }
+    // What calls itself a FIFO queue and is none.
+    patch(&path, KIND_OFFSET, &2u64.to_le_bytes());
+    let field = "deduplication window";
+    assert_eq!(refused(&path), Error::Damaged { field });
     patch(&path, KIND_OFFSET, &1u64.to_le_bytes());
     holds_three(&path);
 }

@@ -221,6 +221,8 @@ pub struct FifoHead {
     pub groups_cursor: Padded<AtomicU64>,
     /// Ids of messages up to this sequence number are forgotten: a purge was.
     pub forgotten: Padded<AtomicU64>,
+    /// Of a queue with a quota: see `queue::fifo::quota`.
+    pub quota: Padded<[AtomicU64; 3]>,
 }
 
 impl FifoHead {
@@ -234,6 +236,7 @@ impl FifoHead {
                 ids_cursor: Padded(AtomicU64::new(0)),
                 groups_cursor: Padded(AtomicU64::new(0)),
                 forgotten: Padded(AtomicU64::new(0)),
+                quota: Padded([AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)]),
             }
         }
     }

@@ -45,6 +45,7 @@
 //! freed: a repair finds that it is in no list ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
+use crate::region::arena::Hold;
 use crate::region::store::Store;
 use crate::region::word::Word;
 use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
@@ -473,6 +474,12 @@ impl Store<'_> {
     pub fn is_linked(&self, index: usize, member: &Member) -> bool {
         let group = &self.groups().elements[index];
         self.arrow(group, member.before).load(Ordering::SeqCst) == member.seen.0
+    }
+
+    /// The sequence number of a held message; `None` if its memory is damaged.
+    pub fn sequence_of(&self, hold: &Hold) -> Option<u64> {
+        let number = self.links().get(hold.index as usize)?.number();
+        (number & UNORDERED == 0).then_some(number)
     }
 
     /// Whether a slot is in the list of its group: a walk up to its sequence number.

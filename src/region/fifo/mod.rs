@@ -10,8 +10,26 @@ pub mod group;
 pub mod ids;
 pub mod layout;
 pub mod list;
+pub mod purge;
 pub mod send;
 pub mod turn;
 
 #[cfg(all(test, feature = "std", not(ringmain_loom)))]
 mod tests;
+
+use super::store::Store;
+use crate::sync::Ordering;
+
+impl Store<'_> {
+    /// What a FIFO queue's repair has to do after [`repair`](Store::repair): ends what the owners
+    /// whom `dead` names were at, puts in order what is not, and issues the tickets that are
+    /// missing. With nobody dead it does so for those who stand still.
+    #[cfg(feature = "mapped")]
+    pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
+        self.mend_groups(dead);
+        self.ids_table().repair(dead);
+        self.mend_sends(owner);
+        let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
+        self.mend_tickets(now_ms, owner);
+    }
+}

@@ -47,6 +47,7 @@ impl Memory {
             flags: 0,
             nonce: 1,
             durability: 0,
+            window: WINDOW_MS << 32 | IDS as u64,
         };
         let offsets = Offsets::of(shape).expect("no overflow");
         let mut lines = std::vec![Line { _bytes: [0; 128] }; offsets.end.div_ceil(128)];
@@ -59,6 +60,8 @@ impl Memory {
             groups: shape.groups(),
             shape,
             checksum: false,
+            flags: 0,
+            window: WINDOW_MS << 32 | IDS as u64,
             durability: 0,
         };
         Self { lines, place }

@@ -1,15 +1,15 @@
 //! One attachment: a mapping, its descriptor, and its place in the registry.
 
 use super::committer;
-use super::header::{
-    ENTRIES, Entry, Header, KIND_QUEUE, KIND_VACANT, REGISTRY_OFFSET, SECTIONS_OFFSET,
-};
+use super::header::{ENTRIES, Entry, Header, KIND_VACANT, REGISTRY_OFFSET, SECTIONS_OFFSET};
 use super::journal::{self, Journal};
 use super::os::{self, ForkMark};
 use super::owners;
 use crate::error::Error;
 use crate::region::home::Wish;
-use crate::region::layout::{DURABILITY_INTERVAL, DURABILITY_PROCESS, QueueHead, Settings, Shape};
+use crate::region::layout::{
+    DURABILITY_INTERVAL, DURABILITY_PROCESS, KIND_FIFO, KIND_QUEUE, QueueHead, Settings, Shape,
+};
 use crate::region::memory::{self, Place};
 use crate::region::store::Store;
 use crate::region::verify::verify;
@@ -308,6 +308,7 @@ impl Attachment {
             flags: config.flags.load(Ordering::Relaxed),
             nonce: config.nonce.load(Ordering::Relaxed),
             durability: config.durability.load(Ordering::Relaxed),
+            window: config.window.load(Ordering::Relaxed),
         };
         // SAFETY: the shape was verified to fit the section. Nobody else uses it: nobody is
         // attached, and who wants to be settles the time first; the set-up lock for it is ours.
@@ -385,11 +386,11 @@ impl Attachment {
         // ORDERING: Acquire; [section-ready] the section was laid out before.
         match self.header().section.kind.load(Ordering::Acquire) {
             KIND_VACANT => Ok(None),
-            KIND_QUEUE => {
+            kind @ (KIND_QUEUE | KIND_FIFO) => {
                 let (base, len) = self.section();
                 // SAFETY: the section is mapped, aligned to a page, and shared memory is reached
                 // through atomics only.
-                let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize) }?;
+                let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize, kind) }?;
                 Ok(Some(*self.place.get_or_init(|| place)))
             }
             found => Err(Error::Kind {
@@ -440,13 +441,13 @@ impl Attachment {
     /// that a death left half-made has not.
     fn is_in_use(&self) -> bool {
         let (base, len) = self.section();
-        // SAFETY: as in `existing`.
-        let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize) };
-        place.is_ok_and(|place| {
-            let words = self.store_at(&place).words();
-            words
-                .iter()
-                .any(|word| Word(word.load(Ordering::Relaxed)).phase() != Phase::Free)
+        [KIND_QUEUE, KIND_FIFO].into_iter().any(|kind| {
+            // SAFETY: as in `existing`.
+            let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize, kind) };
+            place.is_ok_and(|place| {
+                let mut words = self.store_at(&place).words().iter();
+                words.any(|word| Word(word.load(Ordering::Relaxed)).phase() != Phase::Free)
+            })
         })
     }
 
@@ -477,8 +478,12 @@ impl Attachment {
             let journal = Journal::create(&self.path, region, &shape, &settings)?;
             let _ = self.journal.set(journal);
         }
+        let kind = match wish.fifo {
+            Some(_) => KIND_FIFO,
+            None => KIND_QUEUE,
+        };
         // ORDERING: Release; [section-ready].
-        section.kind.store(KIND_QUEUE, Ordering::Release);
+        section.kind.store(kind, Ordering::Release);
         // Others may use it by now, so it stays, and the error says so.
         self.map
             .flush_range(0, SECTIONS_OFFSET as usize)

@@ -20,8 +20,6 @@ pub const REGION_BYTES_MIN: u64 = SECTIONS_OFFSET + 4096;
 pub const REGION_BYTES_MAX: u64 = 1 << 46;
 /// Section kind: nothing.
 pub const KIND_VACANT: u64 = 0;
-/// Section kind: a standard queue.
-pub const KIND_QUEUE: u64 = 1;
 
 /// The part that is written once, before the file has a name.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

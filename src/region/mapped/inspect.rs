@@ -1,10 +1,10 @@
 //! Looking at a region's file without taking part in it: nothing in the file is changed.
 
-use super::header::{Header, KIND_QUEUE, KIND_VACANT, SECTIONS_OFFSET};
+use super::header::{Header, KIND_VACANT, SECTIONS_OFFSET};
 use super::journal::Journal;
 use super::os;
 use crate::error::Error;
-use crate::region::layout::QueueHead;
+use crate::region::layout::{KIND_FIFO, KIND_QUEUE, QueueHead};
 use crate::region::policy::{DEAD_LETTERS, DELETED, SETTINGS, value_of};
 use crate::region::shelf::{Look, State};
 use crate::region::verify::verify;
@@ -51,7 +51,7 @@ pub fn state(path: &Path) -> Result<State, Error> {
     birth.verify(len)?;
     match word_at(&file, KIND_OFFSET)? {
         KIND_VACANT => return Ok(State::Vacant),
-        KIND_QUEUE => {}
+        KIND_QUEUE | KIND_FIFO => {}
         found => return Err(kind_error(found)),
     }
     let setting = |setting: usize| {
@@ -89,7 +89,7 @@ pub fn look(path: &Path) -> Result<Look, Error> {
         return Err(Error::Damaged { field });
     }
     // ORDERING: Acquire; [section-ready] the section was laid out before.
-    match header.section.kind.load(Ordering::Acquire) {
+    let kind = match header.section.kind.load(Ordering::Acquire) {
         KIND_VACANT => {
             return Ok(Look {
                 state: State::Vacant,
@@ -98,15 +98,15 @@ pub fn look(path: &Path) -> Result<Look, Error> {
                 body_bytes_max: 0,
             });
         }
-        KIND_QUEUE => {}
+        kind @ (KIND_QUEUE | KIND_FIFO) => kind,
         found => return Err(kind_error(found)),
-    }
+    };
     let offset = SECTIONS_OFFSET as usize;
     // SAFETY: inside the mapping, whose length was checked.
     let base = unsafe { map.as_ptr().add(offset) };
     // SAFETY: the section is mapped and aligned to a page; nothing of it is written here, and
     // shared memory is reached through atomics only.
-    let place = unsafe { verify(base, len - offset, offset) }?;
+    let place = unsafe { verify(base, len - offset, offset, kind) }?;
     // SAFETY: `verify` has found room for the head, which consists of atomics.
     let head = unsafe { &*(base as *const QueueHead) };
     let policy = head.policy.numbers();

@@ -178,7 +178,7 @@ unsafe impl Region for Mapped {
                 (Some(_), Intent::Create) => Err(Error::Occupied),
                 (None, Intent::Open) => Err(Error::Vacant),
                 (None, _) => region.lay_out(wish),
-                (Some(place), Intent::Open) => Ok(place),
+                (Some(place), Intent::Open) => place.check_kind(wish).map(|()| place),
                 (Some(place), Intent::OpenOrCreate) => {
                     memory::agree(wish, &place, &region.store_at(&place)).map(|()| place)
                 }

@@ -178,6 +178,11 @@ impl Attachment {
         };
         let store: Store<'_> = self.store_at(&place);
         let returned = store.repair(&|owner| owner == dead, self.owner);
+        let mut visible = returned;
+        if place.is_fifo() {
+            store.repair_groups(&|owner| owner == dead, self.owner);
+            visible = store.tickets().len() as u64;
+        }
         if dead != self.owner {
             self.restore_journal(&place);
         }
@@ -185,7 +190,7 @@ impl Attachment {
         let bereaved = &store.head().receive.bereaved;
         bereaved.store(1, Ordering::Release);
         let moves = store.head().policy.get(DEAD_LETTERS) != 0;
-        let wake = returned.max(u64::from(moves)); // somebody has to look at the moves
+        let wake = visible.max(u64::from(moves)); // somebody has to look at the moves
         if wake != 0 {
             self.rouse_sleepers(&store, wake.min(u32::MAX as u64) as u32);
         }
@@ -206,7 +211,14 @@ impl Attachment {
     /// see `region::repair`.
     fn mend(&self, turn: u64) {
         if let Ok(Some(place)) = self.existing() {
-            self.store_at(&place).mend(self.owner, turn);
+            let store = self.store_at(&place);
+            store.mend(self.owner, turn);
+            if place.is_fifo() {
+                store.repair_groups(&|_| false, self.owner);
+                if store.head().event.has_sleepers() {
+                    self.rouse_sleepers(&store, store.tickets().len() as u32);
+                }
+            }
         }
     }
 }

@@ -160,6 +160,7 @@ pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
         flags: head.flags,
         nonce: head.queue,
         durability: head.durability,
+        window: 0,
     };
     (head.region == nonce && head.durability != DURABILITY_PROCESS).then_some((shape, settings))
 }

@@ -28,6 +28,7 @@ const SETTINGS: Settings = Settings {
     flags: 1,
     nonce: 8,
     durability: DURABILITY_BEFORE_OK,
+    window: 0,
 };
 
 /// A queue in memory, as the machine finds it when it starts.
@@ -45,6 +46,7 @@ impl Memory {
             checksum: Some(true),
             policy: [60_000, 600_000, 0, 120_000, 0, 0, 0, 0],
             durability: DURABILITY_PROCESS,
+            fifo: None,
         };
         let mut place = heap.place(Intent::Create, &wish).expect("a queue");
         place.durability = DURABILITY_BEFORE_OK; // so that what changes is marked

@@ -1,0 +1,246 @@
+//! Errors in words.
+
+use super::Error;
+use core::fmt;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::Full => f.write_str("the queue is full"),
+            Error::BodyEmpty => f.write_str("the body is empty; a message has at least 1 byte"),
+            Error::BodyTooLong { len, max } => {
+                write!(
+                    f,
+                    "the body has {len} bytes; this queue takes at most {max}"
+                )
+            }
+            Error::BodyShort { len, expected } => {
+                write!(f, "the body ended after {len} bytes of {expected}")
+            }
+            Error::BufferTooSmall { needed, len } => {
+                write!(f, "the buffer has {len} bytes; {needed} are needed")
+            }
+            Error::BatchSize { len } => write!(f, "a batch of {len}; a batch has 1 to 10 entries"),
+            Error::InFlight { max } => write!(
+                f,
+                "{max} messages are in flight, and no more may be: delete some of them first"
+            ),
+            Error::BatchTooLong { len, max } => {
+                write!(
+                    f,
+                    "the batch has {len} bytes; all bodies together at most {max}"
+                )
+            }
+            Error::OutOfRange {
+                what,
+                value,
+                min,
+                max,
+            } => {
+                write!(f, "{what} is {value}; it must be {min} to {max}")
+            }
+            Error::StaleReceipt => {
+                f.write_str("the receipt is stale: the message was received again or is gone")
+            }
+            Error::ExpiredReceipt => f.write_str(
+                "the receipt has expired: its visibility timeout ran out, and the message comes back",
+            ),
+            Error::ForeignReceipt => f.write_str("the receipt is another queue's"),
+            Error::MalformedReceipt => f.write_str("not a receipt of this library"),
+            Error::NotInFlight => f.write_str("the message is not in flight"),
+            Error::Pinned { max } => {
+                write!(
+                    f,
+                    "{max} former holders and the present one still read the message"
+                )
+            }
+            Error::Waiters { max } => {
+                write!(
+                    f,
+                    "{max} futures already wait at this handle, which is the most"
+                )
+            }
+            ref other => other.fmt_fifo(f),
+        }
+    }
+}
+
+impl Error {
+    fn fmt_fifo(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::GroupId { rule, at } => {
+                write!(f, "the id of the group is refused at byte {at}: {rule}")
+            }
+            Error::Group { problem } => f.write_str(problem),
+            Error::DeduplicationId { rule, at } => {
+                write!(f, "the deduplication id is refused at byte {at}: {rule}")
+            }
+            Error::NoDeduplicationId => {
+                f.write_str("no deduplication id, and the queue was not created with content_dedup")
+            }
+            Error::DeduplicationFull { max } => write!(
+                f,
+                "{max} deduplication ids are remembered, which is the most; the oldest has to expire"
+            ),
+            Error::Throttled { max, wait_ms } => write!(
+                f,
+                "more than {max} calls a second; try again in {wait_ms} ms"
+            ),
+            Error::Unsupported { what } => write!(f, "not supported: {what}"),
+            ref other => other.fmt_attribute(f),
+        }
+    }
+
+    fn fmt_attribute(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::AttributeCount { count, max } => {
+                write!(f, "{count} attributes; a message has at most {max}")
+            }
+            Error::AttributeName { rule, at } => {
+                write!(f, "the attribute's name is refused at byte {at}: {rule}")
+            }
+            Error::AttributeTwice { first, second } => {
+                write!(
+                    f,
+                    "attributes {first} and {second} have one name; names differ in a message"
+                )
+            }
+            Error::AttributeValue { rule, at } => {
+                write!(f, "the attribute's value is refused at byte {at}: {rule}")
+            }
+            Error::LargeAttributes { count, max } => write!(
+                f,
+                "{count} attributes; a large message has at most {max}, since one more says where \
+                 its body is"
+            ),
+            Error::SideStore { doing, errno } => {
+                write!(f, "large message: {doing}: errno {errno}")
+            }
+            Error::SideMissing => f.write_str("the large message's body is not in the side store"),
+            Error::SideDamaged { problem } => {
+                write!(f, "the large message's body is damaged: {problem}")
+            }
+            ref other => other.fmt_region(f),
+        }
+    }
+
+    fn fmt_region(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::RegionTooSmall { len, needed } => {
+                write!(
+                    f,
+                    "the region has {len} bytes; at least {needed} are needed"
+                )
+            }
+            Error::RegionTooLarge { len, max } => {
+                write!(
+                    f,
+                    "a region of {len} bytes; this machine takes at most {max}"
+                )
+            }
+            Error::Occupied => f.write_str("the region holds a queue already"),
+            Error::Vacant => f.write_str("the region holds no queue yet"),
+            Error::Kind { found, expected } => {
+                write!(
+                    f,
+                    "the region holds {}; {} was expected",
+                    KindName(found),
+                    KindName(expected)
+                )
+            }
+            Error::OptionsDiffer {
+                option,
+                found,
+                given,
+            } => {
+                write!(
+                    f,
+                    "option {option} is {given}; the queue was created with {found}"
+                )
+            }
+            Error::NotARegion => f.write_str("not a ringmain region"),
+            Error::Version { found, supported } => {
+                write!(
+                    f,
+                    "region format {found}; this library reads format {supported}"
+                )
+            }
+            Error::Truncated { found, expected } => {
+                write!(f, "the region is cut short: {found} bytes of {expected}")
+            }
+            Error::Damaged { field } => write!(f, "the region is damaged: {field}"),
+            Error::NoJournal => f.write_str("the queue has no journal (Durability::Process)"),
+            Error::Journal { problem } => write!(f, "the region's journal {problem}"),
+            Error::NotDurable { errno } => {
+                write!(f, "done, but not known to be on the disk: errno {errno}")
+            }
+            Error::Attachments { max } => {
+                write!(f, "{max} attachments to this region, which is the most")
+            }
+            Error::Forked => {
+                f.write_str("forked child: the attachment is the parent's; open the region again")
+            }
+            Error::Redrive { problem } => write!(f, "redrive: {problem}"),
+            Error::Deleted => f.write_str("the queue has been deleted; open or create it again"),
+            Error::PurgedRecently { wait_ms } => write!(
+                f,
+                "the queue was purged less than 60 s ago; it may be purged again in {wait_ms} ms"
+            ),
+            Error::Name { rule, at } => {
+                write!(f, "the name is refused at byte {at}: {rule}")
+            }
+            ref other => other.fmt_engine(f),
+        }
+    }
+
+    fn fmt_engine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::NoQueue => f.write_str("the engine has no queue of that name"),
+            Error::NotAnEngine { problem } => {
+                write!(f, "the directory is not an engine's: {problem}")
+            }
+            Error::MetadataVersion {
+                what,
+                found,
+                supported,
+            } => {
+                write!(
+                    f,
+                    "{what} has format {found}; this library reads format {supported}"
+                )
+            }
+            Error::MetadataDamaged { what, problem } => {
+                write!(f, "{what} is damaged: {problem}")
+            }
+            Error::DeadLetters { problem } => {
+                write!(f, "the queue of dead letters is refused: {problem}")
+            }
+            Error::Tag { rule, at } => {
+                write!(f, "the tag is refused at character {at}: {rule}")
+            }
+            Error::TagCount { count, max } => {
+                write!(f, "{count} tags; a queue has at most {max}")
+            }
+            Error::NotFound => f.write_str("no such file or directory"),
+            Error::Exists => f.write_str("the file exists already"),
+            Error::Permission => f.write_str("permission denied"),
+            Error::ReadOnly => f.write_str("the file or its file system is read-only"),
+            Error::NoSpace => f.write_str("no space left on the device for the whole of it"),
+            Error::Os { doing, errno } => write!(f, "{doing}: errno {errno}"),
+            _ => f.write_str("error"),
+        }
+    }
+}
+
+/// What a region's section holds, in words.
+struct KindName(u64);
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("a standard queue"),
+            2 => f.write_str("a FIFO queue"),
+            kind => write!(f, "kind {kind}"),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a message of a FIFO queue is called: its group and its deduplication id.
+//!
+//! They stand behind the attributes, read from their end:
+//! `{ group, id, group_len: u8, id_len: u8 }`.
+
+use crate::error::Error;
+use core::str;
+
+/// The longest group or deduplication id, bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes beside the two.
+const FIXED_BYTES: usize = 2;
+const _: () = assert!(2 * NAME_BYTES_MAX + FIXED_BYTES == crate::region::layout::NAMES_BYTES_MAX);
+
+const LENGTH: &str = "1 to 128 characters";
+const CHARACTERS: &str = "letters, digits and ASCII punctuation alone";
+
+/// The group of a message, and its deduplication id; empty if that is its body's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// The group.
+    pub group: &'a str,
+    /// The deduplication id.
+    pub id: &'a str,
+}
+
+/// The rule that a group or a deduplication id breaks, and at which byte.
+pub fn name_refused(name: &str) -> Option<(&'static str, usize)> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > NAME_BYTES_MAX {
+        return Some((LENGTH, bytes.len().min(NAME_BYTES_MAX)));
+    }
+    if bytes.iter().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let at = bytes.iter().position(|byte| !byte.is_ascii_graphic());
+    Some((CHARACTERS, at.unwrap_or(0)))
+}
+
+impl<'a> Names<'a> {
+    /// Checked names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupId`], [`Error::DeduplicationId`].
+    pub fn new(group: &'a str, id: Option<&'a str>) -> Result<Self, Error> {
+        if let Some((rule, at)) = name_refused(group) {
+            return Err(Error::GroupId { rule, at });
+        }
+        if let Some((rule, at)) = id.and_then(name_refused) {
+            return Err(Error::DeduplicationId { rule, at });
+        }
+        let id = id.unwrap_or_default();
+        Ok(Self { group, id })
+    }
+
+    /// Bytes that they take.
+    pub const fn len(&self) -> usize {
+        self.group.len() + self.id.len() + FIXED_BYTES
+    }
+
+    /// Writes them to the end of `bytes`, which must have room for them.
+    pub fn write(&self, bytes: &mut [u8]) {
+        let at = bytes.len() - self.len();
+        let (group, rest) = bytes[at..].split_at_mut(self.group.len());
+        group.copy_from_slice(self.group.as_bytes());
+        let (id, lens) = rest.split_at_mut(self.id.len());
+        id.copy_from_slice(self.id.as_bytes());
+        lens.copy_from_slice(&[self.group.len() as u8, self.id.len() as u8]); // at most 128 each
+    }
+
+    /// Reads those at the end of `bytes`; `None` if there cannot be any.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (rest, &[group_len, id_len]) = bytes.split_last_chunk::<FIXED_BYTES>()?;
+        let (group_len, id_len) = (usize::from(group_len), usize::from(id_len));
+        if group_len > NAME_BYTES_MAX || id_len > NAME_BYTES_MAX {
+            return None;
+        }
+        let (rest, id) = rest.split_at_checked(rest.len().checked_sub(id_len)?)?;
+        let (_, group) = rest.split_at_checked(rest.len().checked_sub(group_len)?)?;
+        let (group, id) = (str::from_utf8(group).ok()?, str::from_utf8(id).ok()?);
+        Some(Self { group, id })
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let long = "n".repeat(128);
+        for (group, id) in [("g", ""), ("customer-7", "order!1"), (&*long, &*long)] {
+            let names = Names::new(group, Some(id).filter(|id| !id.is_empty())).expect("fine");
+            let mut bytes = [0xaa; 260];
+            names.write(&mut bytes);
+            assert_eq!(Names::read(&bytes), Some(names));
+            assert_eq!(Names::read(&bytes[260 - names.len()..]), Some(names));
+            assert_eq!(Names::read(&bytes[261 - names.len()..]), None);
+        }
+        assert_eq!(Names::read(&[129; 260]), None, "longer than there is");
+        assert_eq!(Names::read(&[]), None);
+    }
+
+    #[test]
+    fn names_keep_the_rules() {
+        let long = "n".repeat(129);
+        for (name, at) in [("", 0), (&*long, 128), ("a b", 1), ("ä", 0), ("a\n", 1)] {
+            let refused = Names::new(name, None);
+            assert!(matches!(refused, Err(Error::GroupId { at: found, .. }) if found == at));
+            let refused = Names::new("g", Some(name));
+            assert!(
+                matches!(refused, Err(Error::DeduplicationId { at: found, .. }) if found == at)
+            );
+        }
+    }
+}

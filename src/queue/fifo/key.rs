@@ -1,0 +1,124 @@
+//! Keys: what a group and a deduplication id are to the queue's memory.
+//!
+//! A group's key is 128 bits of a seeded hash of its id: should two groups ever have one, they are
+//! one group, and lose nothing but that they could be received from at once. A deduplication id is
+//! kept as it is as long as it is short enough, together with its group where ids count within
+//! groups; else its SHA-256 is. Form and lengths are part of the key. So two ids are never taken
+//! for one.
+
+use crate::message::Names;
+use crate::region::fifo::ids::IdKey;
+use crate::region::fifo::layout::ID_WORDS;
+use sha2::{Digest, Sha256};
+
+const KEY_BYTES: usize = 8 * ID_WORDS;
+/// `{ form: u8, group_len: u8, id_len: u8 }`
+const HEAD_BYTES: usize = 3;
+const DIGEST_BYTES: usize = 32;
+
+/// What a key is made of.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Form {
+    /// Group and id as they are.
+    Plain = 1,
+    /// The digest of both.
+    Digest = 2,
+    /// The group as it is, and the body's digest.
+    Content = 3,
+    /// The digest of both.
+    ContentDigest = 4,
+}
+
+/// The key of a group.
+#[inline]
+pub fn group_key(group: &str, seed: u64) -> [u64; 2] {
+    crate::hash::xxh3_128_seeded(group.as_bytes(), seed)
+}
+
+/// The key of a message's deduplication id, which is its body's digest if it names none.
+#[inline]
+pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool) -> IdKey {
+    let group = if by_group { names.group } else { "" };
+    if !names.id.is_empty() {
+        return key_of(Form::Plain, Form::Digest, group, names.id.as_bytes());
+    }
+    let digest: [u8; DIGEST_BYTES] = Sha256::digest(body).into();
+    key_of(Form::Content, Form::ContentDigest, group, &digest)
+}
+
+#[inline(always)]
+fn key_of(plain: Form, digested: Form, group: &str, id: &[u8]) -> IdKey {
+    let group = group.as_bytes();
+    let mut bytes = [0; KEY_BYTES];
+    if HEAD_BYTES + group.len() + id.len() <= KEY_BYTES {
+        // Each is at most 128 bytes.
+        bytes[..HEAD_BYTES].copy_from_slice(&[plain as u8, group.len() as u8, id.len() as u8]);
+        bytes[HEAD_BYTES..][..group.len()].copy_from_slice(group);
+        bytes[HEAD_BYTES + group.len()..][..id.len()].copy_from_slice(id);
+    } else {
+        digest(&mut bytes, digested, group, id);
+    }
+    let word = |at: usize| {
+        bytes[8 * at..]
+            .first_chunk()
+            .map_or(0, |w| u64::from_le_bytes(*w))
+    };
+    IdKey(core::array::from_fn(word))
+}
+
+#[cold]
+fn digest(bytes: &mut [u8; KEY_BYTES], form: Form, group: &[u8], id: &[u8]) {
+    let mut sha = Sha256::new();
+    sha.update([group.len() as u8, id.len() as u8]);
+    sha.update(group);
+    sha.update(id);
+    let digest: [u8; DIGEST_BYTES] = sha.finalize().into();
+    bytes[..HEAD_BYTES].copy_from_slice(&[form as u8, group.len() as u8, id.len() as u8]);
+    bytes[HEAD_BYTES..][..DIGEST_BYTES].copy_from_slice(&digest);
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::string::String;
+
+    fn key(group: &str, id: &str, body: &str, by_group: bool) -> [u64; ID_WORDS] {
+        id_key(&Names { group, id }, body.as_bytes(), by_group).0
+    }
+
+    #[test]
+    fn different_ids_have_different_keys() {
+        let (mut keys, mut many) = (HashSet::new(), 0);
+        let long: String = "x".repeat(128);
+        for group in ["a", "ab", "abc", &long] {
+            for id in ["", "b", "bc", "c", &long[..80], &long[..90], &long] {
+                for body in ["1", "2"] {
+                    keys.insert(key(group, id, body, true));
+                    many += 1;
+                }
+            }
+        }
+        // The body counts where there is no id, and only there.
+        assert_eq!((keys.len(), many), (4 * (6 + 2), 4 * 7 * 2));
+    }
+
+    #[test]
+    fn the_scope_says_whether_the_group_counts() {
+        assert_eq!(key("a", "id", "1", false), key("b", "id", "2", false));
+        assert_ne!(key("a", "id", "1", true), key("b", "id", "1", true));
+        assert_eq!(key("a", "", "1", false), key("b", "", "1", false));
+        assert_ne!(key("a", "", "1", false), key("a", "", "2", false));
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        // FIPS 180-4, "abc".
+        let words = key("g", "", "abc", false);
+        let bytes: std::vec::Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(bytes[..3], [3, 0, 32]);
+        assert_eq!(bytes[3..7], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!(bytes[31..35], [0xf2, 0x00, 0x15, 0xad]);
+    }
+}

@@ -1,0 +1,17 @@
+//! FIFO queues: exact order in each group, each deduplication id accepted once.
+//!
+//! What happens in memory is told in `region::fifo`. Here are the rules over it: what ids may be
+//! ([`entry`], [`key`]), how messages are sent ([`send`]), received and settled ([`turn`]), and the
+//! quota of who wants that of SQS ([`quota`]).
+
+mod entry;
+mod key;
+mod options;
+mod queue;
+mod quota;
+mod send;
+mod turn;
+
+pub use entry::{FifoEntry, FifoSent, SequenceNumber};
+pub use options::{DedupScope, FifoOptions};
+pub use queue::FifoQueue;

@@ -1,0 +1,342 @@
+//! Sending into groups: each deduplication id once.
+
+use super::entry::{FifoEntry, FifoSent, SequenceNumber};
+use super::key::{group_key, id_key};
+use super::queue::FifoQueue;
+use super::quota::{Call, admit};
+use crate::error::Error;
+use crate::message::{Message, Names};
+use crate::queue::batch::Outcomes;
+use crate::queue::envelope::attributes_word;
+use crate::queue::send::BATCH_BYTES_MAX;
+use crate::queue::sweep::BATCH_MAX;
+use crate::queue::{MessageId, Queue};
+use crate::region::Region;
+use crate::region::fifo::ids::IdKey;
+use crate::region::fifo::send::{Ordered, Sent};
+use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA};
+use crate::region::policy::DELAY_MS;
+use crate::region::store::Store;
+use crate::time::Clock;
+
+/// What is sent, with checked names.
+struct Outgoing<'a> {
+    names: Names<'a>,
+    body: &'a [u8],
+    /// The message that has attributes.
+    message: Option<&'a Message<'a>>,
+}
+
+impl Outgoing<'_> {
+    /// Bytes that count against the limit.
+    fn size(&self) -> usize {
+        self.message.map_or(self.body.len(), Message::size)
+    }
+}
+
+impl<R: Region, C: Clock> FifoQueue<R, C> {
+    /// Sends one message to the end of its group, unless one with the same deduplication id was
+    /// accepted within the interval. `id` is that id; `None`: the SHA-256 of the body, if the queue
+    /// was created with [`content_dedup`](crate::FifoOptions::content_dedup).
+    ///
+    /// When this returns `Ok`, the message, or that first one, is accepted, whoever dies. Of two
+    /// who send the same id at once one's message is accepted, and both get its id. The order of a
+    /// group is one for all, and grows with the sequence number: what a sender sends after this has
+    /// returned comes later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::DeduplicationFull`], [`Error::GroupId`],
+    /// [`Error::DeduplicationId`], [`Error::NoDeduplicationId`], [`Error::BodyEmpty`],
+    /// [`Error::BodyTooLong`], [`Error::Throttled`], [`Error::Forked`], [`Error::Deleted`].
+    /// [`Error::Damaged`]: the memory is; the message is there, and in no order.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free up to 64 slots, obstruction-free above. No allocation, no system call unless a
+    /// receiver sleeps.
+    pub fn send<'a>(
+        &self,
+        group: &'a str,
+        id: impl Into<Option<&'a str>>,
+        body: &'a [u8],
+    ) -> Result<FifoSent, Error> {
+        let entry = FifoEntry {
+            group,
+            id: id.into(),
+            body,
+        };
+        self.queue.check()?;
+        let outgoing = self.outgoing(&entry)?;
+        self.send_one(&outgoing)
+    }
+
+    /// Sends 1 to 10 messages in their order. Each succeeds or fails alone, and those behind one
+    /// that fails are sent all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`], [`Error::BatchTooLong`] (all bodies together may have as many bytes as
+    /// the longest body); [`Error::GroupId`], [`Error::DeduplicationId`] and
+    /// [`Error::NoDeduplicationId`] of any entry; [`Error::Throttled`], [`Error::Forked`]: then
+    /// nothing is sent. For each entry those of [`send`](FifoQueue::send).
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](FifoQueue::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ringmain::{FifoEntry, FifoOptions, FifoQueue, Heap};
+    /// # let orders = FifoQueue::create(Heap::new(1 << 20)?, FifoOptions::new())?;
+    /// let sent = orders.send_batch(&[
+    ///     FifoEntry::new("customer-7", "2 books").id("order-1"),
+    ///     FifoEntry::new("customer-7", "1 pen").id("order-2"),
+    ///     FifoEntry::new("customer-8", "2 books").id("order-1"),
+    /// ])?;
+    /// assert!(sent[2].as_ref().is_ok_and(|sent| sent.is_duplicate));
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn send_batch(&self, entries: &[FifoEntry<'_>]) -> Result<Outcomes<FifoSent>, Error> {
+        self.queue.check()?;
+        self.send_all(entries, |entry| self.outgoing(entry))
+    }
+
+    /// Sends a message with attributes; it says its group, and its deduplication id unless that is
+    /// its body's digest ([`Message::group`], [`Message::deduplication_id`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](FifoQueue::send); [`Error::Group`] without a group; [`Error::OutOfRange`]
+    /// for a delay of its own: in FIFO queues a delay is the queue's.
+    ///
+    /// # Progress
+    ///
+    /// As [`send`](FifoQueue::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{FifoOptions, FifoQueue, Heap, Message, Value};
+    ///
+    /// let orders = FifoQueue::create(Heap::new(1 << 20)?, FifoOptions::new().content_dedup(true))?;
+    /// let order = Message::new("2 books").group("customer-7").integer("total", 30)?;
+    /// orders.send_message(&order)?;
+    /// let received = orders.receive()?.expect("sent just now");
+    /// assert_eq!(received.group(), Some("customer-7"));
+    /// assert_eq!(received.attribute("total"), Some(Value::Number("30")));
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn send_message(&self, message: &Message<'_>) -> Result<FifoSent, Error> {
+        self.queue.check()?;
+        let outgoing = self.outgoing_message(message)?;
+        self.send_one(&outgoing)
+    }
+
+    /// [`send_batch`](FifoQueue::send_batch) of messages with attributes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send_batch`](FifoQueue::send_batch) and of
+    /// [`send_message`](FifoQueue::send_message).
+    pub fn send_messages(&self, messages: &[Message<'_>]) -> Result<Outcomes<FifoSent>, Error> {
+        self.queue.check()?;
+        self.send_all(messages, |message| self.outgoing_message(message))
+    }
+
+    fn outgoing<'a>(&self, entry: &FifoEntry<'a>) -> Result<Outgoing<'a>, Error> {
+        self.check_id(entry.id)?;
+        Ok(Outgoing {
+            names: Names::new(entry.group, entry.id)?,
+            body: entry.body,
+            message: None,
+        })
+    }
+
+    fn outgoing_message<'a>(&self, message: &'a Message<'a>) -> Result<Outgoing<'a>, Error> {
+        let Some(group) = message.group_option() else {
+            return Err(Error::Group {
+                problem: "a message of a FIFO queue has a group",
+            });
+        };
+        if let Some(delay) = message.delay_option() {
+            return Err(Error::OutOfRange {
+                what: "delay of a message in a FIFO queue, where it is the queue's (ms)",
+                value: crate::queue::options::whole_ms(delay),
+                min: 0,
+                max: 0,
+            });
+        }
+        let id = message.deduplication_option();
+        self.check_id(id)?;
+        Ok(Outgoing {
+            names: Names::new(group, id)?,
+            body: message.body(),
+            message: Some(message),
+        })
+    }
+
+    fn check_id(&self, id: Option<&str>) -> Result<(), Error> {
+        if id.is_none() && self.queue.place.flags & FLAG_CONTENT == 0 {
+            return Err(Error::NoDeduplicationId);
+        }
+        Ok(())
+    }
+
+    fn send_one(&self, outgoing: &Outgoing<'_>) -> Result<FifoSent, Error> {
+        let store = self.queue.store();
+        let now_ms = self.queue.now_ms(&store);
+        self.admit_call(&store, Call::Send, now_ms)?;
+        let sent = self.send_outgoing(&store, outgoing, now_ms)?;
+        self.announce(&store, 1);
+        Ok(sent)
+    }
+
+    #[inline(always)]
+    fn send_all<'a, T>(
+        &self,
+        entries: &'a [T],
+        check: impl Fn(&'a T) -> Result<Outgoing<'a>, Error>,
+    ) -> Result<Outcomes<FifoSent>, Error> {
+        if entries.is_empty() || entries.len() > BATCH_MAX {
+            return Err(Error::BatchSize { len: entries.len() });
+        }
+        let mut outgoing = heapless::Vec::<Outgoing<'a>, BATCH_MAX>::new();
+        let (mut len, mut long) = (0usize, false);
+        let max = self.queue.place.shape.body_bytes_max;
+        for entry in entries {
+            let checked = check(entry)?;
+            let size = checked.size();
+            len = len.saturating_add(size);
+            long |= size > max;
+            let _ = outgoing.push(checked); // at most ten
+        }
+        // An entry that is too long fails alone; the sum is the batch's own limit.
+        if len > max && !long && entries.len() > 1 && max >= BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLong { len, max });
+        }
+        let store = self.queue.store();
+        let now_ms = self.queue.now_ms(&store);
+        self.admit_call(&store, Call::Send, now_ms)?;
+        let mut outcomes = Outcomes::new();
+        for outgoing in &outgoing {
+            let outcome = self.send_outgoing(&store, outgoing, now_ms);
+            let _ = outcomes.push(outcome); // as many as entries
+        }
+        self.announce(&store, entries.len() as u32);
+        Ok(outcomes)
+    }
+
+    /// Wakes who waits for a group, or, with a delay, until something is due.
+    #[inline(always)]
+    fn announce(&self, store: &Store<'_>, count: u32) {
+        if store.head().policy.get(DELAY_MS) != 0 {
+            self.queue.notify(store, 1);
+        } else {
+            self.queue.notify_turn(store, count);
+        }
+    }
+
+    /// Counts a call against the quota, if there is one.
+    #[inline(always)]
+    pub(super) fn admit_call(
+        &self,
+        store: &Store<'_>,
+        call: Call,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        match self.queue.place.flags & FLAG_QUOTA {
+            0 => Ok(()),
+            _ => admit(store, call, now_ms),
+        }
+    }
+
+    fn send_outgoing(
+        &self,
+        store: &Store<'_>,
+        outgoing: &Outgoing<'_>,
+        now_ms: u64,
+    ) -> Result<FifoSent, Error> {
+        let (queue, shape) = (&self.queue, store.shape());
+        let (body, size) = (outgoing.body, outgoing.size());
+        if body.is_empty() {
+            return Err(Error::BodyEmpty);
+        }
+        let attributes_len = outgoing.message.map_or(0, Message::attributes_len);
+        let tail = attributes_len + outgoing.names.len();
+        let (len, max) = (body.len() + tail, shape.body_bytes_max);
+        if size > max {
+            return Err(Error::BodyTooLong { len: size, max });
+        }
+        let run = shape.run(len);
+        if run > shape.slots {
+            let max = max.saturating_sub(len - size);
+            return Err(Error::BodyTooLong { len: size, max });
+        }
+        let by_group = queue.place.flags & FLAG_BY_GROUP != 0;
+        let id = id_key(&outgoing.names, body, by_group);
+        let mut claimed = match queue.claim_slots(store, run, now_ms) {
+            Ok(claimed) => claimed,
+            // A duplicate needs no room.
+            Err(full) => return queue.first_of(store, &id, now_ms).ok_or(full),
+        };
+        let count = outgoing.message.map_or(0, |m| m.attributes().len());
+        let bytes = claimed.bytes_mut(*store, len);
+        bytes[..body.len()].copy_from_slice(body);
+        outgoing.names.write(bytes);
+        let attributes = &mut bytes[body.len()..][..attributes_len];
+        match outgoing.message.map(|m| m.encode_attributes(attributes)) {
+            None | Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                store.abort(claimed);
+                return Err(error);
+            }
+        }
+        let attributes = attributes_word(count, tail);
+        let checksum = queue.place.checksum;
+        let message = Ordered {
+            size: store.size_of_filled(&claimed, len, attributes, now_ms, checksum),
+            attributes,
+            sent_ms: now_ms,
+            delay_ms: store.head().policy.get(DELAY_MS),
+            group: group_key(outgoing.names.group, queue.name(store)),
+            id: &id,
+            until_ms: now_ms + (queue.place.window >> 32),
+        };
+        let (index, owner) = (claimed.index, queue.region.owner());
+        match store.send_in_order(claimed, &message, owner) {
+            Sent::New(stamp, sequence) => Ok(FifoSent {
+                id: MessageId::new(queue.name(store), index, stamp),
+                sequence: SequenceNumber(sequence),
+                is_duplicate: false,
+            }),
+            Sent::Duplicate(first) => Ok(queue.duplicate_of(store, &first)),
+            Sent::IdsFull => Err(Error::DeduplicationFull {
+                max: shape.fifo.ids as u64,
+            }),
+            Sent::GroupsFull => Err(Error::Full),
+            Sent::Unfinished(_) => Err(Error::Damaged {
+                field: "the list of a group",
+            }),
+        }
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// What the sender of a duplicate gets.
+    fn duplicate_of(&self, store: &Store<'_>, first: &crate::region::fifo::ids::First) -> FifoSent {
+        FifoSent {
+            id: MessageId::new(self.name(store), first.slot, first.stamp),
+            sequence: SequenceNumber(first.sequence),
+            is_duplicate: true,
+        }
+    }
+
+    /// In a queue without room: the first message with this id, if one was accepted.
+    #[cold]
+    fn first_of(&self, store: &Store<'_>, id: &IdKey, now_ms: u64) -> Option<FifoSent> {
+        let first = store.ids_table().look_up(id, now_ms)?;
+        Some(self.duplicate_of(store, &first))
+    }
+}

@@ -1,0 +1,79 @@
+//! What a queue does otherwise if it is a FIFO queue: how one receives, settles, and is woken.
+//!
+//! A sleeper is woken for a ticket, that is when a group becomes free. Whoever may have issued one
+//! looks after its change whether there is any; so a wake-up may find that it was for nothing, and
+//! none is missing.
+
+use crate::error::Error;
+use crate::queue::Queue;
+use crate::queue::sweep::Receive;
+use crate::region::Region;
+use crate::region::arena::Hold;
+use crate::region::fifo::due::Now;
+use crate::region::fifo::turn::Turn;
+use crate::region::store::Store;
+use crate::time::Clock;
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Wakes up to `count` of those who wait if there are groups to receive from.
+    #[inline(always)]
+    pub(in crate::queue) fn notify_turn(&self, store: &Store<'_>, count: u32) {
+        let waits = store.head().event.has_sleepers();
+        if waits || cfg!(feature = "async") {
+            self.notify_turn_now(store, count);
+        }
+    }
+
+    #[cold]
+    fn notify_turn_now(&self, store: &Store<'_>, count: u32) {
+        let tickets = store.tickets().len().min(count as usize);
+        self.notify_if(store, tickets as u32);
+    }
+
+    /// Receives up to `how.max` messages, group by group. Returns how many became visible.
+    #[inline]
+    pub(in crate::queue) fn receive_in_turn(
+        &self,
+        store: &Store<'_>,
+        how: &Receive,
+        found: impl FnMut(Hold) -> bool,
+    ) -> u32 {
+        let expired = match store.is_due(how.now_ms) {
+            true => self.expire_groups(store, how.now_ms),
+            false => 0,
+        };
+        let turn = Turn {
+            owner: how.owner,
+            borrowed: how.borrowed,
+            now_ms: how.now_ms,
+            due_at_ms: how.due_at_ms,
+        };
+        store.receive_in_turn(&turn, how.max, found);
+        expired
+    }
+
+    /// Makes ready what is due, and drops what is too old. Returns how many became ready.
+    #[cold]
+    pub(in crate::queue) fn expire_groups(&self, store: &Store<'_>, now_ms: u64) -> u32 {
+        store.expire_groups(&Now {
+            now_ms,
+            oldest_ms: self.oldest_ms(store),
+            owner: self.region.owner(),
+        })
+    }
+
+    /// Deletes the message of a hold, and says if it came too late.
+    pub(in crate::queue) fn delete_in_turn(
+        &self,
+        store: &Store<'_>,
+        hold: &Hold,
+        run: usize,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        match store.delete_in_turn(hold, run, now_ms, self.region.owner()) {
+            Ok(_) => Ok(()),
+            Err(Error::NotInFlight) => Err(Error::ExpiredReceipt),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Emptying a FIFO queue: its messages, and the window of their deduplication ids.
+
+use super::layout::UNORDERED;
+use crate::region::repair::extent;
+use crate::region::store::Store;
+use crate::region::word::{Phase, Word};
+use crate::ring::blocks::BLOCK_SLOTS;
+use crate::sync::Ordering;
+
+impl Store<'_> {
+    /// Removes the messages that have a sequence number by now, but for those that three read, and
+    /// forgets their ids. Returns how many. One that is about to get a number stays, and its id is
+    /// remembered.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free; a scan of the slots that have been used, and of the groups' entries.
+    pub fn purge_groups(&self, now_ms: u64, owner: u32) -> u64 {
+        let head = self.fifo_head();
+        let last = head.sequence.load(Ordering::Acquire);
+        let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
+        let purged = (0..used)
+            .filter(|&slot| self.purge_slot(slot, last))
+            .count() as u64;
+        // ORDERING: AcqRel; after the messages: an id is remembered as long as its message is
+        // there.
+        head.forgotten.fetch_max(last, Ordering::AcqRel);
+        for group in 0..self.groups().elements.len() {
+            self.offer(group, now_ms, owner); // which takes out what is at the head
+        }
+        purged
+    }
+
+    fn purge_slot(&self, slot: usize, last: u64) -> bool {
+        loop {
+            let seen = Word(self.words()[slot].load(Ordering::Acquire));
+            let number = self.links()[slot].sequence.load(Ordering::Acquire);
+            if !matches!(seen.phase(), Phase::Ready | Phase::Held)
+                || number & UNORDERED != 0
+                || number > last
+            {
+                return false;
+            }
+            let run = self.measured_run(slot);
+            // The number is this message's if the word is still the same.
+            match self.entomb(slot, seen, run, 0, seen.is_borrowed()) {
+                Ok(Some(_)) => return true,
+                Ok(None) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

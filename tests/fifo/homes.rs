@@ -1,0 +1,113 @@
+//! The homes: each gives a check a FIFO queue of the same options.
+
+use super::common::Dir;
+use ringmain::{
+    Borrowed, FifoOptions, FifoQueue, FifoSent, Heap, ManualClock, Mapped, Received, Region,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The visibility timeout of each queue under test.
+pub const VISIBILITY: Duration = Duration::from_secs(30);
+/// Bytes of each region.
+const BYTES: usize = 256 << 10;
+
+/// A received message of a queue under test.
+pub type Got<'a, R> = Received<'a, R, &'a ManualClock>;
+
+/// An empty queue and its clock.
+pub struct Ground<'a, R: Region> {
+    pub queue: &'a FifoQueue<R, &'a ManualClock>,
+    pub clock: &'a ManualClock,
+}
+
+impl<'a, R: Region> Ground<'a, R> {
+    /// Sends a message whose body is its deduplication id.
+    #[track_caller]
+    pub fn send(&self, group: &str, id: &str) -> FifoSent {
+        let sent = self.queue.send(group, id, id.as_bytes());
+        sent.expect("room for a message")
+    }
+
+    /// Receives up to `max`: their groups and bodies.
+    #[track_caller]
+    pub fn receive(&self, max: usize) -> Vec<Got<'a, R>> {
+        let batch = self.queue.receive_batch(max).expect("a receive");
+        batch.into_iter().collect()
+    }
+
+    /// Receives up to `max`, which must be these bodies in this order.
+    #[track_caller]
+    pub fn receive_these(&self, max: usize, bodies: &[&str]) -> Vec<Got<'a, R>> {
+        let received = self.receive(max);
+        assert_eq!(bodies_of(&received), bodies);
+        received
+    }
+}
+
+/// The bodies of received messages, as text.
+pub fn bodies_of<R: Region>(received: &[Got<'_, R>]) -> Vec<String> {
+    let text = |got: &Got<'_, R>| String::from_utf8_lossy(got.body()).into_owned();
+    received.iter().map(text).collect()
+}
+
+/// Deletes them all.
+#[track_caller]
+pub fn delete<R: Region>(received: Vec<Got<'_, R>>) {
+    for got in received {
+        got.delete().expect("a delete");
+    }
+}
+
+fn options() -> FifoOptions {
+    FifoOptions::new().visibility(VISIBILITY).dedup_ids(512)
+}
+
+fn check<R: Region>(region: R, check: fn(&Ground<'_, R>)) {
+    let clock = ManualClock::new(1_000_000);
+    let queue = FifoQueue::create_with(region, options(), &clock).expect("a queue");
+    let ground = Ground {
+        queue: &queue,
+        clock: &clock,
+    };
+    check(&ground);
+    settled(&ground);
+}
+
+/// Empties the queue; then every slot is free.
+fn settled<R: Region>(ground: &Ground<'_, R>) {
+    ground.clock.advance(Duration::from_secs(12 * 3600));
+    loop {
+        let received = ground.receive(10);
+        if received.is_empty() {
+            break;
+        }
+        delete(received);
+    }
+    let stat = ground.queue.stat().expect("figures");
+    assert_eq!(stat.visible + stat.in_flight + stat.delayed, 0, "{stat:?}");
+    assert_eq!(stat.slots_free, stat.slots, "slots have leaked");
+}
+
+pub fn in_borrowed_bytes(with: fn(&Ground<'_, Borrowed<'static>>)) {
+    let bytes = vec![0xa5; BYTES].leak(); // not clean
+    check(Borrowed::new(bytes), with);
+}
+
+pub fn in_the_heap(with: fn(&Ground<'_, Heap>)) {
+    check(Heap::new(BYTES).expect("memory"), with);
+}
+
+fn mapped(path: PathBuf, with: fn(&Ground<'_, Mapped>)) {
+    check(Mapped::create(path, BYTES as u64).expect("a region"), with);
+}
+
+pub fn in_a_file(with: fn(&Ground<'_, Mapped>)) {
+    let dir = Dir::new("fifo");
+    mapped(dir.file("q.ring"), with);
+}
+
+pub fn in_shared_memory(with: fn(&Ground<'_, Mapped>)) {
+    let dir = Dir::shm("fifo");
+    mapped(dir.file("q.ring"), with);
+}
