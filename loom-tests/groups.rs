@@ -18,7 +18,10 @@ impl Memory {
     fn id(number: u64) -> IdKey {
         let mut words = [0; ringmain::internals::fifo::layout::ID_WORDS];
         words[0] = number;
-        IdKey(words)
+        IdKey {
+            words,
+            hash: number,
+        }
     }
 
     /// Sends `value` to the group, with `id` for its deduplication id.

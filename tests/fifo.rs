@@ -5,6 +5,8 @@ mod common;
 
 #[path = "fifo/basics.rs"]
 mod basics;
+#[path = "fifo/dead.rs"]
+mod dead;
 #[path = "fifo/homes.rs"]
 mod homes;
 

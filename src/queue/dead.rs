@@ -1,6 +1,8 @@
 //! Dead letters: messages that were received too often move to another queue. How a move survives
 //! every death is told in `region::moving`.
 
+#[cfg(feature = "fifo")]
+use super::fifo::group_key;
 use super::receipt::MessageId;
 use super::received::Received;
 use super::standard::{Queue, TIME_MS_MAX, name_of, notify};
@@ -10,6 +12,7 @@ use crate::hash::checksum;
 use crate::message::Origin;
 use crate::region::arena::Hold;
 use crate::region::body::{Stored, seed, size_of_stored};
+use crate::region::fifo::due::Now;
 use crate::region::layout::HAS_ORIGIN;
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};
 use crate::region::moving::{Cargo, Landing, tag_of};
@@ -179,9 +182,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
     ) -> Moved {
         let target = to.region.store(to.place);
         let deleted = target.head().policy.get(DELETED) != 0;
-        if to.region.check().is_err() || deleted || to.place.shape.slots > TARGET_SLOTS_MAX {
+        let other_kind = to.place.is_fifo() != self.place.is_fifo();
+        let large = to.place.shape.slots > TARGET_SLOTS_MAX;
+        if to.region.check().is_err() || deleted || other_kind || large {
             return Moved::Unfit;
         }
+        #[cfg(feature = "fifo")]
+        let group = match (self.place.is_fifo(), self.names(hold, stored)) {
+            (true, None) => return Moved::Unfit, // damage
+            (_, names) => names.map(|names| group_key(names.group, name_of(&target))),
+        };
         let bytes = store.held_bytes(hold, stored.len as usize);
         let (body, tail) = bytes.split_at(stored.body_len());
         let before = Origin::read(tail).filter(|_| stored.has_origin());
@@ -217,12 +227,14 @@ impl<R: Region, C: Clock> Queue<R, C> {
             let ms = ms.saturating_add(to.region.time_base_ms());
             ms.saturating_sub(self.region.time_base_ms()).min(now_ms)
         };
-        let (sent_ms, receives) = match fresh {
-            true => (now_ms, 0),
-            false => (
-                there(hold.sent_ms()),
-                hold.receive_count().saturating_sub(1),
-            ),
+        // In a FIFO queue the retention begins anew.
+        let sent_ms = match fresh || self.place.is_fifo() {
+            true => now_ms,
+            false => there(hold.sent_ms()),
+        };
+        let receives = match fresh {
+            true => 0,
+            false => hold.receive_count().saturating_sub(1),
         };
         let stamp = claimed.moved_stamp(sent_ms, receives.into());
         let sum = match to.place.checksum {
@@ -231,6 +243,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
         };
         let first_ms = store.first_received_ms(hold).map_or(now_ms, there);
         let nonce = self.name(store);
+        #[cfg(feature = "fifo")]
+        if let Some(group) = group {
+            target.prepare_moved(&claimed, group);
+        }
         let arrival = target.seal(
             claimed,
             &Cargo {
@@ -248,7 +264,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
             store.unborrow(hold, self.region.owner());
             return Moved::Lost;
         };
-        if target.land(arrival.index, nonce, index) {
+        let landed = target.land(arrival.index, nonce, index);
+        order_landed(to, &target, arrival.index);
+        if landed {
             notify(to.region, &target, 1);
         }
         make_durable(to, &target); // before it leaves: a power loss finds it in one of the two
@@ -304,7 +322,9 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 if !usable(&to) {
                     return Landing::Unknown;
                 }
-                if !cfg!(ringmain_twin = "landing") && target.land(slot, nonce, from) {
+                let landed = !cfg!(ringmain_twin = "landing") && target.land(slot, nonce, from);
+                order_landed(to, &target, slot);
+                if landed {
                     notify(to.region, &target, 1);
                     make_durable(to, &target);
                     return Landing::Landed;
@@ -358,12 +378,29 @@ fn claim(
     }
     if target.is_due(now_ms) {
         let oldest_ms = now_ms.saturating_sub(target.head().policy.get(RETENTION_MS));
-        let visible = target.expire_some(now_ms, oldest_ms, owner);
+        let visible = match to.place.is_fifo() {
+            true => target.expire_groups(&Now {
+                now_ms,
+                oldest_ms,
+                owner,
+            }),
+            false => target.expire_some(now_ms, oldest_ms, owner),
+        };
         if visible != 0 {
             notify(to.region, target, visible);
         }
     }
     target.claim_free(run, owner)
+}
+
+/// Puts what has landed in a FIFO queue into its group, whoever let it land: before it leaves the
+/// other one, so that nothing of its group overtakes it.
+fn order_landed(to: &Neighbour<'_>, target: &Store<'_>, slot: usize) {
+    #[cfg(feature = "fifo")]
+    if to.place.is_fifo() {
+        target.order_landed(slot, to.region.owner());
+    }
+    let _ = (to, target, slot);
 }
 
 /// Waits until what has landed in a queue with a journal is on the disk: only then may it leave the

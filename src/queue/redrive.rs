@@ -91,6 +91,10 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 .iter()
                 .any(|&nonce| origin_slot(word, nonce).is_some())
         });
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() && landed != 0 {
+            store.mend_sends(self.region.owner());
+        }
         self.notify_if(&store, landed);
     }
 

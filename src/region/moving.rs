@@ -206,7 +206,9 @@ impl Store<'_> {
         self.mark(index);
         let block = index / BLOCK_SLOTS;
         let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
-        self.put_ready(block, 1 << (index % BLOCK_SLOTS));
+        if !self.shape().fifo.is_fifo() {
+            self.put_ready(block, 1 << (index % BLOCK_SLOTS)); // there it is put in order
+        }
         let retention_ms = self.head().policy.get(RETENTION_MS);
         self.lower_aged(block, stamp_sent_ms(stamp) + retention_ms + 1);
         // Receives elsewhere are not this queue's.
@@ -237,13 +239,16 @@ impl Store<'_> {
                 return false;
             }
             let pins = seen.pins();
-            let next = if pins == 0 {
+            let next = if self.shape().fifo.is_fifo() {
+                Word::tombstone(seen.generation(), pins, run as u64)
+            } else if pins == 0 {
                 Word::claimed(owner, seen.generation(), run as u64)
             } else {
                 Word::retired(seen.generation(), pins, run as u64)
             };
-            // ORDERING: AcqRel: Release for [slot-freed]; Acquire: former readers are done.
-            match word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
+            // ORDERING: SeqCst: Release for [slot-freed]; Acquire: former readers are done; and
+            // `fifo`'s [freed-seen].
+            match word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => seen = Word(now),
             }
@@ -252,7 +257,9 @@ impl Store<'_> {
         self.mark(index);
         let received = &self.head().counters.received;
         received.fetch_sub(1, Ordering::Relaxed); // the mover's own
-        if seen.pins() == 0 {
+        if self.shape().fifo.is_fifo() {
+            self.leave_group(index, owner);
+        } else if seen.pins() == 0 {
             self.free_claimed(index, run);
             self.put_free(index, run);
         }

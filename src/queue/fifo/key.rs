@@ -51,20 +51,24 @@ pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool) -> IdKey {
 fn key_of(plain: Form, digested: Form, group: &str, id: &[u8]) -> IdKey {
     let group = group.as_bytes();
     let mut bytes = [0; KEY_BYTES];
-    if HEAD_BYTES + group.len() + id.len() <= KEY_BYTES {
+    let mut used = HEAD_BYTES + group.len() + id.len();
+    if used <= KEY_BYTES {
         // Each is at most 128 bytes.
         bytes[..HEAD_BYTES].copy_from_slice(&[plain as u8, group.len() as u8, id.len() as u8]);
         bytes[HEAD_BYTES..][..group.len()].copy_from_slice(group);
         bytes[HEAD_BYTES + group.len()..][..id.len()].copy_from_slice(id);
     } else {
         digest(&mut bytes, digested, group, id);
+        used = HEAD_BYTES + DIGEST_BYTES;
     }
     let word = |at: usize| {
-        bytes[8 * at..]
-            .first_chunk()
-            .map_or(0, |w| u64::from_le_bytes(*w))
+        let word = bytes[8 * at..].first_chunk();
+        word.map_or(0, |word| u64::from_le_bytes(*word))
     };
-    IdKey(core::array::from_fn(word))
+    IdKey {
+        words: core::array::from_fn(word),
+        hash: crate::hash::xxh3_64(&bytes[..used]),
+    }
 }
 
 #[cold]
@@ -85,7 +89,7 @@ mod tests {
     use std::string::String;
 
     fn key(group: &str, id: &str, body: &str, by_group: bool) -> [u64; ID_WORDS] {
-        id_key(&Names { group, id }, body.as_bytes(), by_group).0
+        id_key(&Names { group, id }, body.as_bytes(), by_group).words
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! ([`entry`], [`key`]), how messages are sent ([`send`]), received and settled ([`turn`]), and the
 //! quota of who wants that of SQS ([`quota`]).
 
+mod dead;
 mod entry;
 mod key;
 mod options;
@@ -13,5 +14,6 @@ mod send;
 mod turn;
 
 pub use entry::{FifoEntry, FifoSent, SequenceNumber};
+pub(super) use key::group_key;
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;

@@ -126,6 +126,27 @@ impl Store<'_> {
         }
     }
 
+    /// The entry of the group of a message that is, or was, linked.
+    pub(super) fn group_at(&self, slot: usize) -> Option<usize> {
+        let link = self.links().get(slot)?;
+        let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
+        self.group_by(key, link.group.load(Ordering::Relaxed))
+    }
+
+    /// [`find_group`](Self::find_group) with a hint: the entry, and one more, in which one of its
+    /// messages was linked. A group has one entry that is not closed.
+    pub(super) fn group_by(&self, key: [u64; 2], hint: u64) -> Option<usize> {
+        let index = (hint as usize).wrapping_sub(1);
+        if let Some(group) = self.groups().elements.get(index)
+            && group.is(key)
+            && group.first().next() != Next::Closed
+            && group.is(key)
+        {
+            return Some(index);
+        }
+        self.find_group(key)
+    }
+
     /// The entry of the group with this key; makes it if there is none. `None`: there is no entry
     /// to be had, which is so only while others who have no message stand still with theirs.
     ///

@@ -3,20 +3,24 @@
 //! # States of an entry
 //!
 //! ```text
-//!            claim                 remember              accept
-//!   Free ------------> Claimed -----------------> Pending -----> Accepted
-//!    ^                  |  ^                         |               |
-//!    |     give up      |  |   reuse: its window is over, or forgotten by a purge
-//!    +------------------+  +-------------------------+---------------+
-//!    +------------------------------ void ------------+
+//!            claim              write              found in its chain by another sender
+//!   Free ------------> Claimed -------> coming ---------------------------------> Pending
+//!    ^                  |  ^              |                                          |
+//!    |     give up      |  |  reuse: its window is over, or forgotten by a purge     |
+//!    +------------------+  +---- if accepted ----+-----------------------------------+
+//!    +----------------------------------- void --------------------------------------+
 //! ```
 //!
-//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain. Once it is
-//!   written it names the slot of the message as well, and is *coming*: its owner inserts it into
-//!   the chain. It is not used again as long as its owner lives, so one who is late with that
-//!   inserts its own entry and no other, `[chained-own]`.
-//! - *Pending* names slot and stamp of the message that is being sent with this id.
-//! - *Accepted* has the message's sequence number, also when the message is gone long since.
+//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
+//! - *coming* is Claimed and names the slot of the message as well: its owner inserts it into the
+//!   chain, and sends. It is not used again before it is accepted, or its owner is dead, so one who
+//!   is late with the insertion inserts its own entry and no other, `[chained-own]`.
+//! - *Pending*: it was found in its chain, so whoever sent it does not come back to insert it.
+//!
+//! Beside that, an entry is *accepted* once its sequence word has the message's number, which it
+//! keeps when the message is gone long since. That is one compare-exchange by whoever numbers the
+//! message ([`list`](super::list)), and comes before the message itself shows its number,
+//! `[accepted-first]`: so no message leaves its list whose id is not accepted.
 //!
 //! The entries are a ring: all windows are equally long, so the one after the cursor is the oldest.
 //! If its window is over it is used again; if not, the table is *full*. Nothing is looked for, and
@@ -31,26 +35,30 @@
 //!
 //! # Late ones
 //!
-//! Whoever accepts an entry names slot and stamp; both are checked, the number goes in by one
-//! compare-exchange from a word that is made of the two, and the state by another one with its
-//! version. So one who comes late changes nothing of an entry that is another message's by then.
+//! The number goes in by one compare-exchange from a word that is made of slot and stamp. So one
+//! who comes late changes nothing of an entry that is another message's by then.
 //!
 //! # Deaths
 //!
 //! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or makes it Pending if it was coming
-//! and is in its chain. A sender that finds one coming makes it Pending as well, after it has found
-//! it in the chain a second time, since it saw that state: so it was inserted in this life. Pending
-//! of a message that was never sent: the next sender of the id voids it (see
+//! and is in its chain. A sender that finds one coming and not accepted makes it Pending as well,
+//! after it has found it in the chain a second time, since it saw that state: so it was inserted in
+//! this life. Pending of a message that was never sent: the next sender of the id voids it (see
 //! [`send`](super::send)). Out of its chain and not Free: it is used again when its window is over.
 
-use super::layout::{ACCEPTED, FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
+use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
 use crate::ring::chains::{Chains, Found};
 use crate::sync::Ordering;
 
 /// A deduplication id, or its digest; its form and length are part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdKey(pub [u64; ID_WORDS]);
+pub struct IdKey {
+    /// Its bytes.
+    pub words: [u64; ID_WORDS],
+    /// Their hash.
+    pub hash: u64,
+}
 
 /// The first message that was sent with an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +107,6 @@ enum Phase {
     Free,
     Claimed,
     Pending,
-    Accepted,
 }
 
 /// `{ phase:2, owner:10, version:20, slot:32 }`
@@ -111,9 +118,13 @@ impl State {
         match self.0 >> 62 {
             0 => Phase::Free,
             1 => Phase::Claimed,
-            2 => Phase::Pending,
-            _ => Phase::Accepted,
+            _ => Phase::Pending,
         }
+    }
+
+    /// Whether its owner may come back to it.
+    const fn is_coming(self) -> bool {
+        matches!(self.phase(), Phase::Claimed) && self.slot() != NO_SLOT
     }
 
     const fn owner(self) -> u32 {
@@ -140,21 +151,6 @@ const fn name_of(slot: u32, stamp: u64) -> u64 {
     (mixed ^ (mixed >> 29)) & !UNORDERED
 }
 
-/// `{ accepted:1, name:31, id:32 }`
-const fn place_of(entry: usize, slot: u32, stamp: u64) -> u64 {
-    (name_of(slot, stamp) << 32) & !ACCEPTED | entry as u64
-}
-
-impl IdKey {
-    fn hash(&self) -> u64 {
-        let mut bytes = [0; ID_WORDS * 8];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        crate::hash::checksum(&bytes, 0) as u64
-    }
-}
-
 impl Remembered {
     fn state(&self) -> State {
         State(self.state.load(Ordering::Acquire))
@@ -170,9 +166,15 @@ impl Remembered {
     }
 
     fn is(&self, key: &IdKey) -> bool {
-        let mut words = self.key.iter().zip(key.0);
+        let mut words = self.key.iter().zip(key.words);
         // ORDERING: Acquire, so that the state read next is no older.
-        words.all(|(word, key)| word.load(Ordering::Acquire) == key)
+        self.hash.load(Ordering::Acquire) == key.hash
+            && words.all(|(word, key)| word.load(Ordering::Acquire) == key)
+    }
+
+    /// Whether its sequence word has a number.
+    fn is_accepted(&self) -> bool {
+        self.sequence.load(Ordering::Acquire) & UNORDERED == 0
     }
 }
 
@@ -189,15 +191,16 @@ impl<'a> Ids<'a> {
     /// The first message with this id, if one was accepted and its window is not over. Changes
     /// nothing.
     pub fn look_up(&self, key: &IdKey, now_ms: u64) -> Option<First> {
-        let Found::At(index) = self.entries.find(key.hash(), |entry| entry.is(key)) else {
+        let Found::At(index) = self.entries.find(key.hash, |entry| entry.is(key)) else {
             return None;
         };
         let entry = &self.entries.elements[index];
         let seen = entry.state();
-        if seen.phase() != Phase::Accepted || self.is_over(entry, now_ms) || !entry.is(key) {
+        let first = self.first_of(entry, seen);
+        let accepted = first.sequence & UNORDERED == 0;
+        if !accepted || self.is_over(entry, now_ms) || !entry.is(key) {
             return None;
         }
-        let first = self.first_of(entry, seen);
         (entry.state() == seen).then_some(first)
     }
 
@@ -222,7 +225,7 @@ impl<'a> Ids<'a> {
         (now_ms, until_ms): (u64, u64),
         owner: u32,
     ) -> Remember {
-        let hash = key.hash();
+        let hash = key.hash;
         let mut mine = None;
         let outcome = loop {
             let absent = match self.entries.find(hash, |entry| entry.is(key)) {
@@ -240,11 +243,8 @@ impl<'a> Ids<'a> {
                 },
             };
             mine = Some(index);
-            let coming = self.write(index, key, (slot, stamp), (until_ms, owner));
+            self.write(index, key, (slot, stamp), (until_ms, owner));
             if self.entries.insert(&absent, index) {
-                // Unless another one has found it and done so.
-                let entry = &self.entries.elements[index];
-                entry.change(coming, coming.then(Phase::Pending, 0, slot));
                 return Remember::New(index as u32);
             }
         };
@@ -266,8 +266,12 @@ impl<'a> Ids<'a> {
         if !entry.is(key) || entry.state() != seen {
             return None;
         }
+        let accepted = first.sequence & UNORDERED == 0;
         match seen.phase() {
-            Phase::Claimed if seen.slot() != NO_SLOT => {
+            _ if accepted && !over && (seen.is_coming() || seen.phase() == Phase::Pending) => {
+                Some(Remember::Duplicate(first))
+            }
+            Phase::Claimed if seen.is_coming() && !accepted => {
                 let again = self.entries.find(hash, |entry| entry.is(key));
                 if matches!(again, Found::At(at) if at == index) && entry.state() == seen {
                     entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
@@ -279,9 +283,9 @@ impl<'a> Ids<'a> {
                 slot: first.slot,
                 stamp: first.stamp,
             }),
-            Phase::Accepted if !over => Some(Remember::Duplicate(first)),
             _ => {
-                let claimed = seen.phase() == Phase::Claimed; // somebody takes it out
+                let claimed = seen.phase() == Phase::Claimed && !seen.is_coming();
+                // Of a claimed one somebody else takes care.
                 if self.entries.remove(hash, index, life) && !claimed {
                     // Unless somebody claims it at this moment, who finds that it is in no chain.
                     entry.change(seen, seen.then(Phase::Free, 0, 0));
@@ -299,12 +303,14 @@ impl<'a> Ids<'a> {
             let index = (turn % len.max(1) as u64) as usize;
             let entry = self.entries.elements.get(index)?;
             let seen = entry.state();
-            let reusable = match seen.phase() {
-                Phase::Free => true,
-                Phase::Claimed => false,
-                Phase::Pending | Phase::Accepted => self.is_over(entry, now_ms),
+            let (reusable, in_window) = match seen.phase() {
+                Phase::Free => (true, false),
+                Phase::Claimed if !(seen.is_coming() && entry.is_accepted()) => (false, false),
+                Phase::Claimed | Phase::Pending => {
+                    let over = self.is_over(entry, now_ms);
+                    (over, !over)
+                }
             };
-            let in_window = !reusable && seen.phase() != Phase::Claimed;
             if in_window && entry.state() == seen {
                 if cursor.load(Ordering::Acquire) == turn {
                     return None;
@@ -330,20 +336,20 @@ impl<'a> Ids<'a> {
     }
 
     fn hash_of(&self, index: usize) -> u64 {
-        let words = &self.entries.elements[index].key;
-        IdKey(core::array::from_fn(|at| words[at].load(Ordering::Acquire))).hash()
+        self.entries.elements[index].hash.load(Ordering::Acquire)
     }
 
-    /// Writes an entry that the caller has claimed; then it is coming. Its state.
+    /// Writes an entry that the caller has claimed; then it is coming.
     fn write(
         &self,
         index: usize,
         key: &IdKey,
         (slot, stamp): (u32, u64),
         (until_ms, owner): (u64, u32),
-    ) -> State {
+    ) {
         let entry = &self.entries.elements[index];
-        for (word, key) in entry.key.iter().zip(key.0) {
+        entry.hash.store(key.hash, Ordering::Release);
+        for (word, key) in entry.key.iter().zip(key.words) {
             word.store(key, Ordering::Release);
         }
         entry.stamp.store(stamp, Ordering::Release);
@@ -351,36 +357,35 @@ impl<'a> Ids<'a> {
         entry.sequence.store(unordered, Ordering::Release);
         entry.until_ms.store(until_ms, Ordering::Release);
         if let Some(link) = self.links.get(slot as usize) {
-            let place = place_of(index, slot, stamp);
-            link.place.store(place, Ordering::Release);
+            link.id.store(index as u64 + 1, Ordering::Release);
         }
         let coming = entry.state().then(Phase::Claimed, owner, slot);
         // ORDERING: Release; who sees it sees what was written.
         entry.state.store(coming.0, Ordering::Release);
-        coming
     }
 
-    /// Notes that the message with this slot and stamp has got `sequence`. By anybody, also late.
-    pub fn accept(&self, entry: u32, slot: u32, stamp: u64, sequence: u64) {
-        let Some(remembered) = self.entries.elements.get(entry as usize) else {
-            return; // damage
+    /// Accepts the message with this slot and stamp as number `mine`, unless it has been: the
+    /// number that it has. By anybody, also late: of an entry that is another message's by now
+    /// nothing changes, and the number is `mine`.
+    pub fn accept(&self, entry: u64, slot: u32, stamp: u64, mine: u64) -> u64 {
+        let index = (entry as usize).wrapping_sub(1); // without an entry there is none
+        let Some(remembered) = self.entries.elements.get(index) else {
+            return mine;
         };
-        let seen = remembered.state();
-        let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
-        if theirs && seen.phase() == Phase::Pending {
-            let unordered = UNORDERED | name_of(slot, stamp);
-            // ORDERING: AcqRel; the number is there before the state says so.
-            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-            let word = &remembered.sequence;
-            let _ = word.compare_exchange(unordered, sequence, done, failed);
-            remembered.change(seen, seen.then(Phase::Accepted, 0, slot));
-        }
-        if let Some(link) = self.links.get(slot as usize) {
-            let place = place_of(entry as usize, slot, stamp);
-            // ORDERING: AcqRel; [accepted-before-gone] after the entry was accepted.
-            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-            let word = &link.place;
-            let _ = word.compare_exchange(place, place | ACCEPTED, done, failed);
+        let unordered = UNORDERED | name_of(slot, stamp);
+        // ORDERING: AcqRel; [accepted-first]. A failure acquires: the stamp is no older.
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        let word = &remembered.sequence;
+        match word.compare_exchange(unordered, mine, done, failed) {
+            Err(theirs) if theirs & UNORDERED == 0 => {
+                let same = remembered.stamp.load(Ordering::Acquire) == stamp;
+                if same && remembered.state().slot() == slot {
+                    theirs
+                } else {
+                    mine
+                }
+            }
+            _ => mine,
         }
     }
 
@@ -390,7 +395,7 @@ impl<'a> Ids<'a> {
         let seen = remembered.state();
         let first = self.first_of(remembered, seen);
         let theirs = first.slot == slot && first.stamp == stamp;
-        let accepted = seen.phase() == Phase::Accepted && remembered.state() == seen;
+        let accepted = first.sequence & UNORDERED == 0 && remembered.state() == seen;
         (theirs && accepted).then_some(first.sequence)
     }
 
@@ -403,7 +408,7 @@ impl<'a> Ids<'a> {
         let seen = remembered.state();
         let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
         let pending = seen.phase() == Phase::Pending && theirs && remembered.is(key);
-        if pending && self.entries.remove(key.hash(), entry as usize, life) {
+        if pending && self.entries.remove(key.hash, entry as usize, life) {
             remembered.change(seen, seen.then(Phase::Free, 0, 0));
         }
     }

@@ -60,6 +60,11 @@ impl NextWord {
         Self(self.then(self.next()).0 | FROZEN)
     }
 
+    /// The next version, frozen, and nothing may be appended.
+    pub const fn then_closed(self) -> Self {
+        Self(self.then(Next::Closed).0 | FROZEN)
+    }
+
     /// The next version, not frozen: of another message, with nothing behind it.
     pub const fn anew(self) -> Self {
         Self(self.then(Next::End).0 & !FROZEN)
@@ -68,8 +73,9 @@ impl NextWord {
 
 /// In a sequence word: the message is not in order yet; the low bits are its generation.
 pub const UNORDERED: u64 = 1 << 63;
-/// In [`Link::place`]: the id's entry knows that the message was accepted.
-pub const ACCEPTED: u64 = 1 << 63;
+/// In a sequence word that is not a number: the message was moved here from another queue, and the
+/// generation is that of the claim, since its stamp's lies as far back as it was received there.
+pub const MOVED: u64 = 1 << 62;
 
 /// What a FIFO queue knows of a slot beside its note. Reset by who has claimed the slot.
 #[derive(Debug)]
@@ -78,14 +84,17 @@ pub const ACCEPTED: u64 = 1 << 63;
 pub struct Link {
     /// A [`NextWord`]: what follows in the group.
     pub next: AtomicU64,
-    /// `{ unordered:1, 0:45, generation:18 }` until the message is in order, then its number.
+    /// `{ unordered:1, moved:1, 0:44, generation:18 }` until the message is in order, then its
+    /// number.
     pub sequence: AtomicU64,
-    /// `{ accepted:1, name:31, id:32 }`: the entry of its deduplication id.
-    pub place: AtomicU64,
+    /// The entry of its deduplication id, and one more; 0: none.
+    pub id: AtomicU64,
     /// The group's key.
     pub key: [AtomicU64; 2],
+    /// The group's entry, and one more, as whoever linked it knows: a hint.
+    pub group: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 3],
+    pub reserved: [AtomicU64; 2],
 }
 
 #[cfg(all(not(ringmain_loom), not(target_os = "none")))]
@@ -98,9 +107,10 @@ impl Link {
             Self {
                 next: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
-                place: AtomicU64::new(0),
+                id: AtomicU64::new(0),
                 key: [AtomicU64::new(0), AtomicU64::new(0)],
-                reserved: [AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)],
+                group: AtomicU64::new(0),
+                reserved: [AtomicU64::new(0), AtomicU64::new(0)],
             }
         }
     }
@@ -154,7 +164,7 @@ impl Chained for Group {
 }
 
 /// Words of a remembered id's key.
-pub const ID_WORDS: usize = 11;
+pub const ID_WORDS: usize = 10;
 
 /// A deduplication id within its window.
 #[derive(Debug)]
@@ -167,10 +177,12 @@ pub struct Remembered {
     pub state: AtomicU64,
     /// Stamp of the first message with this id.
     pub stamp: AtomicU64,
-    /// Its sequence number, once accepted.
+    /// Its sequence number, once it is accepted.
     pub sequence: AtomicU64,
     /// When the window ends, ms.
     pub until_ms: AtomicU64,
+    /// The key's hash.
+    pub hash: AtomicU64,
     /// The id itself, or its digest.
     pub key: [AtomicU64; ID_WORDS],
 }
@@ -188,11 +200,12 @@ impl Remembered {
                 stamp: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
                 until_ms: AtomicU64::new(0),
+                hash: AtomicU64::new(0),
                 key: [
                     AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
                     AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
                     AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0),
-                    AtomicU64::new(0), AtomicU64::new(0),
+                    AtomicU64::new(0),
                 ],
             }
         }

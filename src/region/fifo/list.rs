@@ -33,15 +33,15 @@
 //!
 //! # The hint
 //!
-//! `Group.last` names a place by `{ sequence:32, slot:32 }`, and only moves to greater numbers.
+//! `Group.last` names a place near the end by `{ sequence:32, slot:32 }`, and only moves to greater
+//! numbers: a sender that had to walk for a few places moves it to where it has come.
 //! Before a place is taken out, the hint is moved beyond it, `[hint-ahead]`, so it names a place
 //! that is linked, or is of a time before the group was last empty; that is told by the place's own
 //! sequence or arrow, and then the list is walked from its start.
 //!
 //! # Deaths
 //!
-//! Linked and not numbered: whoever walks there numbers it. Numbered and the hint not moved: the
-//! next sender does. A tombstone not taken out: the next who walks there does. Taken out and not
+//! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: the next who walks there does. Taken out and not
 //! freed: a repair finds that it is in no list ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
@@ -49,6 +49,9 @@ use crate::region::arena::Hold;
 use crate::region::store::Store;
 use crate::region::word::Word;
 use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
+
+/// A sender that has walked for so many places moves the hint.
+const HINT_STEPS: usize = 3;
 
 /// What came of one attempt to link a message.
 enum Linked {
@@ -118,13 +121,13 @@ const fn is_behind(hint: u64, sequence: u64) -> bool {
 }
 
 impl Store<'_> {
-    /// Prepares the link of a slot that the caller has claimed, for the message of generation
-    /// `generation` in the group with this key.
-    pub(super) fn prepare_link(&self, slot: usize, generation: u64, key: [u64; 2]) {
+    /// Prepares the link of a slot that the caller has claimed, for a message in the group with this
+    /// key. `unordered` names it until it is numbered: `{ unordered:1, moved:1, 0:44,
+    /// generation:18 }`.
+    pub(super) fn prepare_link(&self, slot: usize, unordered: u64, key: [u64; 2]) {
         let link = &self.links()[slot];
-        link.sequence
-            .store(UNORDERED | generation, Ordering::Relaxed);
-        link.place.store(0, Ordering::Relaxed);
+        link.sequence.store(unordered, Ordering::Relaxed);
+        link.id.store(0, Ordering::Relaxed);
         // ORDERING: Release; [numbered-first] one who comes late with the earlier message, and sees
         // a word of this key, sees that message's sequence word gone.
         link.key[0].store(key[0], Ordering::Release);
@@ -133,8 +136,8 @@ impl Store<'_> {
         link.next.store(link.next().anew().0, Ordering::Release);
     }
 
-    /// Puts a sealed message into the list of its group, if it is not there, and numbers it.
-    /// `group`: the group's entry a moment ago, if it is known.
+    /// Puts the sealed message that `unordered` names into the list of its group, if it is not
+    /// there, and numbers it. `group`: the group's entry a moment ago, if it is known.
     ///
     /// # Progress
     ///
@@ -142,7 +145,7 @@ impl Store<'_> {
     pub fn put_in_order(
         &self,
         slot: usize,
-        generation: u64,
+        unordered: u64,
         mut group: Option<usize>,
         owner: u32,
     ) -> Order {
@@ -157,7 +160,7 @@ impl Store<'_> {
             }
             let key = [0, 1].map(|half| link.key[half].load(Ordering::Acquire));
             // The key is this message's if the word is, and the word is read after it.
-            if seen != UNORDERED | generation || link.number() != seen {
+            if seen != unordered || link.number() != seen {
                 if link.number() & UNORDERED != 0 {
                     return Order::Gone;
                 }
@@ -207,24 +210,33 @@ impl Store<'_> {
             if link.number() != unordered {
                 return Linked::Done(false);
             }
+            link.group.store(index as u64 + 1, Ordering::Relaxed);
             let next = seen.then(Next::Slot(slot));
             // ORDERING: SeqCst; [linked-once], [closed-empty]; releases what the sender wrote.
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
             if place.compare_exchange(seen.0, next.0, done, failed).is_ok() {
-                let sequence = self.number(slot, unordered);
-                self.move_hint(group, sequence, slot);
+                self.number(slot, unordered);
                 return Linked::Done(at.is_none());
             }
         }
     }
 
-    /// Numbers a linked message whose sequence word is `unordered`, if nobody has. The number that
-    /// it has.
+    /// Numbers a linked message whose sequence word is `unordered`, if nobody has: its id's entry
+    /// first. The number that it has.
     fn number(&self, slot: usize, unordered: u64) -> u64 {
-        let word = &self.links()[slot].sequence;
+        let link = &self.links()[slot];
+        let word = &link.sequence;
+        let entry = link.id.load(Ordering::Acquire);
+        let stamp = self.notes()[slot].stamp.load(Ordering::Acquire);
+        // Entry and stamp are this message's if the word is, and the word is read after them.
+        let now = link.number();
+        if now != unordered {
+            return now;
+        }
         // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
         let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
         let mine = last.wrapping_add(1) & !UNORDERED;
+        let mine = self.ids_table().accept(entry, slot as u32, stamp, mine);
         // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
         match word.compare_exchange(unordered, mine, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => mine,
@@ -234,6 +246,9 @@ impl Store<'_> {
 
     /// Moves the hint on to a numbered place, if that is further than where it is.
     fn move_hint(&self, group: &Group, sequence: u64, slot: usize) {
+        if sequence & UNORDERED != 0 {
+            return; // the place is another message's by now
+        }
         let mut seen = group.last.load(Ordering::Acquire);
         while is_behind(seen, sequence) {
             // ORDERING: AcqRel; [hint-ahead].
@@ -267,7 +282,6 @@ impl Store<'_> {
     }
 
     /// Walks from a linked place's arrow on.
-    #[cold]
     fn walk_to_end(
         &self,
         group: &Group,
@@ -275,7 +289,7 @@ impl Store<'_> {
         mut seen: NextWord,
         owner: u32,
     ) -> End {
-        for _ in 0..=self.links().len() {
+        for steps in 0..=self.links().len() {
             let Next::Slot(at) = seen.next() else {
                 return End::Damaged;
             };
@@ -293,7 +307,9 @@ impl Store<'_> {
             };
             match next.next() {
                 Next::End => {
-                    self.move_hint(group, sequence, at);
+                    if steps >= HINT_STEPS {
+                        self.move_hint(group, sequence, at);
+                    }
                     return End::At(at, next);
                 }
                 Next::Slot(_) if !next.is_frozen() => (before, seen) = (Some(at), next),
@@ -324,7 +340,7 @@ impl Store<'_> {
         owner: u32,
     ) -> bool {
         let arrow = self.arrow(group, before);
-        let Some((frozen, word)) = self.freeze(arrow, seen, at) else {
+        let Some((frozen, word)) = self.freeze(arrow, seen, at, before.is_none()) else {
             return arrow.load(Ordering::SeqCst) != seen.0;
         };
         let next = match frozen.next() {
@@ -359,7 +375,6 @@ impl Store<'_> {
             }
             Next::Closed => Next::End,
         };
-        self.accept_late(at);
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         // ORDERING: SeqCst; who wins this frees the place.
         let won = arrow.compare_exchange(seen.0, seen.then(next).0, done, failed);
@@ -369,9 +384,16 @@ impl Store<'_> {
         true
     }
 
-    /// Freezes the arrow of a tombstone to which `seen` leads; that and its word. `None`: it is
-    /// none, or `seen` does not lead to it any more.
-    fn freeze(&self, arrow: &AtomicU64, seen: NextWord, at: usize) -> Option<(NextWord, Word)> {
+    /// Freezes the arrow of a tombstone to which `seen` leads, and closes it if it is `alone`: the
+    /// first, and none follows. That and its word. `None`: it is none, or `seen` does not lead to it
+    /// any more.
+    fn freeze(
+        &self,
+        arrow: &AtomicU64,
+        seen: NextWord,
+        at: usize,
+        alone: bool,
+    ) -> Option<(NextWord, Word)> {
         loop {
             let link = self.links().get(at)?;
             let next = link.next();
@@ -383,7 +405,10 @@ impl Store<'_> {
                 return Some((next, word));
             }
             // If the arrow is what it was, so is the message.
-            let frozen = next.then_frozen();
+            let frozen = match next.next() {
+                Next::End if alone => next.then_closed(),
+                _ => next.then_frozen(),
+            };
             // ORDERING: SeqCst, as each change of an arrow; nothing behind it is taken out by way
             // of it from here on.
             let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
@@ -405,6 +430,7 @@ impl Store<'_> {
             }
             let run = seen.tombstone_run();
             let next = match seen.pins() {
+                0 if run == 1 => Word::free(seen.generation() + 1),
                 0 => Word::claimed(owner, seen.generation(), run),
                 pins => Word::retired(seen.generation(), pins, run),
             };
@@ -415,7 +441,9 @@ impl Store<'_> {
             }
             if next.pins() == 0 {
                 let run = run as usize;
-                self.free_claimed(at, run);
+                if run != 1 {
+                    self.free_claimed(at, run);
+                }
                 self.put_free(at, run);
             }
             return;

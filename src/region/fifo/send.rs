@@ -7,10 +7,9 @@
 //! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who
 //!    send this id at once, one is there first;
 //! 2. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed;
-//! 3. it puts it in order (`list`);
-//! 4. it *accepts* the id: its entry has the sequence number from then on.
+//! 3. it puts it in order: links it and numbers it (`list`), by which its id is *accepted*.
 //!
-//! A second sender of the id that meets it pending does steps 2 to 4 for the first, and has its
+//! A second sender of the id that meets it pending does steps 2 and 3 for the first, and has its
 //! answer: nobody waits. Each step is one compare-exchange that says what it expects, so they may
 //! be done twice, side by side, and by who comes late.
 //!
@@ -21,12 +20,12 @@
 //! the pending entry names a message that was never sent, and the next sender of the id *voids* it.
 //! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
 //!
-//! No message leaves its list before step 4 is done for it (who takes it out does it), and none
-//! leaves its slot before that, `[accepted-before-gone]`. So a pending entry whose message is not
-//! there was never sent.
+//! No message leaves its list, and so its slot, before it is numbered, and none is numbered before
+//! its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose message is not
+//! there is that of a message that was never sent.
 
 use super::ids::{First, IdKey, Remember};
-use super::layout::{ACCEPTED, UNORDERED};
+use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use crate::region::arena::{Claimed, stamp_generation};
 use crate::region::policy::{DELAY_MS, RETENTION_MS};
@@ -83,6 +82,11 @@ pub enum Sent {
     Unfinished(u64),
 }
 
+/// The entry of a message's id; none of the table if it has none.
+fn entry_of(link: &Link) -> u32 {
+    (link.id.load(Ordering::Acquire) as u32).wrapping_sub(1)
+}
+
 impl Store<'_> {
     /// Sends what the caller has claimed and filled; or gives the claim back.
     ///
@@ -97,7 +101,8 @@ impl Store<'_> {
             self.abort(claimed);
             return Sent::GroupsFull;
         };
-        self.prepare_link(index, generation, message.group);
+        let unordered = UNORDERED | generation;
+        self.prepare_link(index, unordered, message.group);
         let (_, stamp) =
             self.write_head(claimed, message.size, message.attributes, message.sent_ms);
         let entry = loop {
@@ -133,7 +138,8 @@ impl Store<'_> {
             }
         };
         self.seal_ordered(index, stamp, message.delay_ms);
-        let finished = self.finish_sealed(entry, (index, stamp), Some(group), owner);
+        let named = (index, stamp, unordered);
+        let finished = self.finish_sealed(entry, named, Some(group), owner);
         let retention_ms = self.head().policy.get(RETENTION_MS);
         let block = index / BLOCK_SLOTS;
         self.lower_aged(block, message.sent_ms + retention_ms + 1);
@@ -148,33 +154,32 @@ impl Store<'_> {
     }
 
     /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2
-    /// linked into a group that had no message and not numbered, 3 in order and its id not
-    /// accepted.
+    /// linked into a group that had no message and not numbered, 3 with its id accepted and not
+    /// numbered itself.
     #[cfg(ringmain_loom)]
     pub fn die_sending(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32, steps: usize) {
         use super::layout::Next;
         let index = claimed.index as usize;
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let group = self.group_of(message.group, owner).expect("an entry");
-        self.prepare_link(index, generation, message.group);
+        self.prepare_link(index, UNORDERED | generation, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let window = (message.sent_ms, message.until_ms);
         let named = (index as u32, stamp);
-        self.ids_table().remember(message.id, named, window, owner);
+        let remembered = self.ids_table().remember(message.id, named, window, owner);
         if steps > 0 {
             self.seal_ordered(index, stamp, message.delay_ms);
         }
         let first = &self.groups().elements[group].first;
-        match steps {
-            2 => {
-                let seen = super::layout::NextWord(first.load(Ordering::SeqCst));
-                first.store(seen.then(Next::Slot(index)).0, Ordering::SeqCst);
-            }
-            3 => {
-                self.put_in_order(index, generation, Some(group), owner);
-            }
-            _ => {}
+        if steps > 1 {
+            let seen = super::layout::NextWord(first.load(Ordering::SeqCst));
+            first.store(seen.then(Next::Slot(index)).0, Ordering::SeqCst);
+        }
+        if let (3, Remember::New(entry)) = (steps, remembered) {
+            let number = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel) + 1;
+            let entry = u64::from(entry) + 1;
+            self.ids_table().accept(entry, index as u32, stamp, number);
         }
     }
 
@@ -211,21 +216,22 @@ impl Store<'_> {
         }
     }
 
-    /// Steps 2 to 4 for a pending entry's message.
+    /// Steps 2 and 3 for a pending entry's message.
     fn finish_send(&self, entry: u32, slot: u32, stamp: u64, owner: u32) -> Finished {
         let index = slot as usize;
         if index >= self.words().len() {
             return Finished::Unknown; // damage
         }
         self.seal_ordered(index, stamp, self.head().policy.get(DELAY_MS));
-        self.finish_sealed(entry, (index, stamp), None, owner)
+        let unordered = UNORDERED | stamp_generation(stamp);
+        self.finish_sealed(entry, (index, stamp, unordered), None, owner)
     }
 
-    /// Steps 3 and 4 for a message that was sealed.
+    /// Step 3 for a message that was sealed.
     fn finish_sealed(
         &self,
         entry: u32,
-        (index, stamp): (usize, u64),
+        (index, stamp, unordered): (usize, u64, u64),
         group: Option<usize>,
         owner: u32,
     ) -> Finished {
@@ -239,18 +245,14 @@ impl Store<'_> {
         if !there || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
             return gone();
         }
-        let order = self.put_in_order(index, stamp_generation(stamp), group, owner);
+        let order = self.put_in_order(index, unordered, group, owner);
         let (sequence, was_empty) = match order {
             Order::Placed(sequence, was_empty) => (sequence, was_empty),
             Order::Gone => return gone(),
             Order::NoPlace => return Finished::NoPlace,
         };
-        self.ids_table()
-            .accept(entry, index as u32, stamp, sequence);
         if was_empty {
-            let link = &self.links()[index];
-            let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
-            if let Some(group) = self.find_group(key) {
+            if let Some(group) = self.group_at(index) {
                 let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
                 self.offer(group, now_ms, owner);
             }
@@ -258,23 +260,18 @@ impl Store<'_> {
         Finished::InOrder(sequence)
     }
 
-    /// Step 4, by who is about to take a message out of its list, if nobody has done it.
-    #[inline(always)]
-    pub(super) fn accept_late(&self, index: usize) {
-        // ORDERING: Acquire; [accepted-before-gone].
-        let place = self.links()[index].place.load(Ordering::Acquire);
-        if place & ACCEPTED == 0 {
-            self.accept_now(index, place);
-        }
+    /// Prepares what was moved here from another queue, before it is sealed (`region::moving`).
+    pub fn prepare_moved(&self, claimed: &Claimed, group: [u64; 2]) {
+        let generation = claimed.next_generation() & (GENERATIONS - 1);
+        let unordered = UNORDERED | MOVED | generation;
+        self.prepare_link(claimed.index as usize, unordered, group);
     }
 
-    #[cold]
-    fn accept_now(&self, index: usize, place: u64) {
-        let sequence = self.links()[index].sequence.load(Ordering::Acquire);
-        let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
-        if sequence & UNORDERED == 0 {
-            self.ids_table()
-                .accept(place as u32, index as u32, stamp, sequence);
+    /// Puts what has landed in a slot in order. Call it before the message leaves the other queue,
+    /// whoever let it land: so its group keeps its order.
+    pub fn order_landed(&self, index: usize, owner: u32) {
+        if index < self.words().len() {
+            self.mend_send(index, owner);
         }
     }
 
@@ -284,22 +281,26 @@ impl Store<'_> {
     pub fn mend_sends(&self, owner: u32) {
         let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
         for index in 0..used {
-            let word = Word(self.words()[index].load(Ordering::Acquire));
-            let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
-            let link = &self.links()[index];
-            let sequence = link.sequence.load(Ordering::Acquire);
-            let unordered = sequence & UNORDERED != 0;
-            let same = self.words()[index].load(Ordering::Acquire) == word.0;
-            match word.phase() {
-                Phase::Ready | Phase::Held if unordered && same => {
-                    let entry = link.place.load(Ordering::Acquire) as u32;
-                    self.finish_sealed(entry, (index, stamp), None, owner);
-                }
-                Phase::Claimed if word.is_tombstone() && same => {
-                    self.mend_tombstone(index, (word, stamp), sequence, owner);
-                }
-                _ => {}
+            self.mend_send(index, owner);
+        }
+    }
+
+    fn mend_send(&self, index: usize, owner: u32) {
+        let word = Word(self.words()[index].load(Ordering::Acquire));
+        let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
+        let link = &self.links()[index];
+        let sequence = link.sequence.load(Ordering::Acquire);
+        let unordered = sequence & UNORDERED != 0;
+        let same = self.words()[index].load(Ordering::Acquire) == word.0;
+        match word.phase() {
+            Phase::Ready | Phase::Held if unordered && same => {
+                let named = (index, stamp, sequence);
+                self.finish_sealed(entry_of(link), named, None, owner);
             }
+            Phase::Claimed if word.is_tombstone() && same => {
+                self.mend_tombstone(index, (word, stamp), sequence, owner);
+            }
+            _ => {}
         }
     }
 
@@ -308,8 +309,8 @@ impl Store<'_> {
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
         if sequence & UNORDERED != 0 {
             // Dropped before it was in order: it gets there, and is taken out again.
-            let entry = link.place.load(Ordering::Acquire) as u32;
-            self.finish_sealed(entry, (index, stamp), None, owner);
+            let named = (index, stamp, sequence);
+            self.finish_sealed(entry_of(link), named, None, owner);
         } else if let Some(group) = self.find_group(key) {
             self.oldest(group, owner); // takes out what is at its head
         }

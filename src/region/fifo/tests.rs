@@ -135,7 +135,10 @@ impl Model {
 fn id(number: u64) -> IdKey {
     let mut words = [0; ID_WORDS];
     words[0] = number;
-    IdKey(words)
+    IdKey {
+        words,
+        hash: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    }
 }
 
 struct Run<'m> {

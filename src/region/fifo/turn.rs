@@ -40,10 +40,9 @@
 
 use super::list::Member;
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_sent_ms};
-
+use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
 use crate::region::store::Store;
-use crate::region::word::{PIN_CELLS, Phase, Word};
+use crate::region::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::{Ordering, store_load_after_rmw};
 use heapless::Vec;
@@ -91,28 +90,51 @@ impl Store<'_> {
                 return;
             };
             let group = ticket.index as usize;
-            let (mut taken, mut refused) = (0, 0);
+            let (mut taken, mut refused, mut first) = (0, 0, None);
             // Refused ones are gone, and then the next is the oldest.
             while have < max && taken == refused && refused < REFUSED_MAX {
                 let holds = self.take_turn(group, turn, (max - have).min(TURN_MAX));
-                let counted = holds.iter().filter(|hold| found(**hold)).count();
+                let counted = self.give_out(&holds, turn.owner, &mut found);
                 have += counted;
                 taken += holds.len();
                 refused += holds.len() - counted;
+                first = holds.first().copied();
                 if holds.is_empty() {
                     break;
                 }
             }
-            if taken != 0 {
-                self.void_ticket(group, ticket.position);
-            }
             let passed = tickets.pass(&ticket);
-            // It may still be free; or it became so while this call found it locked, and who made
-            // it so has seen the ticket: [passed-seen].
-            if refused != 0 || passed && taken == 0 {
+            store_load_after_rmw();
+            // It may still be free; or it became so while this call found it locked, or held it, and
+            // who made it so has seen the ticket: [passed-seen].
+            if refused != 0 || passed && !first.is_some_and(|first| self.stands(&first)) {
                 self.offer(group, turn.now_ms, turn.owner);
             }
         }
+    }
+
+    /// Gives the messages of a turn to `found`; how many it takes. Behind one that it refuses and
+    /// that stays nothing is received.
+    fn give_out(&self, holds: &[Hold], owner: u32, found: &mut impl FnMut(Hold) -> bool) -> usize {
+        let mut counted = 0;
+        for (at, hold) in holds.iter().enumerate() {
+            if found(*hold) {
+                counted += 1;
+            } else if self.current(hold).is_some() {
+                holds[at + 1..]
+                    .iter()
+                    .for_each(|hold| self.give_back(hold, owner));
+                break;
+            }
+        }
+        counted
+    }
+
+    /// Whether a hold is as it was.
+    fn stands(&self, hold: &Hold) -> bool {
+        // ORDERING: SeqCst; [turn-seen], [passed-seen]. Pins of former readers come and go.
+        let word = Word(self.words()[hold.index as usize].load(Ordering::SeqCst));
+        word.with_pins(0) == hold.word.with_pins(0)
     }
 
     /// One turn at a group, if it is free.
@@ -207,10 +229,7 @@ impl Store<'_> {
             at = next;
         }
         store_load_after_rmw();
-        // ORDERING: SeqCst; [turn-seen] read after the others were held.
-        let word = Word(self.words()[first.index as usize].load(Ordering::SeqCst));
-        // Pins of former readers come and go.
-        if word.with_pins(0) != first.word.with_pins(0) {
+        if !self.stands(&first) {
             for hold in holds.iter() {
                 self.give_back(hold, turn.owner);
             }
@@ -219,12 +238,16 @@ impl Store<'_> {
         }
     }
 
-    /// Makes a message ready that this call holds, if it still does.
+    /// Makes a message ready that this call holds, if it still does, as if it had not been received:
+    /// nobody was given it, so nobody has a receipt of this generation.
     fn give_back(&self, hold: &Hold, owner: u32) {
         let word = &self.words()[hold.index as usize];
         let mut seen = Word(word.load(Ordering::Acquire));
+        let last = stamp_generation(hold.stamp).wrapping_sub(1) & (GENERATIONS - 1);
+        let counted = u64::from(hold.word.generation() != last); // else the count has stopped
+        let before = hold.word.generation().wrapping_sub(counted) & (GENERATIONS - 1);
         while seen.with_pins(0) == hold.word.with_pins(0) {
-            let ready = Word::ready(seen.generation(), seen.pins());
+            let ready = Word::ready(before, seen.pins());
             // ORDERING: SeqCst; [slot-returned], [freed-seen].
             match word.compare_exchange(seen.0, ready.0, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => return,
@@ -265,8 +288,14 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, turn.owner) else {
                 break;
             };
-            let held = next.word.phase() == Phase::Held;
-            if held && !(self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word)) {
+            let ready = match next.word.phase() {
+                Phase::Ready => true,
+                Phase::Held => {
+                    self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word)
+                }
+                _ => false, // it is being moved to another queue
+            };
+            if !ready {
                 return true;
             }
             at = next;
@@ -304,20 +333,16 @@ impl Store<'_> {
         ahead != 0 && ahead <= tickets.len() as u64 // or damage
     }
 
-    /// Notes that a ticket is used up: the next time that the group is free it gets another one.
-    fn void_ticket(&self, group: usize, position: u64) {
-        let ticket = &self.groups().elements[group].ticket;
-        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        let _ = ticket.compare_exchange(position.wrapping_add(1), 0, done, failed);
-    }
-
     /// Whether a group has messages and none is in flight.
     fn is_free(&self, group: usize, now_ms: u64, owner: u32) -> bool {
         let Some(oldest) = self.oldest(group, owner) else {
             return false;
         };
-        let in_flight =
-            |member: &Member| member.word.phase() == Phase::Held && !self.is_over(member, now_ms);
+        let in_flight = |member: &Member| match member.word.phase() {
+            Phase::Ready => false,
+            Phase::Held => !self.is_over(member, now_ms),
+            _ => true, // it is being moved to another queue
+        };
         if in_flight(&oldest) {
             return false;
         }
@@ -367,10 +392,11 @@ impl Store<'_> {
                 self.unborrow(hold, owner);
                 return Err(Error::NotInFlight);
             }
+            let hint = self.links()[index].group.load(Ordering::Relaxed);
             let own = self.own_pin(hold);
             let reader = seen.is_borrowed() && !hold.word.is_borrowed();
             if let Some(key) = self.entomb(index, seen, run, own, reader)? {
-                if let Some(group) = self.find_group(key) {
+                if let Some(group) = self.group_by(key, hint) {
                     self.offer(group, now_ms, owner);
                     self.take_out_of_turn(group, index, owner);
                 }
@@ -434,11 +460,21 @@ impl Store<'_> {
     pub fn release_in_turn(&self, hold: &Hold, now_ms: u64, owner: u32) -> Result<(), Error> {
         let link = &self.links()[hold.index as usize];
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
+        let hint = link.group.load(Ordering::Relaxed);
         self.release(hold, now_ms, owner)?;
-        if let Some(group) = self.find_group(key) {
+        if let Some(group) = self.group_by(key, hint) {
             self.offer(group, now_ms, owner);
         }
         Ok(())
+    }
+
+    /// After a message was moved to another queue: what stands behind it may be received.
+    pub(in crate::region) fn leave_group(&self, index: usize, owner: u32) {
+        let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
+        if let Some(group) = self.group_at(index) {
+            self.offer(group, now_ms, owner);
+            self.take_out_of_turn(group, index, owner);
+        }
     }
 
     /// Issues tickets for the groups that are free and have none: who should have done so has died,
