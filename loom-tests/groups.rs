@@ -7,6 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::arena::{Claimed, Hold};
 use ringmain::internals::fifo::ids::IdKey;
+use ringmain::internals::fifo::layout::{Next, NextWord};
 use ringmain::internals::fifo::send::{Ordered, Sent};
 use ringmain::internals::fifo::turn::Turn;
 use ringmain::internals::word::{Phase, Word};
@@ -361,6 +362,15 @@ fn evicted(evict: fn(&Memory)) {
     values.sort_unstable();
     assert_eq!(values, [11, 13]);
     assert_eq!(memory.free_bits(), 0b11, "a slot has leaked");
+    let groups = memory.store().groups();
+    for (index, group) in groups.elements.iter().enumerate() {
+        let open = NextWord(group.first.load(Ordering::SeqCst)).next() != Next::Closed;
+        let key = group.key[0].load(Ordering::SeqCst);
+        assert!(
+            !open || groups.is_chained(key, index),
+            "a list that nobody finds"
+        );
+    }
 }
 
 #[test]
