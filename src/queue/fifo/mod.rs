@@ -15,3 +15,4 @@ mod turn;
 pub use entry::{FifoEntry, FifoSent, SequenceNumber};
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;
+pub(super) use quota::Call;

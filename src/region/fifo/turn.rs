@@ -40,7 +40,7 @@
 
 use super::list::Member;
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_sent_ms};
+use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
 
 use crate::region::store::Store;
 use crate::region::word::{PIN_CELLS, Phase, Word};
@@ -257,6 +257,13 @@ impl Store<'_> {
         stamp_sent_ms(stamp) + member.word.due_ms() <= now_ms
     }
 
+    /// Whether a held message is one that nobody has received yet: it is delayed, and locks nothing
+    /// but what is behind it. One that is received meanwhile has another word.
+    fn is_delayed(&self, member: &Member) -> bool {
+        let stamp = self.notes()[member.slot].stamp.load(Ordering::Relaxed);
+        member.word.generation() == stamp_generation(stamp)
+    }
+
     /// Step 2: whether one of the messages behind the oldest is in flight. Those whose time is over
     /// are made ready.
     fn is_in_flight_after(&self, group: usize, oldest: &Member, turn: &Turn) -> bool {
@@ -265,7 +272,7 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, turn.owner) else {
                 break;
             };
-            let held = next.word.phase() == Phase::Held;
+            let held = next.word.phase() == Phase::Held && !self.is_delayed(&next);
             if held && !(self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word)) {
                 return true;
             }
@@ -327,7 +334,7 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, owner) else {
                 break;
             };
-            if in_flight(&next) {
+            if in_flight(&next) && !self.is_delayed(&next) {
                 return false;
             }
             at = next;
