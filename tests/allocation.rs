@@ -9,6 +9,11 @@ use common::{Dir, cycle};
 use ringmain::{Clock, Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions, Region, SystemClock};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+#[cfg(feature = "fifo")]
+use {
+    ringmain::{Error, FifoEntry, FifoOptions, FifoQueue, Message},
+    std::time::Duration,
+};
 
 /// Counts what this thread asks for.
 struct Counting;
@@ -95,6 +100,70 @@ fn a_mapped_queue_allocates_nothing() {
         });
         assert_eq!(asked, 0, "calls to the allocator by tend");
     }
+}
+
+/// Each operation of a FIFO queue's data path once. `true`: each did what it should.
+#[cfg(feature = "fifo")]
+fn groups<R: Region, C: Clock>(queue: &FifoQueue<R, C>, round: u32) -> Result<bool, Error> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let long = [b'x'; 120];
+    let mut id = [b'a'; 124];
+    id[..4].copy_from_slice(&round.to_be_bytes().map(|byte| b'a' + byte % 26));
+    let id = std::str::from_utf8(&id).unwrap_or("id");
+    let first = queue.send("group", &id[..40], b"one")?;
+    let again = queue.send("other", &id[..40], b"one")?;
+    let digest = queue.send(id, id, &long)?; // several slots, and a digest of the id
+    let content = queue.send("group", None, &id.as_bytes()[..30])?;
+    let message = Message::new("two")
+        .group("third")
+        .deduplication_id(&id[..50]);
+    queue.send_message(&message.integer("number", 7)?)?;
+    let entries = [1, 2, 3].map(|len| FifoEntry::new("batch", id).id(&id[..len + 3]));
+    let batch = queue.send_batch(&entries)?;
+    let mut right = again.sequence == first.sequence && !digest.is_duplicate;
+    right &= !content.is_duplicate && batch.iter().all(|sent| sent.is_ok());
+    let Some(mut got) = queue.receive()? else {
+        return Ok(false);
+    };
+    right &= got.body() == b"one" && got.group() == Some("group");
+    got.extend(MINUTE)?;
+    got.release()?;
+    let held = queue.receive_batch_for(1, MINUTE)?;
+    right &= queue.peek()?.is_some() && held.delete().iter().all(|one| one.is_ok());
+    let mut buffer = [0; 200];
+    let Some(copied) = queue.receive_into(&mut buffer)? else {
+        return Ok(false);
+    };
+    queue.extend(&copied.receipt, MINUTE)?;
+    queue.delete(&copied.receipt)?;
+    let mut left = 5;
+    while left != 0 {
+        let batch = queue.receive_batch(10)?;
+        left -= batch.len();
+        if batch.is_empty() || batch.delete().iter().any(|one| one.is_err()) {
+            return Ok(false);
+        }
+    }
+    let stat = queue.stat()?;
+    Ok(right && queue.receive()?.is_none() && stat.slots_free == stat.slots)
+}
+
+#[cfg(feature = "fifo")]
+#[test]
+fn a_fifo_queue_allocates_nothing() {
+    fn asks_for_nothing<R: Region>(region: R) {
+        let options = FifoOptions::new().content_dedup(true);
+        let queue = FifoQueue::create_with(region, options, SystemClock).expect("a queue");
+        for round in 0..20 {
+            let mut right = Ok(false);
+            let asked = asked_by(|| right = groups(&queue, round));
+            assert_eq!(right, Ok(true), "round {round}");
+            assert_eq!(asked, 0, "calls to the allocator in round {round}");
+        }
+    }
+    asks_for_nothing(Heap::new(1 << 18).expect("memory"));
+    let dir = Dir::shm("allocation");
+    asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region"));
 }
 
 #[test]

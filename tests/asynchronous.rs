@@ -252,3 +252,115 @@ fn too_many_futures_are_refused() {
         Poll::Ready(Err(Error::BatchSize { len: 11 }))
     ));
 }
+
+/// A FIFO queue's futures are woken when a group comes free, by whatever frees it.
+#[cfg(feature = "fifo")]
+mod groups {
+    use super::*;
+    use ringmain::{FifoOptions, FifoQueue};
+
+    fn fifo<R: Region>(region: R) -> FifoQueue<R> {
+        FifoQueue::open_or_create(region, FifoOptions::new()).expect("queue")
+    }
+
+    /// Waits as a future while `free` is done beside it.
+    fn woken<R: Region + Sync>(queue: &FifoQueue<R>, free: impl FnOnce()) -> Vec<u8> {
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let received = block_on(queue.receive_async()).expect("received");
+                let body = received.body().to_vec();
+                received.delete().expect("deleted");
+                body
+            });
+            thread::sleep(Duration::from_millis(20)); // it waits by then
+            free();
+            waiter.join().expect("ends")
+        })
+    }
+
+    fn each_change_wakes<R: Region + Sync>(queue: &FifoQueue<R>, other: &FifoQueue<R>) {
+        let send = |id: &str| assert!(other.send("g", id, id.as_bytes()).is_ok());
+        let held = || other.receive().expect("received").expect("there");
+        assert_eq!(woken(queue, || send("1")), b"1");
+        send("2");
+        send("3");
+        let got = held();
+        assert_eq!(woken(queue, || got.delete().expect("deleted")), b"3");
+        send("4");
+        let got = held();
+        assert_eq!(woken(queue, || got.release().expect("released")), b"4");
+        send("5");
+        send("6");
+        let batch = block_on(queue.receive_batch_async(10)).expect("received");
+        assert_eq!(batch.len(), 2);
+        assert!(batch.delete().iter().all(|one| one.is_ok()));
+    }
+
+    #[test]
+    fn each_change_wakes_in_the_heap() {
+        let queue = fifo(Heap::new(1 << 20).expect("heap"));
+        each_change_wakes(&queue, &queue);
+    }
+
+    #[test]
+    fn each_change_wakes_over_files() {
+        let (path, region) = region("groups");
+        let (queue, other) = (fifo(region), fifo(Mapped::open(&path).expect("opened")));
+        std::fs::remove_file(&path).expect("unlinked");
+        each_change_wakes(&queue, &other);
+    }
+
+    #[test]
+    fn a_timeout_and_an_end_wake() {
+        let (path, region) = region("groups-ends");
+        let (queue, other) = (fifo(region), fifo(Mapped::open(&path).expect("opened")));
+        std::fs::remove_file(&path).expect("unlinked");
+        assert!(queue.send("g", "1", b"1").is_ok() && queue.send("g", "2", b"2").is_ok());
+        let short = Duration::from_millis(100);
+        drop(other.receive_batch_for(1, short).expect("received"));
+        assert_eq!(woken(&queue, || {}), b"1");
+        std::mem::forget(other.receive().expect("received").expect("there"));
+        assert_eq!(woken(&queue, || drop(other)), b"2");
+    }
+
+    #[test]
+    fn a_dropped_future_passes_its_group_on() {
+        let queue = fifo(Heap::new(1 << 20).expect("heap"));
+        let mut first = Box::pin(queue.receive_async());
+        let mut second = Box::pin(queue.receive_async());
+        let (polled, woken_first) = poll_once(first.as_mut());
+        assert!(polled.is_pending());
+        let (polled, woken_second) = poll_once(second.as_mut());
+        assert!(polled.is_pending());
+        queue.send("g", "1", b"1").expect("sent");
+        let wakes = || [&woken_first, &woken_second].map(|w| w.1.load(Ordering::SeqCst));
+        assert_eq!(wakes().iter().sum::<usize>(), 1, "one group wakes one");
+        match wakes() {
+            [1, _] => drop(first),
+            _ => drop(second),
+        }
+        assert_eq!(wakes(), [1, 1], "and then the other one");
+    }
+
+    #[test]
+    fn a_wait_is_one_call_of_the_quota() {
+        let options = FifoOptions::new().quota(true);
+        let region = Heap::new(1 << 20).expect("heap");
+        let clock = ringmain::ManualClock::new(1000);
+        let queue = FifoQueue::create_with(region, options, &clock).expect("queue");
+        for _ in 0..299 {
+            assert!(queue.receive().expect("within the quota").is_none());
+        }
+        let mut waits = Box::pin(queue.receive_async());
+        for _ in 0..3 {
+            assert!(poll_once(waits.as_mut()).0.is_pending());
+        }
+        let refused = poll_once(pin!(queue.receive_async())).0;
+        assert!(matches!(
+            refused,
+            Poll::Ready(Err(Error::Throttled { max: 300, .. }))
+        ));
+        queue.send("g", "1", b"1").expect("sent");
+        assert!(matches!(poll_once(waits.as_mut()).0, Poll::Ready(Ok(_))));
+    }
+}

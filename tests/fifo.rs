@@ -5,10 +5,28 @@ mod common;
 
 #[path = "fifo/basics.rs"]
 mod basics;
+#[path = "fifo/batches.rs"]
+mod batches;
 #[path = "fifo/dead.rs"]
 mod dead;
+#[path = "fifo/dedup.rs"]
+mod dedup;
 #[path = "fifo/homes.rs"]
 mod homes;
+#[path = "fifo/limits.rs"]
+mod limits;
+#[path = "fifo/model.rs"]
+mod model;
+#[path = "fifo/reference.rs"]
+mod reference;
+#[path = "fifo/settings.rs"]
+mod settings;
+#[path = "fifo/upkeep.rs"]
+mod upkeep;
+#[path = "fifo/visibility.rs"]
+mod visibility;
+#[path = "fifo/waits.rs"]
+mod waits;
 
 macro_rules! over_each_home {
     ($($module:ident: $($check:ident)*;)*) => {
@@ -34,4 +52,19 @@ over_each_home! {
         a_batch_drains_a_group_before_the_next duplicates_are_accepted_and_not_delivered
         what_comes_back_is_the_oldest_again expired_receipts_are_refused
         purge_clears_messages_and_window everything_comes_back;
+    dedup: ids_keep_the_rules ids_differ_by_any_byte the_body_is_its_id the_scope_is_the_group
+        the_interval_is_exact a_full_table_refuses_and_forgets_nothing a_duplicate_needs_no_room;
+    batches: a_batch_has_1_to_10_entries what_names_nothing_refuses_all an_entry_fails_alone
+        receipts_are_settled_one_by_one a_foreign_receipt_is_refused;
+    visibility: an_extension_holds_the_lock an_extension_has_bounds a_timeout_of_its_own
+        parts_are_settled_in_any_order each_has_a_time_of_its_own groups_are_served_in_turn
+        a_copy_is_settled_by_receipt a_delay_is_the_queues a_group_waits_behind_a_delay
+        a_delay_holds_nobody_up_before_it;
+    limits: long_ids_and_bodies_come_back the_longest_body_is_told attributes_come_back
+        as_many_are_in_flight_as_may_be the_quota_is_300_calls the_quota_counts_each_way
+        sequence_numbers_grow;
+    settings: options_are_told some_may_be_changed;
+    upkeep: retention_frees_the_group an_id_outlives_its_message purge_takes_all_once_a_minute
+        a_peek_changes_nothing a_look_outlives_its_message a_late_reader_keeps_the_bytes
+        figures_are_right;
 }

@@ -41,6 +41,24 @@ fn as_many_are_in_flight_as_may_be() {
 }
 
 #[test]
+fn a_batch_takes_no_more_than_there_is_room_for() {
+    let clock = ManualClock::new(1000);
+    let queue = queue(&clock);
+    for number in 0..100 {
+        queue.send(&[number; 8]).expect("room");
+    }
+    let first = queue.receive_batch(7).expect("allowed");
+    let second = queue.receive_batch(10).expect("allowed");
+    let third = queue.receive_batch(10).expect("allowed");
+    assert_eq!([first.len(), second.len(), third.len()], [7, 10, 3]);
+    let full = Err(Error::InFlight { max: 20 });
+    assert_eq!(queue.receive_batch(10).map(|_| ()), full);
+    assert_eq!(queue.stat().expect("figures").in_flight, 20);
+    assert!(third.delete().iter().all(|outcome| outcome.is_ok()));
+    assert_eq!(queue.receive_batch(10).expect("allowed").len(), 3);
+}
+
+#[test]
 fn delayed_and_waiting_messages_do_not_count() {
     let clock = ManualClock::new(1000);
     let queue = queue(&clock);

@@ -92,6 +92,10 @@ impl<'q, R: Region, C: Clock> Future for ReceiveBatchFuture<'q, R, C> {
         if self.max == 0 || self.max > BATCH_MAX {
             return Poll::Ready(Err(Error::BatchSize { len: self.max }));
         }
+        #[cfg(feature = "fifo")]
+        if self.slot.is_none() {
+            queue.admit_call_now(super::fifo::Call::Receive)?; // a wait is one call
+        }
         let batch = queue.receive_some(self.max, None)?;
         if !batch.is_empty() {
             if let Some(slot) = self.slot.take() {

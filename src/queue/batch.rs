@@ -1,5 +1,7 @@
 //! Up to ten received messages.
 
+#[cfg(feature = "fifo")]
+use super::fifo::Call;
 use super::place::Bits;
 use super::received::Received;
 use super::standard::Queue;
@@ -67,8 +69,12 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     /// Lock-free. Slots of one block are freed with one `fetch_or`.
     #[inline]
     pub fn delete(self) -> Outcomes<()> {
-        let mut outcomes = Outcomes::new();
         let queue = self.queue;
+        #[cfg(feature = "fifo")]
+        if let Err(error) = queue.admit_call_now(Call::Delete) {
+            return self.messages.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut outcomes = Outcomes::new();
         let usable = queue.check();
         let store = queue.store();
         let owner = queue.region.owner();

@@ -22,21 +22,22 @@ use crate::sync::Ordering;
 use crate::time::Clock;
 
 impl<R: Region, C: Clock> Queue<R, C> {
-    /// Refuses to receive if as many messages as there may be are in flight.
+    /// How many of up to `max` messages may be received; refuses if as many as there may be are in
+    /// flight.
     #[inline(always)]
-    pub(super) fn admit_receive(&self, store: &Store<'_>, max: usize) -> Result<(), Error> {
+    pub(super) fn admit_receive(&self, store: &Store<'_>, max: usize) -> Result<usize, Error> {
         let bound = store.head().policy.get(IN_FLIGHT_MAX).max(1);
         if store.shape().slots as u64 <= bound {
-            return Ok(());
+            return Ok(max);
         }
         self.take_allowance(store, bound, max as u64)
     }
 
     #[inline(never)]
-    fn take_allowance(&self, store: &Store<'_>, bound: u64, max: u64) -> Result<(), Error> {
+    fn take_allowance(&self, store: &Store<'_>, bound: u64, max: u64) -> Result<usize, Error> {
         let left = &store.head().counters.in_flight_left;
         if left.fetch_sub(max, Ordering::Relaxed).cast_signed() >= max.cast_signed() {
-            return Ok(());
+            return Ok(max as usize);
         }
         let mut in_flight = store.slots_in_use();
         if in_flight.saturating_add(max) > bound {
@@ -50,10 +51,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let allowance = bound.saturating_sub(in_flight);
         left.store(allowance.saturating_sub(max), Ordering::Relaxed);
         // A bound that is damaged keeps nobody from receiving.
-        if allowance == 0 && store.head().policy.is_sound(IN_FLIGHT_MAX) {
-            return Err(Error::InFlight { max: bound });
+        match store.head().policy.is_sound(IN_FLIGHT_MAX) {
+            true if allowance == 0 => Err(Error::InFlight { max: bound }),
+            true => Ok(allowance.min(max) as usize),
+            false => Ok(max as usize),
         }
-        Ok(())
     }
 }
 

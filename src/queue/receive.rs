@@ -163,12 +163,12 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.check()?;
         let store = self.store();
         let mut batch = Batch::new(self);
-        match self.admit_receive(&store, max) {
-            Ok(()) => {}
+        let max = match self.admit_receive(&store, max) {
+            Ok(max) => max,
             // A FIFO queue has nothing to receive then.
             Err(Error::InFlight { .. }) if self.place.is_fifo() => return Ok(batch),
             Err(error) => return Err(error),
-        }
+        };
         let how = self.how(&store, max, visibility_ms);
         self.receive_each(&store, &how, |received| batch.push(received));
         #[cfg(feature = "std")]

@@ -1,7 +1,7 @@
 //! A received message, read in place.
 
 #[cfg(feature = "fifo")]
-use super::fifo::SequenceNumber;
+use super::fifo::{Call, SequenceNumber};
 use super::options::visibility_ms;
 use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
@@ -154,17 +154,21 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     /// Deletes the message: it will not be received again.
     ///
     /// Good also after the visibility timeout has run out, until somebody receives the message
-    /// again. If it is gone already, that is `Ok`.
+    /// again; but not in a FIFO queue. If it is gone already, that is `Ok`.
     ///
     /// # Errors
     ///
     /// [`Error::StaleReceipt`]: received again meanwhile; nothing was deleted. [`Error::Forked`].
+    /// In a FIFO queue [`Error::ExpiredReceipt`], and, if it has a quota, [`Error::Throttled`]: the
+    /// message stays in flight, and its receipt good.
     ///
     /// # Progress
     ///
     /// Lock-free.
     #[inline]
     pub fn delete(self) -> Result<(), Error> {
+        #[cfg(feature = "fifo")]
+        self.queue.admit_call_now(Call::Delete)?;
         let this = ManuallyDrop::new(self);
         let queue = this.queue;
         queue.check()?;

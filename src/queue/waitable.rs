@@ -1,5 +1,7 @@
 //! What one can wait for together with others.
 
+#[cfg(feature = "fifo")]
+use super::fifo::FifoQueue;
 use super::standard::Queue;
 use crate::error::Error;
 use crate::region::Region;
@@ -10,10 +12,14 @@ use crate::time::Clock;
 pub const QUEUES_MAX: usize = 128; // FUTEX_WAITV_MAX
 
 /// A queue of whatever region and clock, for [`wait_any`](crate::wait_any) and, with feature
-/// `async`, `wait_any_async`. Implemented by [`Queue`], and by nothing outside this library.
+/// `async`, `wait_any_async`. Implemented by [`Queue`] and `FifoQueue`, and by nothing outside this
+/// library. At a FIFO queue one waits for a group that is free.
 pub trait Waitable: sealed::Waiting + Sync {}
 
 impl<R: Region + Sync, C: Clock + Sync> Waitable for Queue<R, C> {}
+
+#[cfg(feature = "fifo")]
+impl<R: Region + Sync, C: Clock + Sync> Waitable for FifoQueue<R, C> {}
 
 pub(super) mod sealed {
     use crate::error::Error;
@@ -126,6 +132,53 @@ impl<R: Region, C: Clock> sealed::Waiting for Queue<R, C> {
     #[cfg(feature = "async")]
     fn arm(&self) {
         self.region.arm(&self.place);
+    }
+}
+
+/// As the queue's inner handle, which says of itself that it is a FIFO queue's.
+#[cfg(feature = "fifo")]
+impl<R: Region, C: Clock> sealed::Waiting for FifoQueue<R, C> {
+    fn look(&self) -> Result<bool, Error> {
+        sealed::Waiting::look(&self.queue)
+    }
+
+    fn pass_on(&self) {
+        Queue::pass_on(&self.queue);
+    }
+
+    #[cfg(feature = "std")]
+    fn prepare(&self) -> u32 {
+        self.queue.prepare()
+    }
+
+    #[cfg(feature = "std")]
+    fn bed(&self, sequence: u32) -> (crate::region::Futex, core::time::Duration) {
+        self.queue.bed(sequence)
+    }
+
+    #[cfg(feature = "std")]
+    fn sleep_here(&self, sequence: u32, nap: core::time::Duration) {
+        self.queue.sleep_here(sequence, nap);
+    }
+
+    #[cfg(feature = "std")]
+    fn begin(&self) {
+        self.queue.begin();
+    }
+
+    #[cfg(feature = "std")]
+    fn end(&self) {
+        self.queue.end();
+    }
+
+    #[cfg(feature = "async")]
+    fn wakers(&self) -> &crate::sync::WakerSet {
+        sealed::Waiting::wakers(&self.queue)
+    }
+
+    #[cfg(feature = "async")]
+    fn arm(&self) {
+        self.queue.arm();
     }
 }
 

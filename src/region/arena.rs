@@ -270,8 +270,7 @@ impl Store<'_> {
         self.free_words(index, run, first.generation());
     }
 
-    /// The same for a claim whose message was named: see `region::names`.
-    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    /// The same for a claim whose message was named: see `region::names`, and `region::fifo::send`.
     pub(super) fn free_spoiled(&self, index: usize, run: usize) {
         let first = Word(self.words()[index].load(Ordering::Relaxed));
         self.free_words(index, run, first.generation() + 2);

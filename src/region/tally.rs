@@ -77,6 +77,18 @@ impl Store<'_> {
         }
     }
 
+    /// Takes back what [`count_send`](Self::count_send) has counted as a send: the caller gives its
+    /// claim up, and the slot's generation with it.
+    pub(super) fn uncount_send(&self, note: &Note) {
+        let tally = note.tally.load(Ordering::Relaxed);
+        if tally & SENT_MASK != 0 {
+            note.tally.store(tally - 1, Ordering::Relaxed);
+        } else {
+            // All of them have moved to the queue's counters.
+            self.head().counters.sent.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Moves the tally of a slot that the caller has claimed to the queue's counters, and puts an
     /// origin in its place.
     pub(super) fn put_origin(&self, note: &Note, generation: u64, origin: u64) {

@@ -2,15 +2,16 @@
 
 use super::common::Dir;
 use ringmain::{
-    Borrowed, FifoOptions, FifoQueue, FifoSent, Heap, ManualClock, Mapped, Received, Region,
+    Borrowed, FifoOptions, FifoQueue, FifoSent, Heap, ManualClock, Mapped, QueueStats, Received,
+    Region,
 };
-use std::path::PathBuf;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// The visibility timeout of each queue under test.
 pub const VISIBILITY: Duration = Duration::from_secs(30);
 /// Bytes of each region.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 512 << 10;
 
 /// A received message of a queue under test.
 pub type Got<'a, R> = Received<'a, R, &'a ManualClock>;
@@ -19,6 +20,8 @@ pub type Got<'a, R> = Received<'a, R, &'a ManualClock>;
 pub struct Ground<'a, R: Region> {
     pub queue: &'a FifoQueue<R, &'a ManualClock>,
     pub clock: &'a ManualClock,
+    /// Makes another region of the same home.
+    region: &'a dyn Fn() -> R,
 }
 
 impl<'a, R: Region> Ground<'a, R> {
@@ -43,6 +46,22 @@ impl<'a, R: Region> Ground<'a, R> {
         assert_eq!(bodies_of(&received), bodies);
         received
     }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    #[track_caller]
+    pub fn stat(&self) -> QueueStats {
+        self.queue.stat().expect("figures")
+    }
+
+    /// Another queue of the same home, with other options.
+    #[track_caller]
+    pub fn with(&self, options: FifoOptions, check: impl Fn(&Ground<'_, R>)) {
+        checked((self.region)(), options, self.region, check);
+    }
 }
 
 /// The bodies of received messages, as text.
@@ -59,16 +78,21 @@ pub fn delete<R: Region>(received: Vec<Got<'_, R>>) {
     }
 }
 
-fn options() -> FifoOptions {
-    FifoOptions::new().visibility(VISIBILITY).dedup_ids(512)
-}
+/// What the queues under test have, unless a check asks for other options.
+pub const OPTIONS: FifoOptions = FifoOptions::new().visibility(VISIBILITY).dedup_ids(512);
 
-fn check<R: Region>(region: R, check: fn(&Ground<'_, R>)) {
+fn checked<R: Region>(
+    region: R,
+    options: FifoOptions,
+    another: &dyn Fn() -> R,
+    check: impl Fn(&Ground<'_, R>),
+) {
     let clock = ManualClock::new(1_000_000);
-    let queue = FifoQueue::create_with(region, options(), &clock).expect("a queue");
+    let queue = FifoQueue::create_with(region, options, &clock).expect("a queue");
     let ground = Ground {
         queue: &queue,
         clock: &clock,
+        region: another,
     };
     check(&ground);
     settled(&ground);
@@ -89,25 +113,33 @@ fn settled<R: Region>(ground: &Ground<'_, R>) {
     assert_eq!(stat.slots_free, stat.slots, "slots have leaked");
 }
 
-pub fn in_borrowed_bytes(with: fn(&Ground<'_, Borrowed<'static>>)) {
-    let bytes = vec![0xa5; BYTES].leak(); // not clean
-    check(Borrowed::new(bytes), with);
+pub fn in_borrowed_bytes(check: fn(&Ground<'_, Borrowed<'static>>)) {
+    let another = || {
+        let bytes = vec![0xa5; BYTES].leak(); // not clean
+        Borrowed::new(bytes)
+    };
+    checked(another(), OPTIONS, &another, check);
 }
 
-pub fn in_the_heap(with: fn(&Ground<'_, Heap>)) {
-    check(Heap::new(BYTES).expect("memory"), with);
+pub fn in_the_heap(check: fn(&Ground<'_, Heap>)) {
+    let another = || Heap::new(BYTES).expect("memory");
+    checked(another(), OPTIONS, &another, check);
 }
 
-fn mapped(path: PathBuf, with: fn(&Ground<'_, Mapped>)) {
-    check(Mapped::create(path, BYTES as u64).expect("a region"), with);
+fn mapped(dir: &Dir, check: fn(&Ground<'_, Mapped>)) {
+    let count = Cell::new(0);
+    let another = || {
+        count.set(count.get() + 1);
+        let path = dir.file(&format!("{}.ring", count.get()));
+        Mapped::create(path, BYTES as u64).expect("a region")
+    };
+    checked(another(), OPTIONS, &another, check);
 }
 
-pub fn in_a_file(with: fn(&Ground<'_, Mapped>)) {
-    let dir = Dir::new("fifo");
-    mapped(dir.file("q.ring"), with);
+pub fn in_a_file(check: fn(&Ground<'_, Mapped>)) {
+    mapped(&Dir::new("fifo"), check);
 }
 
-pub fn in_shared_memory(with: fn(&Ground<'_, Mapped>)) {
-    let dir = Dir::shm("fifo");
-    mapped(dir.file("q.ring"), with);
+pub fn in_shared_memory(check: fn(&Ground<'_, Mapped>)) {
+    mapped(&Dir::shm("fifo"), check);
 }

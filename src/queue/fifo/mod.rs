@@ -17,3 +17,4 @@ pub use entry::{FifoEntry, FifoSent, SequenceNumber};
 pub(super) use key::group_key;
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;
+pub(super) use quota::Call;

@@ -59,7 +59,7 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct FifoQueue<R: Region, C: Clock = DefaultClock> {
     /// The queue's memory by a handle that says of itself that it is a FIFO queue's.
-    pub(super) queue: Queue<R, C>,
+    pub(in crate::queue) queue: Queue<R, C>,
 }
 
 #[cfg(feature = "std")]
@@ -166,7 +166,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     ///
     /// As [`receive`](FifoQueue::receive).
     pub fn receive_batch(&self, max: usize) -> Result<Batch<'_, R, C>, Error> {
-        self.admit_call_now(Call::Receive)?;
+        self.queue.admit_call_now(Call::Receive)?;
         self.queue.receive_some(max, None)
     }
 
@@ -182,7 +182,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         visibility: Duration,
     ) -> Result<Batch<'_, R, C>, Error> {
         visibility_ms(visibility)?;
-        self.admit_call_now(Call::Receive)?;
+        self.queue.admit_call_now(Call::Receive)?;
         self.queue.receive_batch_for(max, visibility)
     }
 
@@ -193,7 +193,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// [`Error::BufferTooSmall`]: the message is visible again, with this receive counted. Those of
     /// [`receive`](FifoQueue::receive).
     pub fn receive_into(&self, buffer: &mut [u8]) -> Result<Option<Copied>, Error> {
-        self.admit_call_now(Call::Receive)?;
+        self.queue.admit_call_now(Call::Receive)?;
         self.queue.receive_into(buffer)
     }
 
@@ -224,7 +224,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         max: usize,
         timeout: Duration,
     ) -> Result<Batch<'_, R, C>, Error> {
-        self.admit_call_now(Call::Receive)?;
+        self.queue.admit_call_now(Call::Receive)?;
         self.queue.receive_batch_timeout(max, timeout)
     }
 
@@ -232,7 +232,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`Queue::receive_async`].
+    /// Those of [`Queue::receive_async`], and [`Error::Throttled`].
     #[cfg(feature = "async")]
     pub fn receive_async(&self) -> crate::queue::ReceiveFuture<'_, R, C> {
         self.queue.receive_async()
@@ -260,7 +260,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     ///
     /// Lock-free.
     pub fn delete(&self, receipt: &Receipt) -> Result<(), Error> {
-        self.admit_call_now(Call::Delete)?;
+        self.queue.admit_call_now(Call::Delete)?;
         self.queue.delete(receipt)
     }
 
@@ -270,7 +270,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     ///
     /// [`Error::BatchSize`], [`Error::Throttled`], [`Error::Forked`]: then nothing is done.
     pub fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
-        self.admit_call_now(Call::Delete)?;
+        self.queue.admit_call_now(Call::Delete)?;
         self.queue.delete_batch(receipts)
     }
 
@@ -429,16 +429,5 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// typical one.
     pub fn capacity(&self) -> usize {
         self.queue.capacity()
-    }
-
-    /// Counts a call against the quota, if there is one.
-    #[inline(always)]
-    fn admit_call_now(&self, call: Call) -> Result<(), Error> {
-        if self.queue.place.flags & crate::region::layout::FLAG_QUOTA == 0 {
-            return Ok(());
-        }
-        self.queue.check()?;
-        let store = self.queue.store();
-        self.admit_call(&store, call, self.queue.now_ms(&store))
     }
 }

@@ -6,8 +6,12 @@
 //! that a call is 1000 units.
 
 use crate::error::Error;
+use crate::queue::Queue;
+use crate::region::Region;
+use crate::region::layout::FLAG_QUOTA;
 use crate::region::store::Store;
 use crate::sync::Ordering;
+use crate::time::Clock;
 
 /// Calls in a second.
 pub const CALLS_MAX: u64 = 300;
@@ -51,5 +55,32 @@ pub fn admit(store: &Store<'_>, call: Call, now_ms: u64) -> Result<(), Error> {
             Ok(_) => return Ok(()),
             Err(now) => seen = now,
         }
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// Counts a call against the quota, if there is one.
+    #[inline(always)]
+    pub(in crate::queue) fn admit_call(
+        &self,
+        store: &Store<'_>,
+        call: Call,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        match self.place.flags & FLAG_QUOTA {
+            0 => Ok(()),
+            _ => admit(store, call, now_ms),
+        }
+    }
+
+    /// The same by a caller that has not looked at the queue yet. Standard queues have no quota.
+    #[inline(always)]
+    pub(in crate::queue) fn admit_call_now(&self, call: Call) -> Result<(), Error> {
+        if self.place.flags & FLAG_QUOTA == 0 {
+            return Ok(());
+        }
+        self.check()?;
+        let store = self.store();
+        admit(&store, call, self.now_ms(&store))
     }
 }

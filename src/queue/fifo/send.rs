@@ -3,7 +3,7 @@
 use super::entry::{FifoEntry, FifoSent, SequenceNumber};
 use super::key::{group_key, id_key};
 use super::queue::FifoQueue;
-use super::quota::{Call, admit};
+use super::quota::Call;
 use crate::error::Error;
 use crate::message::{Message, Names};
 use crate::queue::batch::Outcomes;
@@ -14,7 +14,7 @@ use crate::queue::{MessageId, Queue};
 use crate::region::Region;
 use crate::region::fifo::ids::IdKey;
 use crate::region::fifo::send::{Ordered, Sent};
-use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA};
+use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT};
 use crate::region::policy::DELAY_MS;
 use crate::region::store::Store;
 use crate::time::Clock;
@@ -187,7 +187,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn send_one(&self, outgoing: &Outgoing<'_>) -> Result<FifoSent, Error> {
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
-        self.admit_call(&store, Call::Send, now_ms)?;
+        self.queue.admit_call(&store, Call::Send, now_ms)?;
         let sent = self.send_outgoing(&store, outgoing, now_ms)?;
         self.announce(&store, 1);
         Ok(sent)
@@ -218,7 +218,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
-        self.admit_call(&store, Call::Send, now_ms)?;
+        self.queue.admit_call(&store, Call::Send, now_ms)?;
         let mut outcomes = Outcomes::new();
         for outgoing in &outgoing {
             let outcome = self.send_outgoing(&store, outgoing, now_ms);
@@ -235,20 +235,6 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             self.queue.notify(store, 1);
         } else {
             self.queue.notify_turn(store, count);
-        }
-    }
-
-    /// Counts a call against the quota, if there is one.
-    #[inline(always)]
-    pub(super) fn admit_call(
-        &self,
-        store: &Store<'_>,
-        call: Call,
-        now_ms: u64,
-    ) -> Result<(), Error> {
-        match self.queue.place.flags & FLAG_QUOTA {
-            0 => Ok(()),
-            _ => admit(store, call, now_ms),
         }
     }
 

@@ -183,9 +183,11 @@ impl Store<'_> {
         }
     }
 
-    /// Gives a claim back whose head was written.
+    /// Gives a claim back whose head was written: as if its message had been sent and deleted, but
+    /// not counted. Its stamp is not that of the slot's next message.
     fn take_back(&self, index: usize, run: usize) {
-        self.give_up(index, run);
+        self.uncount_send(&self.notes()[index]);
+        self.free_spoiled(index, run);
         self.put_free(index, run);
     }
 

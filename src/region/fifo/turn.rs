@@ -280,6 +280,13 @@ impl Store<'_> {
         stamp_sent_ms(stamp) + member.word.due_ms() <= now_ms
     }
 
+    /// Whether a held message is one that nobody has received yet: it is delayed, and locks nothing
+    /// but what is behind it. One that is received meanwhile has another word.
+    fn is_delayed(&self, member: &Member) -> bool {
+        let stamp = self.notes()[member.slot].stamp.load(Ordering::Relaxed);
+        member.word.generation() == stamp_generation(stamp)
+    }
+
     /// Step 2: whether one of the messages behind the oldest is in flight. Those whose time is over
     /// are made ready.
     fn is_in_flight_after(&self, group: usize, oldest: &Member, turn: &Turn) -> bool {
@@ -288,14 +295,15 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, turn.owner) else {
                 break;
             };
-            let ready = match next.word.phase() {
-                Phase::Ready => true,
+            let locks = match next.word.phase() {
+                Phase::Ready => false,
+                Phase::Held if self.is_delayed(&next) => false,
                 Phase::Held => {
-                    self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word)
+                    !(self.is_over(&next, turn.now_ms) && self.expire(next.slot, next.word))
                 }
-                _ => false, // it is being moved to another queue
+                _ => true, // it is being moved to another queue
             };
-            if !ready {
+            if locks {
                 return true;
             }
             at = next;
@@ -352,7 +360,7 @@ impl Store<'_> {
             let Some(next) = self.next_member(group, &at, owner) else {
                 break;
             };
-            if in_flight(&next) {
+            if in_flight(&next) && !self.is_delayed(&next) {
                 return false;
             }
             at = next;
