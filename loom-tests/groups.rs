@@ -58,8 +58,8 @@ impl Memory {
         store.repair(&is_dead, owner);
         store.mend_groups(&is_dead);
         store.ids_table().repair(&is_dead);
-        store.mend_sends(owner);
-        store.mend_tickets(now_ms, owner);
+        store.mend_sends(0..usize::MAX, owner);
+        store.mend_tickets(0..usize::MAX, now_ms, owner);
     }
 
     fn fill_slot(&self, value: u64, owner: u32) -> Claimed {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::thread;
 
+#[allow(dead_code)] // hints that only the library has a use for
 #[path = "../src/ring/chains.rs"]
 mod chains;
 

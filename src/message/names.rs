@@ -30,11 +30,28 @@ pub fn name_refused(name: &str) -> Option<(&'static str, usize)> {
     if bytes.is_empty() || bytes.len() > NAME_BYTES_MAX {
         return Some((LENGTH, bytes.len().min(NAME_BYTES_MAX)));
     }
-    if bytes.iter().all(|byte| byte.is_ascii_graphic()) {
+    if is_graphic(bytes) {
         return None;
     }
     let at = bytes.iter().position(|byte| !byte.is_ascii_graphic());
     Some((CHARACTERS, at.unwrap_or(0)))
+}
+
+/// Whether all bytes are those of letters, digits and ASCII punctuation, 0x21 to 0x7e: eight at a
+/// time, the last eight perhaps a second time.
+fn is_graphic(bytes: &[u8]) -> bool {
+    const EACH: u64 = u64::MAX / 255;
+    const HIGH: u64 = EACH << 7;
+    let sound = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight);
+        let below = word.wrapping_sub(EACH * 0x21) & !word;
+        let above = word.wrapping_add(EACH) | word;
+        (below | above) & HIGH == 0
+    };
+    let (Some(last), (eights, _)) = (bytes.last_chunk(), bytes.as_chunks()) else {
+        return bytes.iter().all(u8::is_ascii_graphic);
+    };
+    eights.iter().all(sound) && sound(last)
 }
 
 impl<'a> Names<'a> {
@@ -100,6 +117,23 @@ mod tests {
         }
         assert_eq!(Names::read(&[129; 260]), None, "longer than there is");
         assert_eq!(Names::read(&[]), None);
+    }
+
+    #[test]
+    fn each_byte_is_looked_at() {
+        for len in 1..=24 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = std::vec![b'a'; len];
+                    bytes[at] = byte;
+                    assert_eq!(
+                        is_graphic(&bytes),
+                        byte.is_ascii_graphic(),
+                        "{byte} at {at}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         });
         #[cfg(feature = "fifo")]
         if self.place.is_fifo() && landed != 0 {
-            store.mend_sends(self.region.owner());
+            store.mend_sends(0..usize::MAX, self.region.owner());
         }
         self.notify_if(&store, landed);
     }

@@ -12,6 +12,19 @@ use crate::ring::maps::Map;
 use crate::ring::tickets::Tickets;
 use crate::sync::AtomicU64;
 
+/// Asks the processor to fetch the line at an address.
+#[inline(always)]
+pub fn fetch<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(ringmain_loom)))]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch has no effect on memory and faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(any(not(target_arch = "x86_64"), ringmain_loom))]
+    let _ = at;
+}
+
 /// One queue's memory: where it begins, and where its parts are. Copying it copies two references;
 /// each part is reckoned where it is used, so that a store costs nothing to pass on.
 #[cfg(not(ringmain_loom))]
@@ -217,20 +230,11 @@ impl<'a> Store<'a> {
     /// Asks the processor to fetch slot `index`: its head and the start of its body.
     #[inline(always)]
     pub fn prefetch(&self, index: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at =
-                self.slots()
-                    .wrapping_add(index * self.place.shape.slot_bytes) as *const i8;
-            // SAFETY: a prefetch has no effect on memory and faults on no address.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(at);
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(64));
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = index;
+        let at = self
+            .slots()
+            .wrapping_add(index * self.place.shape.slot_bytes);
+        fetch(at);
+        fetch(at.wrapping_add(64));
     }
 
     /// The `len` bytes after the head of slot `index`.

@@ -128,7 +128,20 @@ impl Link {
     }
 }
 
-impl<E: Chained> Chains<'_, E> {
+impl<'a, E: Chained> Chains<'a, E> {
+    /// The word at which the chain of this hash begins.
+    #[cfg(feature = "fifo")]
+    pub fn start(&self, hash: u64) -> Option<&'a AtomicU64> {
+        self.buckets.get(self.bucket(hash))
+    }
+
+    /// The first element of that chain, a moment ago.
+    #[cfg(feature = "fifo")]
+    pub fn first(&self, hash: u64) -> Option<&'a E> {
+        let seen = Link(self.start(hash)?.load(Ordering::Relaxed));
+        self.elements.get(seen.next()?)
+    }
+
     fn bucket(&self, hash: u64) -> usize {
         hash as usize & self.buckets.len().wrapping_sub(1)
     }

@@ -12,11 +12,13 @@ use crate::queue::send::BATCH_BYTES_MAX;
 use crate::queue::sweep::BATCH_MAX;
 use crate::queue::{MessageId, Queue};
 use crate::region::Region;
+use crate::region::arena::Claimed;
 use crate::region::fifo::ids::IdKey;
 use crate::region::fifo::send::{Ordered, Sent};
 use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT};
 use crate::region::policy::DELAY_MS;
 use crate::region::store::Store;
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::time::Clock;
 
 /// What is sent, with checked names.
@@ -25,6 +27,43 @@ struct Outgoing<'a> {
     body: &'a [u8],
     /// The message that has attributes.
     message: Option<&'a Message<'a>>,
+    /// The key of its deduplication id.
+    key: IdKey,
+}
+
+/// Slots for the messages of a batch, as many as there are together.
+#[derive(Default)]
+struct Slots {
+    block: usize,
+    /// Those that are taken and not used yet.
+    set: u64,
+    /// How many are still wanted, one for each message.
+    wanted: u32,
+}
+
+impl Slots {
+    /// Claims a slot; `None` if there is none.
+    #[inline(always)]
+    fn claim(&mut self, store: &Store<'_>, owner: u32) -> Option<Claimed> {
+        loop {
+            if self.set == 0 {
+                (self.block, self.set) = store.take_free(self.wanted.max(1))?;
+            }
+            let bit = self.set.trailing_zeros() as usize;
+            self.set &= self.set - 1;
+            // A slot that turns out to be somebody's is passed over, its bit consumed.
+            if let Some(claimed) = store.claim(self.block * BLOCK_SLOTS + bit, 1, owner) {
+                return Some(claimed);
+            }
+        }
+    }
+
+    /// Gives back what is not used.
+    fn give_back(self, store: &Store<'_>) {
+        if self.set != 0 {
+            store.put_free_bits(self.block, self.set);
+        }
+    }
 }
 
 impl Outgoing<'_> {
@@ -147,10 +186,12 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
 
     fn outgoing<'a>(&self, entry: &FifoEntry<'a>) -> Result<Outgoing<'a>, Error> {
         self.check_id(entry.id)?;
+        let names = Names::new(entry.group, entry.id)?;
         Ok(Outgoing {
-            names: Names::new(entry.group, entry.id)?,
+            names,
             body: entry.body,
             message: None,
+            key: self.key_of(&names, entry.body),
         })
     }
 
@@ -170,11 +211,19 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
         let id = message.deduplication_option();
         self.check_id(id)?;
+        let names = Names::new(group, id)?;
         Ok(Outgoing {
-            names: Names::new(group, id)?,
+            names,
             body: message.body(),
             message: Some(message),
+            key: self.key_of(&names, message.body()),
         })
+    }
+
+    fn key_of(&self, names: &Names<'_>, body: &[u8]) -> IdKey {
+        // A body that is too long is refused, whatever its digest.
+        let body = &body[..body.len().min(self.queue.place.shape.body_bytes_max)];
+        id_key(names, body, self.queue.place.flags & FLAG_BY_GROUP != 0)
     }
 
     fn check_id(&self, id: Option<&str>) -> Result<(), Error> {
@@ -188,7 +237,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
-        let sent = self.send_outgoing(&store, outgoing, now_ms)?;
+        let sent = self.send_outgoing(&store, outgoing, &mut Slots::default(), now_ms)?;
         self.announce(&store, 1);
         Ok(sent)
     }
@@ -219,11 +268,19 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
+        let hashes = outgoing.iter().map(|outgoing| outgoing.key.hash);
+        store.ids_table().fetch(hashes);
+        let mut slots = Slots {
+            wanted: entries.len() as u32,
+            ..Slots::default()
+        };
         let mut outcomes = Outcomes::new();
         for outgoing in &outgoing {
-            let outcome = self.send_outgoing(&store, outgoing, now_ms);
+            let outcome = self.send_outgoing(&store, outgoing, &mut slots, now_ms);
             let _ = outcomes.push(outcome); // as many as entries
+            slots.wanted -= 1;
         }
+        slots.give_back(&store);
         self.announce(&store, entries.len() as u32);
         Ok(outcomes)
     }
@@ -242,6 +299,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         &self,
         store: &Store<'_>,
         outgoing: &Outgoing<'_>,
+        slots: &mut Slots,
         now_ms: u64,
     ) -> Result<FifoSent, Error> {
         let (queue, shape) = (&self.queue, store.shape());
@@ -260,12 +318,15 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             let max = max.saturating_sub(len - size);
             return Err(Error::BodyTooLong { len: size, max });
         }
-        let by_group = queue.place.flags & FLAG_BY_GROUP != 0;
-        let id = id_key(&outgoing.names, body, by_group);
-        let mut claimed = match queue.claim_slots(store, run, now_ms) {
-            Ok(claimed) => claimed,
-            // A duplicate needs no room.
-            Err(full) => return queue.first_of(store, &id, now_ms).ok_or(full),
+        let (id, owner) = (&outgoing.key, queue.region.owner());
+        let single = (run == 1).then(|| slots.claim(store, owner)).flatten();
+        let mut claimed = match single {
+            Some(claimed) => claimed,
+            None => match queue.claim_slots(store, run, now_ms) {
+                Ok(claimed) => claimed,
+                // A duplicate needs no room.
+                Err(full) => return queue.first_of(store, id, now_ms).ok_or(full),
+            },
         };
         let count = outgoing.message.map_or(0, |m| m.attributes().len());
         let bytes = claimed.bytes_mut(*store, len);
@@ -287,10 +348,10 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             sent_ms: now_ms,
             delay_ms: store.head().policy.get(DELAY_MS),
             group: group_key(outgoing.names.group, queue.name(store)),
-            id: &id,
+            id,
             until_ms: now_ms + (queue.place.window >> 32),
         };
-        let (index, owner) = (claimed.index, queue.region.owner());
+        let index = claimed.index;
         match store.send_in_order(claimed, &message, owner) {
             Sent::New(stamp, sequence) => Ok(FifoSent {
                 id: MessageId::new(queue.name(store), index, stamp),

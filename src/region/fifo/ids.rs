@@ -48,6 +48,8 @@
 
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
+#[cfg(feature = "fifo")]
+use crate::region::store::fetch;
 use crate::ring::chains::{Chains, Found};
 use crate::sync::Ordering;
 
@@ -141,6 +143,10 @@ impl State {
         Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
     }
 }
+
+/// How many entries ahead of their turn they are fetched: the batch after this one's.
+#[cfg(feature = "fifo")]
+const FETCH_AHEAD: u64 = 10;
 
 /// In place of the slot of a Claimed entry: it is not coming.
 const NO_SLOT: u32 = u32::MAX;
@@ -253,6 +259,36 @@ impl<'a> Ids<'a> {
             entry.change(entry.state(), entry.state().then(Phase::Free, 0, 0));
         }
         outcome
+    }
+
+    /// Asks the processor to fetch what [`remember`](Self::remember) will look at for the ids with
+    /// these hashes, one after the other: entries, their chains, and those of the ids that were in
+    /// the entries before. All of that has not been touched for as long as the window is.
+    #[cfg(feature = "fifo")]
+    pub fn fetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let cursor = self.head.ids_cursor.load(Ordering::Relaxed);
+        let entry = |turn: u64| {
+            let len = self.entries.elements.len().max(1) as u64;
+            self.entries.elements.get((turn % len) as usize)
+        };
+        let old_hash = |turn| entry(turn).map(|entry| entry.hash.load(Ordering::Relaxed));
+        for (turn, hash) in (cursor..).zip(hashes.clone()) {
+            let starts = [Some(hash), old_hash(turn)].into_iter().flatten();
+            for start in starts.filter_map(|hash| self.entries.start(hash)) {
+                fetch(start);
+            }
+            // Of the entries whose turn it is in the call that follows.
+            if let Some(entry) = entry(turn.wrapping_add(FETCH_AHEAD)) {
+                fetch(entry);
+                fetch(&entry.key[ID_WORDS - 1]);
+            }
+        }
+        for (turn, hash) in (cursor..).zip(hashes) {
+            let firsts = [Some(hash), old_hash(turn)].into_iter().flatten();
+            for first in firsts.filter_map(|hash| self.entries.first(hash)) {
+                fetch(first);
+            }
+        }
     }
 
     /// What an entry that was found says of an id. `None`: it counts no longer, and is out of the

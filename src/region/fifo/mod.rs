@@ -19,17 +19,42 @@ mod tests;
 
 use super::store::Store;
 use crate::sync::Ordering;
+#[cfg(feature = "mapped")]
+use {super::repair::extent, crate::ring::blocks::BLOCK_SLOTS};
+
+/// Slots, and entries of groups, that one mending looks at.
+#[cfg(feature = "mapped")]
+const MENDED: usize = 4096;
 
 impl Store<'_> {
     /// What a FIFO queue's repair has to do after [`repair`](Store::repair): ends what the owners
     /// whom `dead` names were at, puts in order what is not, and issues the tickets that are
-    /// missing. With nobody dead it does so for those who stand still.
+    /// missing.
     #[cfg(feature = "mapped")]
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
         self.mend_groups(dead);
         self.ids_table().repair(dead);
-        self.mend_sends(owner);
-        let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
-        self.mend_tickets(now_ms, owner);
+        self.mend_sends(0..self.words().len(), owner);
+        self.mend_tickets(0..self.groups().elements.len(), self.latest_ms(), owner);
+    }
+
+    /// The same with nobody dead, for those who stand still: what `turn`, which counts the calls,
+    /// has come to, so that no call takes long.
+    #[cfg(feature = "mapped")]
+    pub fn mend_in_turn(&self, turn: u64, owner: u32) {
+        let part = |len: usize| {
+            let parts = len.div_ceil(MENDED).max(1) as u64;
+            let from = (turn % parts) as usize * MENDED;
+            from..(from + MENDED).min(len)
+        };
+        let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
+        self.mend_sends(part(used), owner);
+        let groups = self.groups().elements.len();
+        self.mend_tickets(part(groups), self.latest_ms(), owner);
+    }
+
+    /// The latest time that anybody has seen, ms.
+    pub(super) fn latest_ms(&self) -> u64 {
+        self.head().seldom.time_high_ms.load(Ordering::Relaxed)
     }
 }

@@ -34,6 +34,7 @@ use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
+use core::ops::Range;
 
 /// A message that was claimed and filled, before it is sent.
 #[derive(Debug)]
@@ -253,10 +254,10 @@ impl Store<'_> {
             Order::Gone => return gone(),
             Order::NoPlace => return Finished::NoPlace,
         };
-        if was_empty {
-            if let Some(group) = self.group_at(index) {
-                let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
-                self.offer(group, now_ms, owner);
+        if was_empty && let Some(group) = self.group_at(index) {
+            match word.phase() {
+                Phase::Ready => self.issue(group), // it is the only one, or was
+                _ => self.offer(group, self.latest_ms(), owner),
             }
         }
         Finished::InOrder(sequence)
@@ -280,9 +281,9 @@ impl Store<'_> {
     /// Puts in order what was sealed and is not, whoever was at it; and frees tombstones that are
     /// in no list. Whoever does not go on with these has died, or stands still, and does no harm
     /// when it goes on.
-    pub fn mend_sends(&self, owner: u32) {
+    pub fn mend_sends(&self, slots: Range<usize>, owner: u32) {
         let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
-        for index in 0..used {
+        for index in slots.start..slots.end.min(used) {
             self.mend_send(index, owner);
         }
     }

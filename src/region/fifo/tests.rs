@@ -310,7 +310,7 @@ impl Run<'_> {
         self.store.repair(&|owner| owner == 2, 1);
         self.store.mend_groups(&|owner| owner == 2);
         self.store.ids_table().repair(&|owner| owner == 2);
-        self.store.mend_sends(1);
+        self.store.mend_sends(0..usize::MAX, 1);
         let mut groups: Vec<u64> = self.model.groups.keys().copied().collect();
         for list in self.model.groups.values_mut() {
             for message in list.iter_mut() {
@@ -319,7 +319,7 @@ impl Run<'_> {
                 }
             }
         }
-        self.store.mend_tickets(self.now_ms, 1);
+        self.store.mend_tickets(0..usize::MAX, self.now_ms, 1);
         // By the entries' order.
         groups.sort_by_key(|group| self.store.find_group([group + 100, *group]));
         for group in groups {
@@ -476,8 +476,8 @@ fn some_calls(store: &Store<'_>, random: &mut u64, count: usize) {
                 store.repair(&|owner| owner == 2, 1);
                 store.mend_groups(&|owner| owner == 2);
                 store.ids_table().repair(&|owner| owner == 2);
-                store.mend_sends(1);
-                store.mend_tickets(now_ms, 1);
+                store.mend_sends(0..usize::MAX, 1);
+                store.mend_tickets(0..usize::MAX, now_ms, 1);
             }
         }
     }

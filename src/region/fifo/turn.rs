@@ -38,6 +38,7 @@
 //! between its change and its ticket leaves a group that is free and has no ticket before `last`:
 //! [`mend_tickets`](Store::mend_tickets) issues one.
 
+use super::layout::Next;
 use super::list::Member;
 use crate::error::Error;
 use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
@@ -45,6 +46,7 @@ use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::{Ordering, store_load_after_rmw};
+use core::ops::Range;
 use heapless::Vec;
 
 /// The most messages of one turn.
@@ -322,7 +324,7 @@ impl Store<'_> {
 
     /// Issues a ticket, unless the group has one that is not passed by. That may be passed at this
     /// moment by one who has found the group locked: it looks again after that, `[passed-seen]`.
-    fn issue(&self, group: usize) {
+    pub(super) fn issue(&self, group: usize) {
         if !self.has_ticket(group)
             && let Some(position) = self.tickets().push(group as u32)
         {
@@ -478,18 +480,19 @@ impl Store<'_> {
 
     /// After a message was moved to another queue: what stands behind it may be received.
     pub(in crate::region) fn leave_group(&self, index: usize, owner: u32) {
-        let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
         if let Some(group) = self.group_at(index) {
-            self.offer(group, now_ms, owner);
+            self.offer(group, self.latest_ms(), owner);
             self.take_out_of_turn(group, index, owner);
         }
     }
 
     /// Issues tickets for the groups that are free and have none: who should have done so has died,
     /// or stands still.
-    pub fn mend_tickets(&self, now_ms: u64, owner: u32) {
-        for group in 0..self.groups().elements.len() {
-            if !self.has_ticket(group) {
+    pub fn mend_tickets(&self, groups: Range<usize>, now_ms: u64, owner: u32) {
+        let entries = self.groups().elements;
+        for group in groups.start..groups.end.min(entries.len()) {
+            let empty = matches!(entries[group].first().next(), Next::End | Next::Closed);
+            if !empty && !self.has_ticket(group) {
                 self.offer(group, now_ms, owner);
             }
         }

@@ -214,7 +214,7 @@ impl Attachment {
             let store = self.store_at(&place);
             store.mend(self.owner, turn);
             if place.is_fifo() {
-                store.repair_groups(&|_| false, self.owner);
+                store.mend_in_turn(turn, self.owner);
                 if store.head().event.has_sleepers() {
                     self.rouse_sleepers(&store, store.tickets().len() as u32);
                 }
