@@ -382,6 +382,9 @@ pub(super) struct DemoArgs {
     /// Keep the file of the queue and say where it is
     #[arg(long)]
     pub(super) keep: bool,
+    /// Over a FIFO queue with a group for each metric; the audit checks the order of each as well
+    #[arg(long)]
+    pub(super) fifo: bool,
 }
 
 #[derive(Debug, Args)]
@@ -410,4 +413,7 @@ pub(super) struct ChildArgs {
     pub(super) index: u32,
     pub(super) incarnation: u32,
     pub(super) parent: i32,
+    /// Of a producer of a FIFO queue
+    #[arg(long)]
+    pub(super) outbox: Option<PathBuf>,
 }

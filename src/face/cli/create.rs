@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::any::{AnyQueue, AnyRegion};
 use super::args::{CreateArgs, ShapeArgs};
 use super::exit::{Exit, Trouble, about};
-use super::spot::{self, AnyQueue, Spot};
-use crate::{Engine, Error, Mapped, Queue, QueueOptions, QueueSpec, Region};
+use super::spot::{self, Spot};
+use crate::{Engine, Error, Mapped, Queue, QueueOptions, QueueSpec};
 
 /// Makes a queue in a new file.
 pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
@@ -80,10 +81,12 @@ pub(super) fn open_or_create(
         other => other,
     };
     let region = region.map_err(about(path.display()))?;
-    let region: Arc<dyn Region + Send + Sync> = Arc::new(region);
+    let region: AnyRegion = Arc::new(region);
     // Somebody else may be making it at this moment: then there is a file, but no queue yet.
-    match Queue::open(Arc::clone(&region)) {
-        Err(Error::Vacant) => Queue::open_or_create(region, options(shape, delay)?),
+    match AnyQueue::open(Arc::clone(&region)) {
+        Err(Error::Vacant) => {
+            Queue::open_or_create(region, options(shape, delay)?).map(AnyQueue::Standard)
+        }
         outcome => outcome,
     }
     .map_err(about(path.display()))

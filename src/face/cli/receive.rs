@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::any::AnyQueue;
 use super::args::ReceiveArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::output::{self, Flushed, Output, note};
 use super::render::Form;
-use super::spot::AnyQueue;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
 use crate::region::policy::VISIBILITY_MS;

@@ -9,12 +9,12 @@ use console::Term;
 use humantime::format_duration;
 use serde::Serialize;
 
+use super::any::AnyQueue;
 use super::args::StatArgs;
 use super::create;
 use super::exit::{Exit, Trouble};
-use super::spot::AnyQueue;
 use super::stop::Stop;
-use crate::{Error, Position};
+use crate::Error;
 
 const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -109,6 +109,7 @@ impl Rates {
 impl Figures {
     fn of(queue: &AnyQueue) -> Result<Self, Error> {
         let stats = queue.stat()?;
+        let (durable_position, position) = queue.positions();
         let ms = |duration: Duration| duration.as_millis() as u64;
         Ok(Self {
             visible: stats.visible,
@@ -132,8 +133,8 @@ impl Figures {
             body_bytes_max: stats.body_bytes_max,
             attachments: stats.attachments,
             durability: queue.durability().to_string(),
-            durable_position: queue.durable_position().ok().map(Position::as_u64),
-            position: queue.position().ok().map(Position::as_u64),
+            durable_position,
+            position,
         })
     }
 

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use super::any::AnyQueue;
 use super::envelope::Envelope;
 use super::exit::{Exit, Trouble};
-use super::spot::AnyQueue;
 use crate::{Error, Message};
 
 /// Most entries in a batch.
@@ -71,13 +71,16 @@ impl<'q> Submit<'q> {
     ) -> Result<heapless::Vec<usize, BATCH_ENTRIES_MAX>, Trouble> {
         let entries: heapless::Vec<&[u8], BATCH_ENTRIES_MAX> =
             left.iter().map(|&index| bodies[index]).collect();
+        let AnyQueue::Standard(queue) = self.queue else {
+            return Err(Trouble::new("a message of a FIFO queue has a group"));
+        };
         let sent = if self.envelope.is_empty() {
-            self.queue.send_batch(&entries)
+            queue.send_batch(&entries)
         } else {
             let messages = entries.iter().map(|body| self.envelope.around(body));
             let messages: heapless::Vec<Message<'_>, BATCH_ENTRIES_MAX> =
                 messages.collect::<Result<_, _>>()?;
-            self.queue.send_messages(&messages)
+            queue.send_messages(&messages)
         };
         let outcomes = match sent {
             Ok(outcomes) => outcomes,

@@ -1,0 +1,111 @@
+//! A queue of the command line: a standard one or a FIFO queue, whichever its region holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::region::layout::KIND_FIFO;
+use crate::time::DefaultClock;
+use crate::{
+    Batch, Durability, Error, FifoQueue, Outcomes, Peeks, Queue, QueueOptions, QueueStats, Receipt,
+    Region,
+};
+
+/// A region, wherever it lies.
+pub(super) type AnyRegion = Arc<dyn Region + Send + Sync>;
+
+/// What was received at once.
+pub(super) type Received<'q> = Batch<'q, AnyRegion, DefaultClock>;
+
+/// What most verbs need of a queue, whatever its kind.
+pub(super) enum AnyQueue {
+    Standard(Queue<AnyRegion>),
+    Fifo(FifoQueue<AnyRegion>),
+}
+
+/// Calls that both kinds have.
+macro_rules! of_either {
+    ($(pub(super) fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
+        $(
+            pub(super) fn $name(&self $(, $arg: $type)*) -> $result {
+                match self {
+                    Self::Standard(queue) => queue.$name($($arg),*),
+                    Self::Fifo(queue) => queue.$name($($arg),*),
+                }
+            }
+        )*
+    };
+}
+
+impl AnyQueue {
+    /// Opens the queue of a region, whichever it is.
+    pub(super) fn open(region: AnyRegion) -> Result<Self, Error> {
+        match Queue::open(Arc::clone(&region)) {
+            Err(Error::Kind {
+                found: KIND_FIFO, ..
+            }) => FifoQueue::open(region).map(Self::Fifo),
+            queue => queue.map(Self::Standard),
+        }
+    }
+
+    of_either! {
+        pub(super) fn receive_batch(&self, max: usize) -> Result<Received<'_>, Error>;
+        pub(super) fn receive_batch_timeout(
+            &self, max: usize, timeout: Duration
+        ) -> Result<Received<'_>, Error>;
+        pub(super) fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error>;
+        pub(super) fn release_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error>;
+        pub(super) fn extend(&self, receipt: &Receipt, by: Duration) -> Result<(), Error>;
+        pub(super) fn extend_batch(
+            &self, receipts: &[Receipt], by: Duration
+        ) -> Result<Outcomes<()>, Error>;
+        pub(super) fn purge(&self) -> Result<u64, Error>;
+        pub(super) fn peeks(&self) -> Peeks<'_, AnyRegion, DefaultClock>;
+        pub(super) fn stat(&self) -> Result<QueueStats, Error>;
+        pub(super) fn max_body(&self) -> usize;
+    }
+
+    /// The FIFO queue, if it is one.
+    pub(super) fn fifo(&self) -> Option<&FifoQueue<AnyRegion>> {
+        match self {
+            Self::Standard(_) => None,
+            Self::Fifo(queue) => Some(queue),
+        }
+    }
+
+    /// The options that both kinds have.
+    pub(super) fn options(&self) -> QueueOptions {
+        match self {
+            Self::Standard(queue) => queue.options(),
+            Self::Fifo(queue) => *queue.options().get_queue(),
+        }
+    }
+
+    /// Changes options that both kinds have.
+    pub(super) fn reconfigure(
+        &self,
+        mut change: impl FnMut(QueueOptions) -> QueueOptions,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Standard(queue) => queue.reconfigure(change),
+            Self::Fifo(queue) => {
+                queue.reconfigure(|options| options.with_queue(change(*options.get_queue())))
+            }
+        }
+    }
+
+    /// What survives the machine.
+    pub(super) fn durability(&self) -> Durability {
+        self.options().get_durability()
+    }
+
+    /// The latest commit on the disk and that of what is done now; `None` without a journal.
+    pub(super) fn positions(&self) -> (Option<u64>, Option<u64>) {
+        match self {
+            Self::Standard(queue) => (
+                queue.durable_position().ok().map(crate::Position::as_u64),
+                queue.position().ok().map(crate::Position::as_u64),
+            ),
+            Self::Fifo(_) => (None, None),
+        }
+    }
+}
