@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::region::layout::KIND_FIFO;
 use crate::time::DefaultClock;
 use crate::{
-    Batch, Durability, Error, FifoQueue, Outcomes, Peeks, Queue, QueueOptions, QueueStats, Receipt,
-    Region,
+    Batch, Durability, Error, FifoQueue, FifoSent, Message, MessageId, Outcomes, Peeks, Queue,
+    QueueOptions, QueueStats, Receipt, Region,
 };
 
 /// A region, wherever it lies.
@@ -64,6 +64,33 @@ impl AnyQueue {
         pub(super) fn max_body(&self) -> usize;
     }
 
+    /// Sends up to ten messages. Of a FIFO queue's each comes back with its place.
+    pub(super) fn send_messages(
+        &self,
+        messages: &[Message<'_>],
+    ) -> Result<Outcomes<Option<FifoSent>>, Error> {
+        match self {
+            Self::Standard(queue) => queue.send_messages(messages).map(without_place),
+            Self::Fifo(queue) => {
+                let outcomes = queue.send_messages(messages)?.into_iter();
+                Ok(outcomes.map(|outcome| outcome.map(Some)).collect())
+            }
+        }
+    }
+
+    /// Sends up to ten bodies to a standard queue.
+    pub(super) fn send_bodies(
+        &self,
+        bodies: &[&[u8]],
+    ) -> Result<Outcomes<Option<FifoSent>>, Error> {
+        match self {
+            Self::Standard(queue) => queue.send_batch(bodies).map(without_place),
+            Self::Fifo(_) => Err(Error::Group {
+                problem: "a message of a FIFO queue has a group",
+            }),
+        }
+    }
+
     /// The FIFO queue, if it is one.
     pub(super) fn fifo(&self) -> Option<&FifoQueue<AnyRegion>> {
         match self {
@@ -108,4 +135,9 @@ impl AnyQueue {
             Self::Fifo(_) => (None, None),
         }
     }
+}
+
+fn without_place(outcomes: Outcomes<MessageId>) -> Outcomes<Option<FifoSent>> {
+    let outcomes = outcomes.into_iter();
+    outcomes.map(|outcome| outcome.map(|_| None)).collect()
 }

@@ -10,8 +10,10 @@ mod options;
 mod queue;
 mod quota;
 mod send;
+mod stat;
 mod turn;
 
 pub use entry::{FifoEntry, FifoSent, SequenceNumber};
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;
+pub use stat::FifoStats;

@@ -209,6 +209,15 @@ impl<'a> Ids<'a> {
         }
     }
 
+    /// How many ids are remembered: a scan of all entries.
+    pub fn remembered(&self, now_ms: u64) -> u64 {
+        let counts = |entry: &&Remembered| match entry.state().phase() {
+            Phase::Pending | Phase::Accepted => !self.is_over(entry, now_ms),
+            Phase::Free | Phase::Claimed => false,
+        };
+        self.entries.elements.iter().filter(counts).count() as u64
+    }
+
     /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
     /// `until_ms`; or tells who has it.
     ///

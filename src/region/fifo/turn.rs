@@ -40,8 +40,7 @@
 
 use super::list::Member;
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_sent_ms};
-
+use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
 use crate::region::store::Store;
 use crate::region::word::{PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -65,6 +64,19 @@ pub struct Turn {
     pub now_ms: u64,
     /// When the visibility runs out, ms.
     pub due_at_ms: u64,
+}
+
+/// What a group is up to, as a look finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has messages, and none is in flight.
+    Ready,
+    /// One of its messages is in flight.
+    Locked,
+    /// Its oldest message is delayed, and the others are behind it.
+    Delayed,
+    /// It has no messages, or is no group.
+    Empty,
 }
 
 /// What an oldest message is up to.
@@ -333,6 +345,23 @@ impl Store<'_> {
             at = next;
         }
         true
+    }
+
+    /// What a group is up to.
+    pub fn standing(&self, group: usize, now_ms: u64, owner: u32) -> Standing {
+        if self.is_free(group, now_ms, owner) {
+            return Standing::Ready;
+        }
+        let Some(oldest) = self.oldest(group, owner) else {
+            return Standing::Empty;
+        };
+        let stamp = self.notes()[oldest.slot].stamp.load(Ordering::Relaxed);
+        // A receive counts the generation on.
+        let never_received = oldest.word.generation() == stamp_generation(stamp);
+        match oldest.word.phase() == Phase::Held && never_received {
+            true => Standing::Delayed,
+            false => Standing::Locked,
+        }
     }
 
     /// Deletes the message of `hold`, which takes `run` slots. `Ok(false)`: it is gone already.
