@@ -1,5 +1,7 @@
 //! FIFO queues in files: made, sent to by group, received in order, looked at.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::{Outcome, Place, expect, json, refused, run, run_with, stat};
@@ -191,5 +193,49 @@ fn what_does_not_go_together_is_refused() -> Outcome {
         "the name is refused",
     );
     expect(&run(&["list", &dir])?, 0, "");
+    Ok(())
+}
+
+/// As many lines as take this many batches of ten.
+fn numbers(batches: usize) -> String {
+    (0..10 * batches)
+        .map(|number| format!("{number}\n"))
+        .collect()
+}
+
+#[test]
+fn a_long_group_is_received_to_its_end() -> Outcome {
+    let place = Place::new("fifo-long")?;
+    let q = &made(&place, &["--content-dedup"])?;
+    let bodies = numbers(4);
+    run_with(&["send", q, "--group", "a"], bodies.as_bytes())?;
+    let received = run(&["receive", q, "--max", "100", "--delete"])?;
+    expect(&received, 0, &bodies);
+    Ok(())
+}
+
+#[test]
+fn a_quota_is_waited_for() -> Outcome {
+    let place = Place::new("fifo-quota")?;
+    let q = &place.file("orders.fifo");
+    let create = [
+        "create",
+        q,
+        "--size",
+        "8M",
+        "--fifo",
+        "--content-dedup",
+        "--quota",
+    ];
+    expect(&run(&create)?, 0, "");
+    let bodies = numbers(330);
+    let started = Instant::now();
+    let sent = run_with(&["send", q, "--group", "a"], bodies.as_bytes())?;
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(text(&sent).lines().count(), 3300);
+    let received = run(&["receive", q, "--max", "3300", "--delete"])?;
+    expect(&received, 0, &bodies);
+    // 330 calls: a second's worth at once, and the others at 300 a second.
+    assert!(started.elapsed() >= Duration::from_millis(100));
     Ok(())
 }

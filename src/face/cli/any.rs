@@ -48,11 +48,6 @@ impl AnyQueue {
     }
 
     of_either! {
-        pub(super) fn receive_batch(&self, max: usize) -> Result<Received<'_>, Error>;
-        pub(super) fn receive_batch_timeout(
-            &self, max: usize, timeout: Duration
-        ) -> Result<Received<'_>, Error>;
-        pub(super) fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error>;
         pub(super) fn release_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error>;
         pub(super) fn extend(&self, receipt: &Receipt, by: Duration) -> Result<(), Error>;
         pub(super) fn extend_batch(
@@ -62,6 +57,34 @@ impl AnyQueue {
         pub(super) fn peeks(&self) -> Peeks<'_, AnyRegion, DefaultClock>;
         pub(super) fn stat(&self) -> Result<QueueStats, Error>;
         pub(super) fn max_body(&self) -> usize;
+    }
+
+    /// Receives up to `max` messages.
+    pub(super) fn receive_batch(&self, max: usize) -> Result<Received<'_>, Error> {
+        patiently(|| match self {
+            Self::Standard(queue) => queue.receive_batch(max),
+            Self::Fifo(queue) => queue.receive_batch(max),
+        })
+    }
+
+    /// Receives up to `max` messages, and waits for the first one.
+    pub(super) fn receive_batch_timeout(
+        &self,
+        max: usize,
+        timeout: Duration,
+    ) -> Result<Received<'_>, Error> {
+        patiently(|| match self {
+            Self::Standard(queue) => queue.receive_batch_timeout(max, timeout),
+            Self::Fifo(queue) => queue.receive_batch_timeout(max, timeout),
+        })
+    }
+
+    /// Deletes up to ten messages.
+    pub(super) fn delete_batch(&self, receipts: &[Receipt]) -> Result<Outcomes<()>, Error> {
+        patiently(|| match self {
+            Self::Standard(queue) => queue.delete_batch(receipts),
+            Self::Fifo(queue) => queue.delete_batch(receipts),
+        })
     }
 
     /// Sends up to ten messages. Of a FIFO queue's each comes back with its place.
@@ -140,4 +163,16 @@ impl AnyQueue {
 fn without_place(outcomes: Outcomes<MessageId>) -> Outcomes<Option<FifoSent>> {
     let outcomes = outcomes.into_iter();
     outcomes.map(|outcome| outcome.map(|_| None)).collect()
+}
+
+/// Does a call again as soon as the queue's quota allows it.
+fn patiently<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match call() {
+            Err(Error::Throttled { wait_ms, .. }) => {
+                std::thread::sleep(Duration::from_millis(wait_ms))
+            }
+            outcome => return outcome,
+        }
+    }
 }
