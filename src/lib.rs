@@ -47,7 +47,9 @@ pub use queue::wait_any;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
-pub use queue::{DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, SequenceNumber};
+pub use queue::{
+    DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, FifoStats, SequenceNumber,
+};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use queue::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]

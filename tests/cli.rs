@@ -13,6 +13,8 @@ use serde_json::Value;
 mod attributes;
 #[path = "cli/engine.rs"]
 mod engine;
+#[path = "cli/fifo.rs"]
+mod fifo;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/pipes.rs"]

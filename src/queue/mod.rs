@@ -72,7 +72,9 @@ pub(crate) use dead::Moved;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use durability::{Durability, Position};
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
-pub use fifo::{DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, SequenceNumber};
+pub use fifo::{
+    DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, FifoStats, SequenceNumber,
+};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub(crate) use large::KEPT_MS_MAX;
 #[cfg(all(feature = "std", not(ringmain_loom)))]

@@ -95,6 +95,33 @@ impl<R: Region, C: Clock> Peeked<'_, R, C> {
         origin.map(|origin| origin.source)
     }
 
+    /// Of a message of a FIFO queue: the id of its group. `None` for any other message.
+    #[cfg(feature = "fifo")]
+    pub fn group(&self) -> Option<&str> {
+        let names = self.queue.names(&self.pin.hold, &self.stored);
+        names.map(|names| names.group)
+    }
+
+    /// Of a message of a FIFO queue: the deduplication id that its sender gave; see
+    /// [`Received::deduplication_id`](crate::Received::deduplication_id).
+    #[cfg(feature = "fifo")]
+    pub fn deduplication_id(&self) -> Option<&str> {
+        let names = self.queue.names(&self.pin.hold, &self.stored);
+        names.map(|names| names.id).filter(|id| !id.is_empty())
+    }
+
+    /// Of a message of a FIFO queue: its place in the order. `None` for any other message.
+    #[cfg(feature = "fifo")]
+    pub fn sequence_number(&self) -> Option<crate::SequenceNumber> {
+        match self.queue.place.is_fifo() {
+            true => {
+                let store = self.queue.store();
+                store.sequence_of(&self.pin.hold).map(crate::SequenceNumber)
+            }
+            false => None,
+        }
+    }
+
     /// How often the message had been received; this was no receive.
     pub fn receive_count(&self) -> u32 {
         self.pin.hold.receive_count()

@@ -152,3 +152,58 @@ pub fn everything_comes_back<R: Region>(on: &Ground<'_, R>) {
     }
     assert_eq!(received, sent);
 }
+
+/// Groups that are ready, locked and delayed, and remembered ids.
+#[track_caller]
+fn counted<R: Region>(on: &Ground<'_, R>, ready: u64, locked: u64, delayed: u64, ids: u64) {
+    let groups = on.queue.groups().expect("figures");
+    let found = (groups.ready, groups.locked, groups.delayed);
+    assert_eq!(found, (ready, locked, delayed), "{groups:?}");
+    assert_eq!(groups.remembered_ids, ids, "{groups:?}");
+}
+
+pub fn groups_are_counted<R: Region>(on: &Ground<'_, R>) {
+    counted(on, 0, 0, 0, 0);
+    for id in ["1", "2", "3"] {
+        on.send("a", id);
+    }
+    on.send("b", "4");
+    counted(on, 2, 0, 0, 4);
+    let mut received = on.receive_these(2, &["1", "2"]);
+    counted(on, 1, 1, 0, 4);
+    // The oldest is visible again, and the one behind it still locks the group.
+    received.remove(0).release().expect("a release");
+    counted(on, 1, 1, 0, 4);
+    delete(received);
+    counted(on, 2, 0, 0, 4);
+    drop(on.receive(10));
+    counted(on, 0, 2, 0, 4);
+    on.clock.advance(VISIBILITY);
+    counted(on, 2, 0, 0, 4);
+    delete(on.receive(10));
+    counted(on, 0, 0, 0, 4);
+    on.clock.advance(Duration::from_secs(300));
+    counted(on, 0, 0, 0, 0);
+
+    let later = Duration::from_secs(5);
+    on.queue
+        .reconfigure(|options| options.delay(later))
+        .expect("a delay");
+    on.send("a", "1");
+    on.send("a", "2");
+    counted(on, 0, 0, 1, 2);
+    on.clock.advance(later);
+    counted(on, 1, 0, 0, 2);
+    on.queue.purge().expect("a purge");
+    counted(on, 0, 0, 0, 0);
+}
+
+pub fn what_is_looked_at_has_its_place<R: Region>(on: &Ground<'_, R>) {
+    let sent = on.send("g", "1");
+    let peeked = on.queue.peek().expect("a peek").expect("sent above");
+    assert_eq!(
+        (peeked.group(), peeked.deduplication_id()),
+        (Some("g"), Some("1"))
+    );
+    assert_eq!(peeked.sequence_number(), Some(sent.sequence));
+}

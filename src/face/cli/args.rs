@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::values::{
@@ -123,6 +123,40 @@ pub(super) struct CreateArgs {
     pub(super) tags: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
+    #[command(flatten)]
+    pub(super) fifo: FifoArgs,
+}
+
+/// What a new FIFO queue is to be like.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FifoArgs {
+    /// Make a FIFO queue: exact order in each group, each deduplication id accepted once
+    #[arg(long)]
+    pub(super) fifo: bool,
+    /// Take the SHA-256 of the body for the id of a message that names none
+    #[arg(long, requires = "fifo")]
+    pub(super) content_dedup: bool,
+    /// Within what an id is accepted once [default: queue]
+    #[arg(long, requires = "fifo", value_name = "SCOPE")]
+    pub(super) dedup_scope: Option<Scope>,
+    /// For how long an id is remembered, 1s to 1d [default: 5m]
+    #[arg(long, requires = "fifo", value_name = "DURATION", value_parser = duration)]
+    pub(super) dedup_interval: Option<Duration>,
+    /// How many ids are remembered at once [default: twice the slots]
+    #[arg(long, requires = "fifo", value_name = "N")]
+    pub(super) dedup_ids: Option<u64>,
+    /// Refuse more than 300 calls a second of send, of receive or of delete, as SQS does
+    #[arg(long, requires = "fifo")]
+    pub(super) quota: bool,
+}
+
+/// Within what a deduplication id is accepted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scope {
+    /// The queue, whatever the group
+    Queue,
+    /// The group
+    Group,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +174,12 @@ pub(super) struct SendArgs {
     /// An attribute of each message, up to 10: NAME=TEXT, NAME:number=12.5 or NAME:binary=BASE64
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     pub(super) attributes: Vec<Attribute>,
+    /// The group of these messages, in a FIFO queue
+    #[arg(long, value_name = "GROUP", conflicts_with = "create")]
+    pub(super) group: Option<String>,
+    /// The deduplication id of the message, in a FIFO queue
+    #[arg(long, value_name = "ID", requires = "group")]
+    pub(super) dedup_id: Option<String>,
     /// Send at most this many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) rate: Option<u32>,
@@ -173,6 +213,10 @@ pub(super) struct ReceiveArgs {
     /// body or body_base64
     #[arg(long)]
     pub(super) json: bool,
+    /// Sequence number, group and deduplication id, each with a tab, before each body: of a FIFO
+    /// queue
+    #[arg(long, conflicts_with = "json")]
+    pub(super) order: bool,
     /// The receipt and a tab before each body, for delete, release and extend
     #[arg(long, conflicts_with_all = ["json", "delete"])]
     pub(super) receipt: bool,
@@ -382,6 +426,9 @@ pub(super) struct DemoArgs {
     /// Keep the file of the queue and say where it is
     #[arg(long)]
     pub(super) keep: bool,
+    /// Over a FIFO queue with a group for each metric; the audit checks the order of each as well
+    #[arg(long)]
+    pub(super) fifo: bool,
 }
 
 #[derive(Debug, Args)]
@@ -410,4 +457,7 @@ pub(super) struct ChildArgs {
     pub(super) index: u32,
     pub(super) incarnation: u32,
     pub(super) parent: i32,
+    /// Of a producer of a FIFO queue
+    #[arg(long)]
+    pub(super) outbox: Option<PathBuf>,
 }

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{CreateArgs, ShapeArgs};
+use super::any::{AnyQueue, AnyRegion};
+use super::args::{CreateArgs, FifoArgs, Scope, ShapeArgs};
 use super::exit::{Exit, Trouble, about};
-use super::spot::{self, AnyQueue, Spot};
-use crate::{Engine, Error, Mapped, Queue, QueueOptions, QueueSpec, Region};
+use super::spot::{self, Spot};
+use crate::{
+    DedupScope, Engine, Error, FifoOptions, FifoQueue, Mapped, Queue, QueueOptions, QueueSpec,
+};
 
 /// Makes a queue in a new file.
 pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
@@ -23,8 +26,12 @@ pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
         return Err(Trouble::new(text));
     }
     let region = Mapped::create(&args.path, args.shape.size).map_err(about(args.path.display()))?;
-    match Queue::create(region, options) {
-        Ok(_) => Ok(Exit::Done),
+    let made = match args.fifo.fifo {
+        true => FifoQueue::create(region, fifo(&args.fifo, options)).map(drop),
+        false => Queue::create(region, options).map(drop),
+    };
+    match made {
+        Ok(()) => Ok(Exit::Done),
         Err(error) => {
             // The file is ours and holds no queue: nothing half-made stays behind.
             let _ = std::fs::remove_file(&args.path);
@@ -41,6 +48,17 @@ fn named(
     options: QueueOptions,
 ) -> Result<Exit, Trouble> {
     let told = about(args.path.display());
+    if args.fifo.fifo {
+        return Err(told(match name.ends_with(".fifo") {
+            true => Error::Unsupported {
+                what: "a FIFO queue in an engine",
+            },
+            false => Error::Name {
+                rule: "the name of a FIFO queue ends in .fifo",
+                at: name.len(),
+            },
+        }));
+    }
     if engine.queues(name)?.iter().any(|there| there == name) {
         return Err(told(Error::Exists));
     }
@@ -80,13 +98,33 @@ pub(super) fn open_or_create(
         other => other,
     };
     let region = region.map_err(about(path.display()))?;
-    let region: Arc<dyn Region + Send + Sync> = Arc::new(region);
+    let region: AnyRegion = Arc::new(region);
     // Somebody else may be making it at this moment: then there is a file, but no queue yet.
-    match Queue::open(Arc::clone(&region)) {
-        Err(Error::Vacant) => Queue::open_or_create(region, options(shape, delay)?),
+    match AnyQueue::open(Arc::clone(&region)) {
+        Err(Error::Vacant) => {
+            Queue::open_or_create(region, options(shape, delay)?).map(AnyQueue::Standard)
+        }
         outcome => outcome,
     }
     .map_err(about(path.display()))
+}
+
+/// The options of a FIFO queue; the first ones are those of a standard one.
+fn fifo(args: &FifoArgs, queue: QueueOptions) -> FifoOptions {
+    let mut options = FifoOptions::new()
+        .with_queue(queue)
+        .content_dedup(args.content_dedup)
+        .quota(args.quota);
+    if args.dedup_scope == Some(Scope::Group) {
+        options = options.dedup_scope(DedupScope::Group);
+    }
+    if let Some(interval) = args.dedup_interval {
+        options = options.dedup_interval(interval);
+    }
+    if let Some(ids) = args.dedup_ids {
+        options = options.dedup_ids(ids);
+    }
+    options
 }
 
 fn options(shape: &ShapeArgs, delay: Option<Duration>) -> Result<QueueOptions, Trouble> {

@@ -1,7 +1,8 @@
-//! What `ringmain send` puts around each body: attributes, and a delay.
+//! What `ringmain send` puts around each body: attributes, a delay, a group, a deduplication id.
 
 use std::time::Duration;
 
+use super::any::AnyQueue;
 use super::args::SendArgs;
 use super::exit::{Exit, Trouble, about};
 use super::values::Attribute;
@@ -11,6 +12,8 @@ use crate::{Error, Message, QueueOptions};
 pub(super) struct Envelope<'a> {
     attributes: &'a [Attribute],
     delay: Option<Duration>,
+    group: Option<&'a str>,
+    dedup_id: Option<&'a str>,
     /// Bytes of the attributes, as they count against the limit.
     pub(super) size: usize,
 }
@@ -21,8 +24,14 @@ impl<'a> Envelope<'a> {
         let mut envelope = Self {
             attributes: &args.attributes,
             delay: args.delay,
+            group: args.group.as_deref(),
+            dedup_id: args.dedup_id.as_deref(),
             size: 0,
         };
+        if args.dedup_id.is_some() && args.bodies.len() != 1 {
+            let text = "--dedup-id: one message has it, so write one BODY";
+            return Err(Trouble::with_exit(Exit::Usage, text));
+        }
         for (at, attribute) in args.attributes.iter().enumerate() {
             let before = &args.attributes[..at];
             if before.iter().any(|other| other.name == attribute.name) {
@@ -44,7 +53,18 @@ impl<'a> Envelope<'a> {
 
     /// Whether a body goes as it is.
     pub(super) fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.delay.is_none()
+        self.attributes.is_empty() && self.delay.is_none() && self.group.is_none()
+    }
+
+    /// Refuses what does not go with the kind of the queue.
+    pub(super) fn check(&self, queue: &AnyQueue) -> Result<(), Trouble> {
+        let problem = match (queue.fifo().is_some(), self.group.is_some()) {
+            (true, false) => "a message of a FIFO queue has a group: --group",
+            (true, true) if self.delay.is_some() => "in a FIFO queue a delay is the queue's own",
+            (false, true) => "--group is for FIFO queues, and this is a standard one",
+            _ => return Ok(()),
+        };
+        Err(Trouble::new(problem))
     }
 
     /// The message with this body.
@@ -53,10 +73,16 @@ impl<'a> Envelope<'a> {
         for attribute in self.attributes {
             message = message.attribute(&attribute.name, attribute.value())?;
         }
-        Ok(match self.delay {
-            Some(delay) => message.delay(delay),
-            None => message,
-        })
+        if let Some(delay) = self.delay {
+            message = message.delay(delay);
+        }
+        if let Some(group) = self.group {
+            message = message.group(group);
+        }
+        if let Some(id) = self.dedup_id {
+            message = message.deduplication_id(id);
+        }
+        Ok(message)
     }
 
     /// The longest body that fits beside the attributes, of a queue's limit.

@@ -5,6 +5,7 @@
 //! happened ([`Exit`]). `docs/cli.md` is the manual.
 #![forbid(unsafe_code)]
 
+mod any;
 mod args;
 mod bench;
 mod create;

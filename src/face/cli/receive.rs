@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::any::AnyQueue;
 use super::args::ReceiveArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::output::{self, Flushed, Output, note};
 use super::render::Form;
-use super::spot::AnyQueue;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
 use crate::region::policy::VISIBILITY_MS;
@@ -93,7 +93,12 @@ impl Run<'_> {
             let want = (limit - self.taken).min(BATCH_ENTRIES_MAX as u64) as usize;
             let mut batch = self.queue.receive_batch(want)?;
             if batch.is_empty() {
+                let deletes = self.delete && !self.held.is_empty();
                 self.settle()?;
+                // What was in hand has locked its groups, and does so no longer.
+                if deletes && self.queue.fifo().is_some() {
+                    continue;
+                }
                 let left = deadline.saturating_duration_since(Instant::now());
                 let over = !args.follow && (self.taken > 0 || left.is_zero());
                 if over || self.ended || self.output.is_closed() {

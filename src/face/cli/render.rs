@@ -15,17 +15,22 @@ use crate::{Attributes, Clock, MessageState, Peeked, Received, Region, Value};
 /// What a line holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
-    Body,
-    ReceiptAndBody,
+    /// The body, and what is written before it.
+    Text {
+        receipt: bool,
+        order: bool,
+    },
     Json,
 }
 
 impl Form {
     pub(super) fn of(args: &ReceiveArgs) -> Self {
-        match (args.json, args.receipt) {
-            (true, _) => Self::Json,
-            (false, true) => Self::ReceiptAndBody,
-            (false, false) => Self::Body,
+        match args.json {
+            true => Self::Json,
+            false => Self::Text {
+                receipt: args.receipt,
+                order: args.order,
+            },
         }
     }
 
@@ -36,15 +41,42 @@ impl Form {
         line: &mut Vec<u8>,
     ) -> Result<(), Trouble> {
         match self {
-            Self::Body => line.extend_from_slice(message.body()),
-            Self::ReceiptAndBody => {
-                write!(line, "{}\t", message.receipt())?;
+            Self::Text { receipt, order } => {
+                if receipt {
+                    write!(line, "{}\t", message.receipt())?;
+                }
+                if order && let Some(number) = message.sequence_number() {
+                    let group = message.group().unwrap_or_default();
+                    let id = message.deduplication_id().unwrap_or_default();
+                    write!(line, "{number}\t{group}\t{id}\t")?;
+                }
                 line.extend_from_slice(message.body());
             }
             Self::Json => serde_json::to_writer(line, &Json::of(message))?,
         }
         Ok(())
     }
+}
+
+/// What a message of a FIFO queue has beside.
+#[derive(Serialize)]
+struct Ordered<'m> {
+    group: &'m str,
+    /// None if it is the body's digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplication_id: Option<&'m str>,
+    sequence_number: Option<String>,
+}
+
+/// Reads it of what was received or looked at.
+macro_rules! ordered {
+    ($message:expr) => {
+        $message.group().map(|group| Ordered {
+            group,
+            deduplication_id: $message.deduplication_id(),
+            sequence_number: $message.sequence_number().map(|number| number.to_string()),
+        })
+    };
 }
 
 #[derive(Serialize)]
@@ -54,6 +86,8 @@ struct Json<'m> {
     receive_count: u32,
     sent_ms: u64,
     first_received_ms: u64,
+    #[serde(flatten)]
+    ordered: Option<Ordered<'m>>,
     #[serde(
         skip_serializing_if = "Attributes::is_empty",
         serialize_with = "attributes"
@@ -75,6 +109,7 @@ impl<'m> Json<'m> {
             receive_count: message.receive_count(),
             sent_ms: message.sent_ms(),
             first_received_ms: message.first_received_ms(),
+            ordered: ordered!(message),
             attributes: message.attributes(),
             body: text,
             body_base64: text.is_none().then(|| BASE64_STANDARD.encode(body)),
@@ -94,6 +129,8 @@ struct PeekedJson<'m> {
     sent_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'m str>,
+    #[serde(flatten)]
+    ordered: Option<Ordered<'m>>,
     #[serde(
         skip_serializing_if = "Attributes::is_empty",
         serialize_with = "attributes"
@@ -122,6 +159,7 @@ pub(super) fn peeked<R: Region, C: Clock>(
         receive_count: message.receive_count(),
         sent_ms: message.sent_ms(),
         source: message.source(),
+        ordered: ordered!(message),
         attributes: message.attributes(),
         body: text,
         body_base64: text

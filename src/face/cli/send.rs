@@ -25,6 +25,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, Trouble> {
     } else {
         create::open(&args.path)?
     };
+    envelope.check(&queue)?;
     let body_bytes_max = envelope.body_bytes_max(queue.max_body())?;
     let mut run = Run {
         submit: Submit::new(&queue, envelope, !args.no_wait),

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
+use super::any::AnyQueue;
 use super::args::{ExtendArgs, SettleArgs};
 use super::create;
 use super::exit::{Exit, Trouble, about};
 use super::lines::{Found, Lines};
 use super::output::note;
-use super::spot::AnyQueue;
 use super::submit::BATCH_ENTRIES_MAX;
 use super::values;
 use crate::{Error, Outcomes, Receipt};

@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::any::{AnyQueue, AnyRegion};
 use super::exit::{Trouble, about};
-use crate::{Engine, EngineQueue, Error, Mapped, Queue, Region};
+use crate::{Engine, EngineQueue, Error, Mapped};
 
 /// The file by which a directory is known to be an engine's.
 const MARKER: &str = "ringmain.engine";
-
-/// A queue of the command line, wherever it lies.
-pub(super) type AnyQueue = Queue<Arc<dyn Region + Send + Sync>>;
 
 /// What a path on the command line means.
 pub(super) enum Spot<'a> {
@@ -56,8 +54,8 @@ pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
     let told = about(path.display());
     match Spot::of(path)? {
         Spot::File(file) => Mapped::open(file).and_then(|region| {
-            let region: Arc<dyn Region + Send + Sync> = Arc::new(region);
-            Queue::open(region)
+            let region: AnyRegion = Arc::new(region);
+            AnyQueue::open(region)
         }),
         Spot::Named(engine, name) => engine.open_queue(&name).and_then(|queue| of_named(&queue)),
     }
@@ -66,6 +64,6 @@ pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
 
 /// A queue of an engine as one of the command line.
 pub(super) fn of_named(queue: &EngineQueue) -> Result<AnyQueue, Error> {
-    let region: Arc<dyn Region + Send + Sync> = queue.region().clone();
-    Queue::open(region)
+    let region: AnyRegion = queue.region().clone();
+    AnyQueue::open(region)
 }

@@ -9,12 +9,12 @@ use console::Term;
 use humantime::format_duration;
 use serde::Serialize;
 
+use super::any::{AnyQueue, AnyRegion};
 use super::args::StatArgs;
 use super::create;
 use super::exit::{Exit, Trouble};
-use super::spot::AnyQueue;
 use super::stop::Stop;
-use crate::{Error, Position};
+use crate::{DedupScope, Error, FifoQueue};
 
 const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -81,6 +81,71 @@ struct Figures {
     /// The latest commit on the disk and that of what is done now; none without a journal.
     durable_position: Option<u64>,
     position: Option<u64>,
+    #[serde(flatten)]
+    fifo: Option<FifoFigures>,
+}
+
+/// What a FIFO queue has beside.
+#[derive(Debug, Serialize)]
+struct FifoFigures {
+    fifo: bool,
+    groups_ready: u64,
+    groups_locked: u64,
+    groups_delayed: u64,
+    remembered_ids: u64,
+    dedup_ids: u64,
+    dedup_interval_ms: u64,
+    dedup_scope: &'static str,
+    content_dedup: bool,
+    quota: bool,
+}
+
+impl FifoFigures {
+    fn of(queue: &FifoQueue<AnyRegion>) -> Result<Self, Error> {
+        let (groups, options) = (queue.groups()?, queue.options());
+        Ok(Self {
+            fifo: true,
+            groups_ready: groups.ready,
+            groups_locked: groups.locked,
+            groups_delayed: groups.delayed,
+            remembered_ids: groups.remembered_ids,
+            dedup_ids: groups.remembered_ids_max,
+            dedup_interval_ms: options.get_dedup_interval().as_millis() as u64,
+            dedup_scope: match options.get_dedup_scope() {
+                DedupScope::Queue => "queue",
+                DedupScope::Group => "group",
+            },
+            content_dedup: options.get_content_dedup(),
+            quota: options.get_quota(),
+        })
+    }
+
+    fn rows(&self) -> Vec<Shown> {
+        let interval = Duration::from_millis(self.dedup_interval_ms);
+        let word = |on| if on { "yes" } else { "no" }.to_owned();
+        vec![
+            number("groups ready", self.groups_ready),
+            number("groups locked", self.groups_locked),
+            number("groups delayed", self.groups_delayed),
+            number("remembered ids", self.remembered_ids),
+            number("most of them", self.dedup_ids),
+            (
+                "dedup interval",
+                format_duration(interval).to_string(),
+                None,
+            ),
+            ("dedup scope", self.dedup_scope.to_owned(), None),
+            ("content dedup", word(self.content_dedup), None),
+            ("quota", word(self.quota), None),
+        ]
+    }
+}
+
+/// A name, a value, a rate.
+type Shown = (&'static str, String, Option<f64>);
+
+fn number(name: &'static str, value: u64) -> Shown {
+    (name, value.to_string(), None)
 }
 
 /// How much went through a second, between two looks.
@@ -109,6 +174,7 @@ impl Rates {
 impl Figures {
     fn of(queue: &AnyQueue) -> Result<Self, Error> {
         let stats = queue.stat()?;
+        let (durable_position, position) = queue.positions();
         let ms = |duration: Duration| duration.as_millis() as u64;
         Ok(Self {
             visible: stats.visible,
@@ -132,8 +198,9 @@ impl Figures {
             body_bytes_max: stats.body_bytes_max,
             attachments: stats.attachments,
             durability: queue.durability().to_string(),
-            durable_position: queue.durable_position().ok().map(Position::as_u64),
-            position: queue.position().ok().map(Position::as_u64),
+            durable_position,
+            position,
+            fifo: queue.fifo().map(FifoFigures::of).transpose()?,
         })
     }
 
@@ -156,12 +223,11 @@ impl Figures {
         Ok(table.trim_fmt())
     }
 
-    /// What people read: a name, a value, a rate.
-    fn rows(&self) -> Vec<(&'static str, String, Option<f64>)> {
+    /// What people read.
+    fn rows(&self) -> Vec<Shown> {
         let time = |ms| format_duration(Duration::from_millis(ms)).to_string();
         let rate = |of: fn(&Rates) -> f64| self.rates.as_ref().map(of);
         let oldest = self.oldest_age_ms.map_or("none".to_owned(), time);
-        let number = |name, value: u64| (name, value.to_string(), None);
         let mut rows = vec![
             number("visible", self.visible),
             number("in flight", self.in_flight),
@@ -195,6 +261,10 @@ impl Figures {
         if let (Some(durable), Some(position)) = (self.durable_position, self.position) {
             rows.push(number("durable position", durable));
             rows.push(number("position", position));
+        }
+        if let Some(fifo) = &self.fifo {
+            rows.push(("kind", "FIFO queue".to_owned(), None));
+            rows.extend(fifo.rows());
         }
         rows
     }

@@ -11,6 +11,7 @@ mod options;
 mod queue;
 mod quota;
 mod send;
+mod stat;
 mod turn;
 
 pub use entry::{FifoEntry, FifoSent, SequenceNumber};
@@ -18,3 +19,4 @@ pub(super) use key::group_key;
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;
 pub(super) use quota::Call;
+pub use stat::FifoStats;

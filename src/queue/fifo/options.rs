@@ -189,7 +189,7 @@ impl FifoOptions {
         }
     }
 
-    pub(super) const fn with_queue(self, queue: QueueOptions) -> Self {
+    pub(crate) const fn with_queue(self, queue: QueueOptions) -> Self {
         Self { queue, ..self }
     }
 

@@ -218,6 +218,16 @@ impl<'a> Ids<'a> {
         }
     }
 
+    /// How many ids are remembered: a scan of all entries.
+    pub fn remembered(&self, now_ms: u64) -> u64 {
+        let counts = |entry: &&Remembered| {
+            let seen = entry.state();
+            let named = seen.is_coming() || seen.phase() == Phase::Pending;
+            named && !self.is_over(entry, now_ms)
+        };
+        self.entries.elements.iter().filter(counts).count() as u64
+    }
+
     /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
     /// `until_ms`; or tells who has it.
     ///

@@ -68,6 +68,19 @@ pub struct Turn {
     pub due_at_ms: u64,
 }
 
+/// What a group is up to, as a look finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has messages, and none is in flight.
+    Ready,
+    /// One of its messages is in flight.
+    Locked,
+    /// Its oldest message is delayed, and the others are behind it.
+    Delayed,
+    /// It has no messages, or is no group.
+    Empty,
+}
+
 /// What an oldest message is up to.
 enum Oldest {
     Ready(Member),
@@ -368,6 +381,20 @@ impl Store<'_> {
             at = next;
         }
         true
+    }
+
+    /// What a group is up to.
+    pub fn standing(&self, group: usize, now_ms: u64, owner: u32) -> Standing {
+        if self.is_free(group, now_ms, owner) {
+            return Standing::Ready;
+        }
+        let Some(oldest) = self.oldest(group, owner) else {
+            return Standing::Empty;
+        };
+        match oldest.word.phase() == Phase::Held && self.is_delayed(&oldest) {
+            true => Standing::Delayed,
+            false => Standing::Locked,
+        }
     }
 
     /// Deletes the message of `hold`, which takes `run` slots. `Ok(false)`: it is gone already.

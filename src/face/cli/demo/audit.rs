@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hdrhistogram::Histogram;
 
 use super::ledger::Ledger;
+use super::order::Order;
 use super::wire::{Author, Batch, Record};
 
 /// Longer latencies are recorded as this: an hour.
@@ -42,13 +43,31 @@ pub(super) struct Audit {
     pub(super) redelivery_ns: Vec<u64>,
     /// Different metrics that the worker with the most of them knows.
     pub(super) metrics: u64,
+    /// Of a FIFO queue.
+    pub(super) fifo: Option<Fifo>,
     orphans: HashMap<u64, Orphan>,
 }
 
+/// What is known of a FIFO queue beside that.
+#[derive(Debug, Default)]
+pub(super) struct Fifo {
+    pub(super) order: Order,
+    /// Sends again, under ids of a predecessor.
+    pub(super) resent: u64,
+    /// How many of them had been accepted already.
+    pub(super) duplicates: u64,
+    /// How often producers waited for the table of deduplication ids.
+    pub(super) waits: u64,
+}
+
 impl Audit {
-    pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
+    pub(super) fn new(is_fifo: bool) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
-            ledger: Ledger::default(),
+            ledger: match is_fifo {
+                true => Ledger::of_fifo(),
+                false => Ledger::new(),
+            },
+            fifo: is_fifo.then(Fifo::default),
             latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
             redelivery_ns: Vec::new(),
             metrics: 0,
@@ -63,6 +82,28 @@ impl Audit {
                 for (seq, hash) in entries {
                     self.ledger.note_sent(author, seq, hash);
                 }
+            }
+            Record::Accepted {
+                author: of,
+                entries,
+                duplicates,
+                waits,
+            } => {
+                let fifo = self.fifo.get_or_insert_default();
+                fifo.resent += if of == author {
+                    0
+                } else {
+                    entries.len() as u64
+                };
+                fifo.duplicates += duplicates;
+                fifo.waits += waits;
+                for (seq, hash) in entries {
+                    self.ledger.note_sent(of, seq, hash);
+                }
+            }
+            Record::Ordered { at_ns, places } => {
+                let fifo = self.fifo.get_or_insert_default();
+                fifo.order.note(at_ns, &places);
             }
             Record::Received { at_ns, messages } => {
                 self.note_redelivery(at_ns, &messages);
@@ -143,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_kill_while_holding_is_followed_up() -> Result<(), hdrhistogram::CreationError> {
-        let mut audit = Audit::new()?;
+        let mut audit = Audit::new(false)?;
         audit.take(
             ANNE,
             &mut Hands::default(),

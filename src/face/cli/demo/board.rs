@@ -8,7 +8,7 @@ use console::Term;
 use super::super::exit::Trouble;
 use super::audit::Audit;
 use super::conductor::Kills;
-use crate::{Mapped, Queue};
+use crate::face::cli::any::AnyQueue;
 
 const REDRAW_EVERY: Duration = Duration::from_millis(250);
 
@@ -40,7 +40,7 @@ impl Board {
         now: Duration,
         audit: &Audit,
         kills: Kills,
-        queue: &Queue<Mapped>,
+        queue: &AnyQueue,
     ) -> Result<(), Trouble> {
         let since = now.saturating_sub(self.drawn);
         if since < REDRAW_EVERY {

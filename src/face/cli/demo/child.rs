@@ -38,7 +38,9 @@ pub(super) struct Child {
     unread: Vec<u8>,
     hands: Hands,
     /// Whether its journal has held anything.
-    heard: bool,
+    pub(super) heard: bool,
+    /// Whether it was asked to finish.
+    pub(super) asked: bool,
 }
 
 impl Child {
@@ -48,8 +50,17 @@ impl Child {
             Role::Producer => "demo-producer",
             Role::Worker => "demo-worker",
         };
-        let mut process = Command::new(std::env::current_exe()?)
-            .arg(verb)
+        let mut command = Command::new(std::env::current_exe()?);
+        let outbox = place.outboxes.get(author.producer as usize);
+        if let Some(outbox) = outbox.filter(|_| role == Role::Producer) {
+            command
+                .arg(verb)
+                .arg("--outbox")
+                .arg(outbox.path_for_children());
+        } else {
+            command.arg(verb);
+        }
+        let mut process = command
             .arg(place.path_for_children())
             .args([author.producer.to_string(), author.incarnation.to_string()])
             .arg(std::process::id().to_string())
@@ -74,6 +85,7 @@ impl Child {
             unread: Vec::new(),
             hands: Hands::default(),
             heard: false,
+            asked: false,
         })
     }
 
@@ -145,7 +157,8 @@ impl Child {
     }
 
     /// Asks the child to finish.
-    pub(super) fn ask_to_stop(&self) -> Result<(), Trouble> {
+    pub(super) fn ask_to_stop(&mut self) -> Result<(), Trouble> {
+        self.asked = true;
         Ok(kill_process(self.pid()?, Signal::TERM)?)
     }
 

@@ -18,7 +18,7 @@ use super::place::Place;
 use super::report::Report;
 use super::wire::Author;
 use super::worker::HOLD;
-use crate::{Mapped, Queue};
+use crate::face::cli::any::AnyQueue;
 
 const PRODUCERS: u32 = 2;
 const WORKERS: u32 = 3;
@@ -34,9 +34,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Runs the demo to its summary.
 pub(in super::super) fn run(args: &DemoArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
-    let (place, queue) = Place::create(args.keep)?;
+    let (place, queue) = Place::create(args.keep, args.fifo.then_some(PRODUCERS))?;
     let mut conductor = Conductor {
-        audit: Audit::new().map_err(Trouble::new)?,
+        audit: Audit::new(args.fifo).map_err(Trouble::new)?,
         place,
         queue,
         stop,
@@ -81,7 +81,7 @@ pub(super) struct Kills {
 struct Conductor {
     audit: Audit,
     place: Place,
-    queue: Queue<Mapped>,
+    queue: AnyQueue,
     stop: Stop,
     children: Vec<Child>,
     incarnations: u32,
@@ -207,10 +207,14 @@ impl Conductor {
 
     /// Asks the children of a role to stop, and reads their journals to the end.
     fn finish(&mut self, role: Role) -> Result<(), Trouble> {
-        for child in self.children.iter().filter(|child| child.role == role) {
-            child.ask_to_stop()?;
-        }
+        // A producer of a FIFO queue has begun when it has sent again what it found in its outbox.
+        let must_begin = role == Role::Producer && self.audit.fifo.is_some();
         while let Some(at) = self.children.iter().position(|child| child.role == role) {
+            for child in self.children.iter_mut().filter(|child| child.role == role) {
+                if !child.asked && (child.heard || !must_begin) {
+                    child.ask_to_stop()?;
+                }
+            }
             // The others go on meanwhile, and must not wait for their journals to be read.
             let mut gone = false;
             for (index, child) in self.children.iter_mut().enumerate() {

@@ -18,9 +18,11 @@ const KEPT_CHUNKS: usize = 256;
 const AHEAD_CHUNKS: usize = 4096;
 
 /// What was sent and what was processed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     logs: HashMap<Author, Log>,
+    /// How many messages of an incarnation may be processed that nobody says were sent.
+    unvouched_max: u64,
     /// Sends that returned `Ok` and were journaled.
     pub(super) sent: u64,
     /// Different messages processed.
@@ -102,16 +104,39 @@ impl Log {
 }
 
 impl Ledger {
-    /// A send returned `Ok`.
+    /// Of a standard queue. A producer that died between a send and its journal leaves at most one
+    /// batch that nobody can vouch for.
+    pub(super) fn new() -> Self {
+        Self::with(BATCH_ENTRIES_MAX as u64)
+    }
+
+    /// Of a FIFO queue, where a successor sends that batch again, and vouches for it.
+    pub(super) fn of_fifo() -> Self {
+        Self::with(0)
+    }
+
+    fn with(unvouched_max: u64) -> Self {
+        Self {
+            logs: HashMap::new(),
+            unvouched_max,
+            sent: 0,
+            processed: 0,
+            duplicates: 0,
+            damaged: 0,
+        }
+    }
+
+    /// A send returned `Ok`. What is sent again under its own id counts once.
     pub(super) fn note_sent(&mut self, author: Author, seq: u64, hash: u64) {
-        self.sent += 1;
         let log = self.logs.entry(author).or_default();
         let Some(Some(chunk)) = log.chunk(seq) else {
+            self.sent += 1;
             self.damaged += 1;
             return;
         };
         let (at, word, bit) = place(seq);
-        if chunk.processed[word] & bit == 0 {
+        self.sent += u64::from(chunk.sent[word] & bit == 0);
+        if (chunk.sent[word] | chunk.processed[word]) & bit == 0 {
             chunk.hashes[at] = hash;
         } else if chunk.hashes[at] != hash {
             self.damaged += 1;
@@ -161,15 +186,13 @@ impl Ledger {
         self.sum(|sent, processed| sent & !processed)
     }
 
-    /// Processed with other bytes than sent, or without ever having been sent.
-    ///
-    /// A producer that died between a send and its journal leaves at most one batch that nobody
-    /// can vouch for; more of them than that in one incarnation are damage.
+    /// Processed with other bytes than sent, or without ever having been sent, as far as that is
+    /// more than nobody can vouch for.
     pub(super) fn damaged(&self) -> u64 {
         let unknown = |log: &Log| {
             let chunks = log.chunks.iter().flatten();
             let unknown: u64 = chunks.map(|chunk| chunk.count(|s, p| p & !s)).sum();
-            unknown.saturating_sub(BATCH_ENTRIES_MAX as u64)
+            unknown.saturating_sub(self.unvouched_max)
         };
         self.damaged + self.logs.values().map(unknown).sum::<u64>()
     }
@@ -203,7 +226,7 @@ mod tests {
 
     #[test]
     fn either_journal_may_come_first() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         ledger.note_sent(ANNE, 0, 11);
         assert!(ledger.note_processed(ANNE, 0, 11));
         assert!(ledger.note_processed(ANNE, 1, 12));
@@ -217,7 +240,7 @@ mod tests {
 
     #[test]
     fn loss_is_found() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         for seq in 0..5000 {
             ledger.note_sent(ANNE, seq, seq);
             if seq != 17 {
@@ -230,7 +253,7 @@ mod tests {
 
     #[test]
     fn damage_is_found_on_each_side() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         ledger.note_sent(ANNE, 0, 1);
         ledger.note_processed(ANNE, 0, 2);
         ledger.note_processed(ANNE, 1, 3);
@@ -246,7 +269,7 @@ mod tests {
 
     #[test]
     fn duplicates_are_compared_too() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         ledger.note_sent(ANNE, 0, 1);
         assert!(ledger.note_processed(ANNE, 0, 1));
         assert!(!ledger.note_processed(ANNE, 0, 1));
@@ -258,8 +281,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_counts_once() {
+        let mut ledger = Ledger::of_fifo();
+        ledger.note_sent(ANNE, 0, 1);
+        ledger.note_sent(ANNE, 0, 1);
+        assert_eq!((ledger.sent, ledger.damaged()), (1, 0));
+        ledger.note_sent(ANNE, 0, 2);
+        assert_eq!((ledger.sent, ledger.damaged()), (1, 1));
+        ledger.note_processed(BERT, 0, 1);
+        assert_eq!(ledger.damaged(), 2, "nobody has sent it");
+    }
+
+    #[test]
     fn complete_chunks_are_forgotten() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         let messages = 2 * (KEPT_CHUNKS * CHUNK_MESSAGES) as u64;
         for seq in 0..messages {
             ledger.note_sent(ANNE, seq, seq);

@@ -21,6 +21,13 @@
 //! bytes sent, or are no reading at all. A producer killed between `Ok` and its journal leaves at
 //! most one batch that is processed and not counted as sent.
 //!
+//! **With a FIFO queue** each metric is a group, and a message's deduplication id is its author and
+//! sequence number. A producer has an [`outbox`]: whoever takes its place sends its last batch
+//! again, and journals it; so no batch is left that nobody vouches for, and each is accepted once.
+//! A worker journals where its messages stand in their groups, and [`order`] checks that. That a
+//! message is in the group, and has the id, that its body says is part of its bytes: else it is
+//! damaged. When the table of ids is full, producers wait as they do when the queue is.
+//!
 //! **A kill while holding.** The conductor finds a worker whose journal ends with `received`, stops
 //! it (SIGSTOP), reads its journal to the end, and kills it only if the last record still is
 //! `received`: then it holds a batch that it has not deleted. Otherwise it goes on (SIGCONT) and
@@ -35,7 +42,10 @@ mod audit;
 mod board;
 mod child;
 mod conductor;
+mod in_order;
 mod ledger;
+mod order;
+mod outbox;
 mod place;
 mod producer;
 mod reading;

@@ -1,20 +1,31 @@
-//! Where the demo's queue lives: a file without a name.
+//! Where the demo's queue lives: a file without a name. With a FIFO queue, outboxes too.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::super::bench::scratch_path;
 use super::super::exit::{Trouble, about};
-use crate::{Mapped, Queue, QueueOptions};
+use super::outbox::Outbox;
+use crate::face::cli::any::{AnyQueue, AnyRegion};
+use crate::{FifoOptions, FifoQueue, Mapped, Queue, QueueOptions};
 
 const REGION_BYTES: u64 = 8 << 20;
 const VISIBILITY: Duration = Duration::from_secs(30);
 /// A reading in JSON.
 const TYPICAL_BODY: usize = 160;
+const MAX_BODY: usize = 1024;
+
+/// With the table of ids beside it.
+const FIFO_REGION_BYTES: u64 = 96 << 20;
+/// A producer that takes over is there in some milliseconds; so a second time is time enough.
+const DEDUP_INTERVAL: Duration = Duration::from_secs(2);
+/// As many as are sent in that time at the most.
+const DEDUP_IDS: u64 = 512 << 10;
 
 /// The file, held open; its name is gone already unless it is to be kept.
 #[derive(Debug)]
@@ -22,6 +33,8 @@ pub(super) struct Place {
     file: File,
     /// Where it stays, with `--keep`.
     pub(super) kept: Option<PathBuf>,
+    /// Of the producers of a FIFO queue.
+    pub(super) outboxes: Vec<Outbox>,
 }
 
 /// Removes a name on each way out.
@@ -36,25 +49,49 @@ impl Drop for Name {
 }
 
 impl Place {
-    /// Makes the file and the queue in it.
-    pub(super) fn create(keep: bool) -> Result<(Self, Queue<Mapped>), Trouble> {
+    /// Makes the file and the queue in it; a FIFO queue for so many producers, if there are any.
+    pub(super) fn create(keep: bool, fifo: Option<u32>) -> Result<(Self, AnyQueue), Trouble> {
         let path = scratch_path();
-        let options = QueueOptions::new()
-            .visibility(VISIBILITY)
-            .typical_body(TYPICAL_BODY)
-            .max_body(1024);
-        let region = Mapped::create(&path, REGION_BYTES).map_err(about(path.display()))?;
+        let bytes = fifo.map_or(REGION_BYTES, |_| FIFO_REGION_BYTES);
+        let region = Mapped::create(&path, bytes).map_err(about(path.display()))?;
+        let region: AnyRegion = Arc::new(region);
         let mut name = Name(Some(path.clone()));
-        let queue = Queue::create(region, options).map_err(about(path.display()))?;
+        let queue = match fifo {
+            Some(_) => FifoQueue::create(region, fifo_options()).map(AnyQueue::Fifo),
+            None => Queue::create(region, options()).map(AnyQueue::Standard),
+        };
+        let queue = queue.map_err(about(path.display()))?;
         let file = File::options().read(true).write(true).open(&path)?;
         // Children find the file under the same descriptor.
         fcntl_setfd(&file, FdFlags::empty())?;
         let kept = if keep { name.0.take() } else { None };
-        Ok((Self { file, kept }, queue))
+        let outboxes = (0..fifo.unwrap_or(0)).map(|_| Outbox::create());
+        let place = Self {
+            file,
+            kept,
+            outboxes: outboxes.collect::<Result<_, _>>()?,
+        };
+        Ok((place, queue))
     }
 
     /// Under which path a child opens the file.
     pub(super) fn path_for_children(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
+}
+
+fn options() -> QueueOptions {
+    QueueOptions::new()
+        .visibility(VISIBILITY)
+        .typical_body(TYPICAL_BODY)
+        .max_body(MAX_BODY)
+}
+
+fn fifo_options() -> FifoOptions {
+    FifoOptions::new()
+        .visibility(VISIBILITY)
+        .typical_body(TYPICAL_BODY)
+        .max_body(MAX_BODY)
+        .dedup_interval(DEDUP_INTERVAL)
+        .dedup_ids(DEDUP_IDS)
 }

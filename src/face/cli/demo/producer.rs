@@ -10,23 +10,40 @@ use super::super::monotonic::now_ns;
 use super::super::stop::Stop;
 use super::super::submit::BATCH_ENTRIES_MAX;
 use super::child::die_with_parent;
+use super::in_order::InOrder;
+use super::outbox::Outbox;
 use super::reading::{Reading, fingerprint};
 use super::telemetry::{Readings, SOURCES};
-use super::wire::{Batch, Record};
-use crate::Error;
-use crate::face::cli::spot::AnyQueue;
+use super::wire::{Author, Batch, Record};
+use crate::face::cli::any::{AnyQueue, AnyRegion};
+use crate::{Error, Queue};
 
-const FULL_PAUSE: Duration = Duration::from_micros(200);
+/// How long a producer waits when there is no room.
+pub(super) const FULL_PAUSE: Duration = Duration::from_micros(200);
 
 /// Sends until SIGTERM; what was begun is finished and journaled.
 pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals_patiently()?;
     die_with_parent(args.parent)?;
     let queue = create::open(&args.path)?;
+    let author = Author {
+        producer: args.index,
+        incarnation: args.incarnation,
+    };
+    let to = match (&queue, &args.outbox) {
+        (AnyQueue::Fifo(queue), Some(path)) => {
+            let outbox = Outbox::open(path).map_err(about(path.display()))?;
+            let mut to = InOrder::new(queue, outbox);
+            to.take_over(author)?;
+            To::Fifo(to)
+        }
+        (AnyQueue::Standard(queue), None) => To::Standard(queue),
+        _ => return Err(Trouble::new("an outbox goes with a FIFO queue")),
+    };
     let bodies = std::array::from_fn(|_| Vec::with_capacity(256));
     let mut producer = Producer {
-        queue: &queue,
-        args,
+        to,
+        author,
         seq: 0,
         bodies,
     };
@@ -53,9 +70,15 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
+/// Where readings go.
+enum To<'q> {
+    Standard(&'q Queue<AnyRegion>),
+    Fifo(InOrder<'q>),
+}
+
 struct Producer<'q> {
-    queue: &'q AnyQueue,
-    args: &'q ChildArgs,
+    to: To<'q>,
+    author: Author,
     seq: u64,
     bodies: [Vec<u8>; BATCH_ENTRIES_MAX],
 }
@@ -86,36 +109,50 @@ impl Producer<'_> {
         left: &[usize],
     ) -> Result<Batch<usize>, Trouble> {
         let sent_ns = now_ns();
-        for (&index, body) in left.iter().zip(&mut self.bodies) {
-            let (metric, value) = &readings[index];
-            let reading = Reading {
-                producer: self.args.index,
-                incarnation: self.args.incarnation,
-                seq: first + index as u64,
-                metric,
-                value: *value,
-                sent_ns,
-            };
+        let reading = |&index: &usize| Reading {
+            producer: self.author.producer,
+            incarnation: self.author.incarnation,
+            seq: first + index as u64,
+            metric: &readings[index].0,
+            value: readings[index].1,
+            sent_ns,
+        };
+        let stamped: Batch<Reading<'_>> = left.iter().map(reading).collect();
+        for (reading, body) in stamped.iter().zip(&mut self.bodies) {
             body.clear();
-            serde_json::to_writer(&mut *body, &reading)?;
+            serde_json::to_writer(&mut *body, reading)?;
         }
         let bodies = &self.bodies[..left.len()];
-        let outcomes = match self.queue.send_batch(bodies) {
-            Ok(outcomes) => outcomes,
-            Err(Error::Full) => return Ok(left.iter().copied().collect()),
-            Err(error) => return Err(error.into()),
+        let full = match &mut self.to {
+            To::Standard(queue) => standard(queue, &stamped, bodies)?,
+            To::Fifo(to) => to.send(self.author, &stamped, bodies)?,
         };
-        let (mut sent, mut full) = (Batch::new(), Batch::new());
-        for ((&index, body), outcome) in left.iter().zip(bodies).zip(outcomes) {
-            match outcome {
-                Ok(_) => sent.extend([(first + index as u64, fingerprint(body))]),
-                Err(Error::Full) => full.extend([index]),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !sent.is_empty() {
-            Record::Sent(sent).write().map_err(about("journal"))?;
-        }
-        Ok(full)
+        Ok(full.iter().map(|&at| left[at]).collect())
     }
+}
+
+/// Sends readings to a standard queue, and journals what was sent. Returns the indices of those for
+/// which there was no room.
+fn standard(
+    queue: &Queue<AnyRegion>,
+    readings: &[Reading<'_>],
+    bodies: &[Vec<u8>],
+) -> Result<Batch<usize>, Trouble> {
+    let outcomes = match queue.send_batch(bodies) {
+        Ok(outcomes) => outcomes,
+        Err(Error::Full) => return Ok((0..bodies.len()).collect()),
+        Err(error) => return Err(error.into()),
+    };
+    let (mut sent, mut full) = (Batch::new(), Batch::new());
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
+            Ok(_) => sent.extend([(readings[index].seq, fingerprint(&bodies[index]))]),
+            Err(Error::Full) => full.extend([index]),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !sent.is_empty() {
+        Record::Sent(sent).write().map_err(about("journal"))?;
+    }
+    Ok(full)
 }

@@ -16,6 +16,9 @@ pub(super) struct Report {
     duplicates: u64,
     lost: u64,
     damaged: u64,
+    /// With a FIFO queue only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reordered: Option<u64>,
     kills: u64,
     messages_per_second: u64,
     latency_us: Latency,
@@ -44,6 +47,8 @@ struct Rest {
     redelivered: usize,
     metrics: u64,
     took: Duration,
+    /// Sends again, how many of them were duplicates, and waits for ids.
+    fifo: Option<[u64; 3]>,
 }
 
 impl Report {
@@ -51,6 +56,7 @@ impl Report {
         let us = |quantile| audit.latency.value_at_quantile(quantile) as f64 / 1e3;
         let mut redelivery = audit.redelivery_ns.clone();
         redelivery.sort_unstable();
+        let fifo = audit.fifo.as_ref();
         let ms = |at: Option<&u64>| at.map(|&ns| (ns / 1000) as f64 / 1e3);
         Self {
             sent: audit.ledger.sent,
@@ -58,6 +64,7 @@ impl Report {
             duplicates: audit.ledger.duplicates,
             lost: audit.ledger.lost(),
             damaged: audit.ledger.damaged(),
+            reordered: fifo.map(|fifo| fifo.order.reordered),
             kills: kills.workers + kills.producers,
             messages_per_second: (audit.ledger.processed as f64 / took.as_secs_f64()) as u64,
             latency_us: Latency {
@@ -74,13 +81,14 @@ impl Report {
                 redelivered: redelivery.len(),
                 metrics: audit.metrics,
                 took,
+                fifo: fifo.map(|fifo| [fifo.resent, fifo.duplicates, fifo.waits]),
             },
         }
     }
 
-    /// Nothing lost and nothing damaged.
+    /// Nothing lost, nothing damaged, and nothing out of order.
     pub(super) fn is_clean(&self) -> bool {
-        self.lost == 0 && self.damaged == 0
+        self.lost == 0 && self.damaged == 0 && self.reordered.unwrap_or(0) == 0
     }
 
     pub(super) fn json(&self) -> serde_json::Result<String> {
@@ -95,6 +103,7 @@ impl fmt::Display for Report {
             redelivered,
             metrics,
             took,
+            fifo,
         } = &self.rest;
         let Latency { p50, p99, p999 } = &self.latency_us;
         let took = took.as_secs_f64();
@@ -128,7 +137,23 @@ impl fmt::Display for Report {
             f,
             "            {max:>12.1}   ms, max, of {redelivered} messages; visibility is 30 s"
         )?;
+        if let Some([resent, before, waits]) = fifo {
+            writeln!(
+                f,
+                "sent again  {resent:>12}   after deaths; {before} had been accepted before"
+            )?;
+            writeln!(
+                f,
+                "waits       {waits:>12}   for the table of deduplication ids"
+            )?;
+        }
         writeln!(f, "duplicates  {:>12}", self.duplicates)?;
+        if let Some(reordered) = self.reordered {
+            writeln!(
+                f,
+                "reordered   {reordered:>12}   first deliveries, in their groups"
+            )?;
+        }
         writeln!(f, "damaged     {:>12}", self.damaged)?;
         write!(f, "lost        {:>12}", self.lost)
     }

@@ -5,9 +5,12 @@
 //!   sent      head, then for each entry: seq, hash
 //!   received  head, time, then for each entry: message
 //!   processed head, then for each entry: who, seq, hash, sent time
+//!   accepted  head (duplicates: 8 bits, waits: 40), who, then for each entry: seq, hash
+//!   ordered   head, time, then for each entry: group, sequence, who, seq
 //! ```
 //!
-//! The largest record has 41 words, 328 bytes: less than `PIPE_BUF` (4096), so a write is atomic.
+//! The last two are those of a FIFO queue. The largest record has 42 words, 336 bytes: less than
+//! `PIPE_BUF` (4096), so a write is atomic.
 
 use std::io;
 
@@ -18,6 +21,8 @@ use super::super::submit::BATCH_ENTRIES_MAX;
 const SENT: u64 = 1;
 const RECEIVED: u64 = 2;
 const PROCESSED: u64 = 3;
+const ACCEPTED: u64 = 4;
+const ORDERED: u64 = 5;
 const RECORD_WORDS_MAX: usize = 2 + 4 * BATCH_ENTRIES_MAX;
 
 /// Whose message: a producer and its incarnation.
@@ -25,6 +30,19 @@ const RECORD_WORDS_MAX: usize = 2 + 4 * BATCH_ENTRIES_MAX;
 pub(super) struct Author {
     pub(super) producer: u32,
     pub(super) incarnation: u32,
+}
+
+impl Author {
+    fn word(self) -> u64 {
+        u64::from(self.producer) | u64::from(self.incarnation) << 32
+    }
+
+    fn of(word: u64) -> Self {
+        Self {
+            producer: word as u32,
+            incarnation: (word >> 32) as u32,
+        }
+    }
 }
 
 /// A body that is no reading has nobody as its author.
@@ -42,6 +60,17 @@ pub(super) struct Work {
     pub(super) sent_ns: u64,
 }
 
+/// Where a message of a FIFO queue stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// A hash of the group's id.
+    pub(super) group: u64,
+    /// The queue's sequence number.
+    pub(super) sequence: u64,
+    pub(super) author: Author,
+    pub(super) seq: u64,
+}
+
 /// One record, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
@@ -51,6 +80,18 @@ pub(super) enum Record {
     Received { at_ns: u64, messages: Batch<u64> },
     /// This worker is done with the batch it received last, and will delete it now.
     Processed { metrics: u64, works: Batch<Work> },
+    /// These sends to a FIFO queue returned `Ok`: sequence number of the author, and hash.
+    Accepted {
+        /// Whose they are: a producer sends again what its predecessor may not have sent.
+        author: Author,
+        entries: Batch<(u64, u64)>,
+        /// How many of them had been accepted before.
+        duplicates: u64,
+        /// How often the producer waited for the table of deduplication ids before.
+        waits: u64,
+    },
+    /// This worker holds these messages of a FIFO queue since then; comes before `Received`.
+    Ordered { at_ns: u64, places: Batch<Place> },
 }
 
 /// Up to ten of something.
@@ -72,13 +113,26 @@ impl Record {
             }
             Self::Processed { metrics, works } => {
                 words.extend([PROCESSED | (works.len() as u64) << 8 | metrics << 16]);
-                words.extend(works.iter().flat_map(|work| {
-                    let Author {
-                        producer,
-                        incarnation,
-                    } = work.author;
-                    let who = u64::from(producer) | u64::from(incarnation) << 32;
-                    [who, work.seq, work.hash, work.sent_ns]
+                words.extend(
+                    works
+                        .iter()
+                        .flat_map(|work| [work.author.word(), work.seq, work.hash, work.sent_ns]),
+                );
+            }
+            Self::Accepted {
+                author,
+                entries,
+                duplicates,
+                waits,
+            } => {
+                let head = ACCEPTED | (entries.len() as u64) << 8;
+                words.extend([head | duplicates << 16 | waits << 24, author.word()]);
+                words.extend(entries.iter().flat_map(|&(seq, hash)| [seq, hash]));
+            }
+            Self::Ordered { at_ns, places } => {
+                words.extend([ORDERED | (places.len() as u64) << 8, *at_ns]);
+                words.extend(places.iter().flat_map(|place| {
+                    [place.group, place.sequence, place.author.word(), place.seq]
                 }));
             }
         }
@@ -112,6 +166,8 @@ impl Record {
             SENT => 1 + 2 * entries,
             RECEIVED => 2 + entries,
             PROCESSED => 1 + 4 * entries,
+            ACCEPTED => 2 + 2 * entries,
+            ORDERED => 2 + 4 * entries,
             kind => return Err(io::Error::other(format!("journal record of kind {kind}"))),
         };
         if entries > BATCH_ENTRIES_MAX {
@@ -128,40 +184,54 @@ impl Record {
             .iter()
             .map(|&chunk| u64::from_le_bytes(chunk))
             .collect();
-        Ok(Some(match head & 0xff {
-            SENT => Self::Sent(
-                words[1..]
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|&[seq, h]| (seq, h))
-                    .collect(),
-            ),
+        Ok(Some(Self::of(head, &words[1..])))
+    }
+
+    /// The record of a head that was checked, and its other words.
+    fn of(head: u64, words: &[u64]) -> Self {
+        let pairs = |words: &[u64]| {
+            let pairs = words.as_chunks().0.iter();
+            pairs.map(|&[seq, hash]| (seq, hash)).collect()
+        };
+        match head & 0xff {
+            SENT => Self::Sent(pairs(words)),
             RECEIVED => Self::Received {
-                at_ns: words[1],
-                messages: words[2..].iter().copied().collect(),
+                at_ns: words[0],
+                messages: words[1..].iter().copied().collect(),
             },
-            _ => {
-                let works = words[1..].as_chunks().0.iter().map(work).collect();
-                Self::Processed {
-                    metrics: head >> 16,
-                    works,
-                }
-            }
-        }))
+            ACCEPTED => Self::Accepted {
+                author: Author::of(words[0]),
+                entries: pairs(&words[1..]),
+                duplicates: head >> 16 & 0xff,
+                waits: head >> 24,
+            },
+            ORDERED => Self::Ordered {
+                at_ns: words[0],
+                places: words[1..].as_chunks().0.iter().map(place).collect(),
+            },
+            _ => Self::Processed {
+                metrics: head >> 16,
+                works: words.as_chunks().0.iter().map(work).collect(),
+            },
+        }
     }
 }
 
 fn work(&[who, seq, hash, sent_ns]: &[u64; 4]) -> Work {
-    let author = Author {
-        producer: who as u32,
-        incarnation: (who >> 32) as u32,
-    };
     Work {
-        author,
+        author: Author::of(who),
         seq,
         hash,
         sent_ns,
+    }
+}
+
+fn place(&[group, sequence, who, seq]: &[u64; 4]) -> Place {
+    Place {
+        group,
+        sequence,
+        author: Author::of(who),
+        seq,
     }
 }
 
@@ -181,6 +251,12 @@ mod tests {
             hash: u64::MAX,
             sent_ns: 12,
         };
+        let place = Place {
+            group: 8,
+            sequence: 9,
+            author,
+            seq: 4,
+        };
         let records = [
             Record::Sent([(1, 2), (3, 4)].into_iter().collect()),
             Record::Received {
@@ -190,6 +266,16 @@ mod tests {
             Record::Processed {
                 metrics: 400,
                 works: [work; 10].into_iter().collect(),
+            },
+            Record::Accepted {
+                author,
+                entries: [(1, 2), (3, 4)].into_iter().collect(),
+                duplicates: 10,
+                waits: 70_000,
+            },
+            Record::Ordered {
+                at_ns: 6,
+                places: [place; 10].into_iter().collect(),
             },
         ];
         let bytes: Vec<u8> = records
@@ -204,7 +290,7 @@ mod tests {
                 found.push(record);
             }
             assert_eq!(found, records[..found.len()], "cut at {cut}");
-            assert!(found.len() < 3);
+            assert!(found.len() < records.len());
         }
         assert!(Record::read(&mut &[9_u8; 16][..]).is_err());
     }

@@ -13,10 +13,10 @@ use super::super::monotonic::now_ns;
 use super::super::stop::{Request, Stop};
 use super::super::submit::BATCH_ENTRIES_MAX;
 use super::child::die_with_parent;
-use super::reading::{Reading, fingerprint};
-use super::wire::{Author, NOBODY, Record, Work};
-use crate::MessageId;
+use super::reading::{Reading, fingerprint, named_by};
+use super::wire::{NOBODY, Place, Record, Work};
 use crate::hash::xxh3_64;
+use crate::{Clock, MessageId, Received, Region};
 
 /// How long a worker holds a batch when it is asked to.
 pub(super) const HOLD: Duration = Duration::from_secs(1);
@@ -64,19 +64,22 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
             .iter()
             .map(|message| message_key(message.id()))
             .collect();
-        Record::Received {
-            at_ns: now_ns(),
-            messages,
+        let at_ns = now_ns();
+        if queue.fifo().is_some() {
+            let places = batch.iter().map(place).collect();
+            let record = Record::Ordered { at_ns, places };
+            record.write().map_err(about("journal"))?;
         }
-        .write()
-        .map_err(about("journal"))?;
+        Record::Received { at_ns, messages }
+            .write()
+            .map_err(about("journal"))?;
         if hold.taken() {
             // A slow handler; the parent uses the time to kill it.
             thread::sleep(HOLD);
         }
         let works = batch
             .iter()
-            .map(|message| work(message.body(), &mut metrics))
+            .map(|message| work(message, &mut metrics))
             .collect();
         let known = metrics.len() as u64;
         Record::Processed {
@@ -91,16 +94,24 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-fn work(body: &[u8], metrics: &mut HashMap<String, Aggregate>) -> Work {
-    let hash = fingerprint(body);
-    let Ok(reading) = serde_json::from_slice::<Reading<'_>>(body) else {
-        return Work {
-            author: NOBODY,
-            seq: 0,
-            hash,
-            sent_ns: 0,
-        };
+fn work<R: Region, C: Clock>(
+    message: &Received<'_, R, C>,
+    metrics: &mut HashMap<String, Aggregate>,
+) -> Work {
+    let hash = fingerprint(message.body());
+    let nobodys = Work {
+        author: NOBODY,
+        seq: 0,
+        hash,
+        sent_ns: 0,
     };
+    let Ok(reading) = serde_json::from_slice::<Reading<'_>>(message.body()) else {
+        return nobodys;
+    };
+    let is_named = |group| group == reading.metric && message_id(message) == &*reading.id();
+    if !message.group().is_none_or(is_named) {
+        return nobodys;
+    }
     if let Some(aggregate) = metrics.get_mut(reading.metric) {
         aggregate.take(reading.value);
     } else {
@@ -108,16 +119,29 @@ fn work(body: &[u8], metrics: &mut HashMap<String, Aggregate>) -> Work {
         aggregate.take(reading.value);
         metrics.insert(reading.metric.to_owned(), aggregate);
     }
-    let author = Author {
-        producer: reading.producer,
-        incarnation: reading.incarnation,
-    };
     Work {
-        author,
+        author: reading.author(),
         seq: reading.seq,
         hash,
         sent_ns: reading.sent_ns,
     }
+}
+
+/// Where a message of a FIFO queue stands.
+fn place<R: Region, C: Clock>(message: &Received<'_, R, C>) -> Place {
+    let (author, seq) = named_by(message_id(message)).unwrap_or((NOBODY, 0));
+    let sequence = message.sequence_number();
+    Place {
+        group: fingerprint(message.group().unwrap_or_default().as_bytes()),
+        // The queue counts in 64 bits.
+        sequence: sequence.map_or(0, |number| number.as_u128() as u64),
+        author,
+        seq,
+    }
+}
+
+fn message_id<'m, R: Region, C: Clock>(message: &'m Received<'_, R, C>) -> &'m str {
+    message.deduplication_id().unwrap_or_default()
 }
 
 /// A message id in 64 bits: enough to tell messages in flight apart.

@@ -1,0 +1,241 @@
+//! FIFO queues in files: made, sent to by group, received in order, looked at.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Outcome, Place, expect, json, refused, run, run_with, stat};
+
+fn text(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Each line of JSON that was printed.
+fn lines(output: &std::process::Output) -> Result<Vec<Value>, serde_json::Error> {
+    text(output).lines().map(serde_json::from_str).collect()
+}
+
+/// A FIFO queue of this name, made with these options.
+fn made(place: &Place, options: &[&str]) -> Result<String, Box<dyn std::error::Error>> {
+    let q = place.file("orders.fifo");
+    let create = ["create", &q, "--size", "1M", "--fifo"];
+    expect(&run(&[&create[..], options].concat())?, 0, "");
+    Ok(q)
+}
+
+/// Sends one message of this id: what was printed, without its newline, as words.
+fn send(q: &str, group: &str, id: &str, body: &str) -> Result<Vec<String>, std::io::Error> {
+    let output = run(&["send", q, "--group", group, "--dedup-id", id, body])?;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    Ok(text(&output)
+        .trim()
+        .split('\t')
+        .map(str::to_owned)
+        .collect())
+}
+
+#[test]
+fn groups_are_received_in_order_and_ids_once() -> Outcome {
+    let place = Place::new("fifo")?;
+    let q = &made(&place, &[])?;
+    let first = send(q, "a", "1", "one")?;
+    let second = send(q, "a", "2", "two")?;
+    assert_eq!((first.len(), first[0].len(), first[1].len()), (2, 32, 20));
+    assert!(first[1] < second[1], "{first:?} {second:?}");
+    let again = send(q, "b", "1", "another")?;
+    assert_eq!(again[..2], first[..], "of the first one");
+    assert_eq!(again[2], "duplicate");
+    send(q, "b", "3", "three")?;
+
+    let output = run(&["receive", q, "--json"])?;
+    let received = json(&output)?;
+    let ordered = ["group", "deduplication_id", "sequence_number", "body"];
+    let found: Vec<_> = ordered.iter().map(|key| received[key].clone()).collect();
+    assert_eq!(json!(found), json!(["a", "1", first[1], "one"]));
+    // The group is locked now; another one is not.
+    let output = run(&["receive", q, "--max", "5", "--order", "--receipt"])?;
+    let line = text(&output);
+    let words: Vec<_> = line.trim().split('\t').collect();
+    assert_eq!(words[2..], ["b", "3", "three"], "{line}");
+    expect(&run(&["receive", q])?, 3, "");
+    let receipt = received["receipt"].as_str().ok_or("no receipt")?;
+    expect(&run(&["extend", q, receipt, "1h"])?, 0, "");
+    expect(&run(&["release", q, receipt, words[0]])?, 0, "");
+    let all = ["receive", q, "--max", "5", "--delete"];
+    expect(&run(&all)?, 0, "one\ntwo\nthree\n");
+    Ok(())
+}
+
+#[test]
+fn figures_tell_groups_and_ids() -> Outcome {
+    let place = Place::new("fifo-stat")?;
+    let options = ["--dedup-scope", "group", "--dedup-interval", "90s"];
+    let others = ["--dedup-ids", "100", "--content-dedup", "--quota"];
+    let q = &made(&place, &[&options[..], &others].concat())?;
+    let sent = run_with(&["send", q, "--group", "a"], b"one\ntwo\none\n")?;
+    let sent = text(&sent);
+    assert_eq!(sent.lines().count(), 3, "{sent}");
+    assert!(
+        sent.ends_with("\tduplicate\n"),
+        "the body is the id: {sent}"
+    );
+    assert_eq!(send(q, "b", "x", "one")?.len(), 2, "another group");
+    assert_eq!(send(q, "c", "x", "one")?.len(), 2, "another group");
+    run(&["receive", q])?;
+    let found = stat(q)?;
+    for (key, value) in [
+        ("fifo", json!(true)),
+        ("groups_ready", json!(2)),
+        ("groups_locked", json!(1)),
+        ("groups_delayed", json!(0)),
+        ("remembered_ids", json!(4)),
+        ("dedup_ids", json!(100)),
+        ("dedup_interval_ms", json!(90_000)),
+        ("dedup_scope", json!("group")),
+        ("content_dedup", json!(true)),
+        ("quota", json!(true)),
+        ("visible", json!(3)),
+    ] {
+        assert_eq!(found[key], value, "{key}: {found}");
+    }
+    let shown = text(&run(&["stat", q])?);
+    assert!(shown.contains("FIFO queue"), "{shown}");
+    assert!(shown.contains("groups locked"), "{shown}");
+
+    let peeked = lines(&run(&["peek", q, "--json"])?)?;
+    let mut groups: Vec<_> = peeked.iter().map(|line| line["group"].clone()).collect();
+    groups.sort_by_key(Value::to_string);
+    assert_eq!(json!(groups), json!(["a", "a", "b", "c"]));
+    assert!(
+        peeked
+            .iter()
+            .all(|line| line["sequence_number"].is_string())
+    );
+
+    expect(&run(&["set", q, "--delay", "5m"])?, 0, "delay 0s -> 5m\n");
+    send(q, "d", "x", "late")?;
+    assert_eq!(stat(q)?["groups_delayed"], 1);
+    refused(&run(&["purge", q, "--yes"])?, 0, "5 removed");
+    let found = stat(q)?;
+    assert_eq!(found["groups_ready"], 0, "{found}");
+    assert_eq!(found["groups_locked"], 0, "{found}");
+    assert_eq!(found["remembered_ids"], 0, "{found}");
+    refused(&run(&["verify", q])?, 0, "sound");
+    Ok(())
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() -> Outcome {
+    let place = Place::new("fifo-not")?;
+    let q = &made(&place, &["--dedup-ids", "2"])?;
+    refused(&run(&["send", q, "x"])?, 1, "--group");
+    refused(
+        &run(&["send", q, "--group", "a", "x"])?,
+        1,
+        "no deduplication id",
+    );
+    let delayed = [
+        "send",
+        q,
+        "--group",
+        "a",
+        "--dedup-id",
+        "1",
+        "--delay",
+        "1s",
+        "x",
+    ];
+    refused(&run(&delayed)?, 1, "the queue's own");
+    let two = ["send", q, "--group", "a", "--dedup-id", "1", "x", "y"];
+    refused(&run(&two)?, 2, "one message");
+    refused(&run(&["send", q, "--dedup-id", "1", "x"])?, 2, "--group");
+    let created = ["send", q, "--create", "--group", "a", "x"];
+    refused(&run(&created)?, 2, "--create");
+    send(q, "a", "1", "x")?;
+    send(q, "a", "2", "x")?;
+    let full = [
+        "send",
+        q,
+        "--no-wait",
+        "--group",
+        "a",
+        "--dedup-id",
+        "3",
+        "x",
+    ];
+    refused(&run(&full)?, 4, "deduplication ids are remembered");
+    assert_eq!(stat(q)?["visible"], 2);
+
+    let standard = &place.file("q.ring");
+    refused(&run(&["create", standard, "--quota"])?, 2, "--fifo");
+    let journaled = ["create", standard, "--fifo", "--durability", "before-ok"];
+    refused(&run(&journaled)?, 1, "not supported");
+    run(&["create", standard, "--size", "1M"])?;
+    refused(&run(&["send", standard, "--group", "a", "x"])?, 1, "FIFO");
+    assert_eq!(stat(standard)?.get("fifo"), None);
+
+    let dir = place.file("engine");
+    run(&["init", &dir])?;
+    let named = |name: &str| format!("{dir}/{name}");
+    refused(
+        &run(&["create", &named("x.fifo"), "--fifo"])?,
+        1,
+        "not supported",
+    );
+    refused(
+        &run(&["create", &named("x"), "--fifo"])?,
+        1,
+        "ends in .fifo",
+    );
+    refused(
+        &run(&["create", &named("x.fifo")])?,
+        1,
+        "the name is refused",
+    );
+    expect(&run(&["list", &dir])?, 0, "");
+    Ok(())
+}
+
+/// As many lines as take this many batches of ten.
+fn numbers(batches: usize) -> String {
+    (0..10 * batches)
+        .map(|number| format!("{number}\n"))
+        .collect()
+}
+
+#[test]
+fn a_long_group_is_received_to_its_end() -> Outcome {
+    let place = Place::new("fifo-long")?;
+    let q = &made(&place, &["--content-dedup"])?;
+    let bodies = numbers(4);
+    run_with(&["send", q, "--group", "a"], bodies.as_bytes())?;
+    let received = run(&["receive", q, "--max", "100", "--delete"])?;
+    expect(&received, 0, &bodies);
+    Ok(())
+}
+
+#[test]
+fn a_quota_is_waited_for() -> Outcome {
+    let place = Place::new("fifo-quota")?;
+    let q = &place.file("orders.fifo");
+    let create = [
+        "create",
+        q,
+        "--size",
+        "8M",
+        "--fifo",
+        "--content-dedup",
+        "--quota",
+    ];
+    expect(&run(&create)?, 0, "");
+    let bodies = numbers(330);
+    let started = Instant::now();
+    let sent = run_with(&["send", q, "--group", "a"], bodies.as_bytes())?;
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(text(&sent).lines().count(), 3300);
+    let received = run(&["receive", q, "--max", "3300", "--delete"])?;
+    expect(&received, 0, &bodies);
+    // 330 calls: a second's worth at once, and the others at 300 a second.
+    assert!(started.elapsed() >= Duration::from_millis(100));
+    Ok(())
+}
