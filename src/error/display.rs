@@ -43,7 +43,7 @@ impl fmt::Display for Error {
                 f.write_str("the receipt is stale: the message was received again or is gone")
             }
             Error::ExpiredReceipt => f.write_str(
-                "the receipt has expired: its visibility timeout ran out, and the message comes back",
+                "the receipt has expired: its visibility timeout ran out; the message comes back",
             ),
             Error::ForeignReceipt => f.write_str("the receipt is another queue's"),
             Error::MalformedReceipt => f.write_str("not a receipt of this library"),
@@ -80,7 +80,7 @@ impl Error {
             }
             Error::DeduplicationFull { max } => write!(
                 f,
-                "{max} deduplication ids are remembered, which is the most; the oldest has to expire"
+                "{max} deduplication ids are remembered, the most there may be; one has to expire"
             ),
             Error::Throttled { max, wait_ms } => write!(
                 f,

@@ -250,8 +250,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.region.store(&self.place)
     }
 
-    /// Makes visible what is due, and drops what is too old, in some of the blocks in which that may
-    /// be so. Returns how many became visible.
+    /// Makes visible what is due, and drops what is too old, in some of the blocks in which that
+    /// may be so. Returns how many became visible.
     #[cold]
     pub(super) fn expire(&self, store: &Store<'_>, now_ms: u64) -> u32 {
         #[cfg(feature = "fifo")]

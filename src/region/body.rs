@@ -101,8 +101,8 @@ impl Store<'_> {
         }
     }
 
-    /// `{ checksum:32, has_attributes:1, len:31 }` of a claimed run that was filled with `len` bytes
-    /// and is sent at `sent_ms`.
+    /// `{ checksum:32, has_attributes:1, len:31 }` of a claimed run that was filled with `len`
+    /// bytes and is sent at `sent_ms`.
     #[inline(always)]
     pub fn size_of_filled(
         &self,

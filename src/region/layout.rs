@@ -1,6 +1,7 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
 use super::fifo::layout::{FifoHead, Group, Link, Remembered};
+pub use super::fifo::shape::*;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 use super::latency::Latency;
 use super::policy::{Policy, PolicyNumbers};
@@ -130,37 +131,10 @@ impl Config {
 
 /// Bodies carry checksums.
 pub const FLAG_CHECKSUM: u64 = 1;
-/// A FIFO queue takes the digest of a body for its deduplication id.
-pub const FLAG_CONTENT: u64 = 1 << 1;
-/// A FIFO queue's deduplication ids count within their groups.
-pub const FLAG_BY_GROUP: u64 = 1 << 2;
-/// A FIFO queue takes as many calls a second as SQS does.
-pub const FLAG_QUOTA: u64 = 1 << 3;
-/// The flags that only FIFO queues have.
-pub const FLAGS_FIFO: u64 = FLAG_CONTENT | FLAG_BY_GROUP | FLAG_QUOTA;
-
 /// Kind of a region's section: a standard queue.
 pub const KIND_QUEUE: u64 = 1;
 /// Kind of a region's section: a FIFO queue.
 pub const KIND_FIFO: u64 = 2;
-
-/// The most ids that a FIFO queue remembers.
-pub const IDS_MAX: u64 = 1 << 31;
-/// The shortest deduplication interval, ms.
-pub const WINDOW_MS_MIN: u64 = 1000;
-/// The longest deduplication interval, ms: 1 day.
-pub const WINDOW_MS_MAX: u64 = 86_400_000;
-/// The most bytes that group and deduplication id of a message take, behind its attributes.
-pub const NAMES_BYTES_MAX: usize = 2 * 128 + 2;
-/// So many bytes of them count as part of a typical message.
-pub const NAMES_BYTES_TYPICAL: usize = 48;
-
-/// Whether a number is one that [`Config::window`] of a FIFO queue may have.
-#[cfg(feature = "mapped")]
-pub const fn is_window(value: u64) -> bool {
-    let (interval_ms, ids) = (value >> 32, value & 0xffff_ffff);
-    interval_ms >= WINDOW_MS_MIN && interval_ms <= WINDOW_MS_MAX && ids >= 1 && ids <= IDS_MAX
-}
 
 /// What was sent survives the process: no journal.
 pub const DURABILITY_PROCESS: u64 = 0;
@@ -317,51 +291,6 @@ pub struct Shape {
     pub body_bytes_max: usize,
     /// What a FIFO queue has beside; of a standard queue nothing.
     pub fifo: FifoShape,
-}
-
-/// The sizes of a FIFO queue's own parts, see [`fifo`](super::fifo).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FifoShape {
-    /// Entries of groups; 0: the queue is a standard one.
-    pub groups: usize,
-    /// Words that begin chains of groups: a power of two.
-    pub group_buckets: usize,
-    /// Entries of remembered ids.
-    pub ids: usize,
-    /// Words that begin chains of ids: a power of two.
-    pub id_buckets: usize,
-    /// Cells of tickets: a power of two.
-    pub tickets: usize,
-}
-
-impl FifoShape {
-    /// Of a standard queue.
-    pub const NONE: Self = Self {
-        groups: 0,
-        group_buckets: 0,
-        ids: 0,
-        id_buckets: 0,
-        tickets: 0,
-    };
-
-    /// Of a FIFO queue with so many slots that remembers so many ids. There are more entries of
-    /// groups than slots, so that one without messages is found soon; and more tickets than those.
-    pub const fn of(slots: usize, ids: usize) -> Self {
-        let groups = slots + slots / 8 + 64;
-        Self {
-            groups,
-            group_buckets: groups.next_power_of_two(),
-            ids,
-            id_buckets: ids.next_power_of_two(),
-            tickets: (2 * groups).next_power_of_two(),
-        }
-    }
-
-    /// Whether the queue is a FIFO queue.
-    #[inline(always)]
-    pub const fn is_fifo(&self) -> bool {
-        self.groups != 0
-    }
 }
 
 impl Shape {

@@ -41,8 +41,9 @@
 //!
 //! # Deaths
 //!
-//! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: the next who walks there does. Taken out and not
-//! freed: a repair finds that it is in no list ([`mend_sends`](Store::mend_sends)).
+//! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: the next who
+//! walks there does. Taken out and not freed: a repair finds that it is in no list
+//! ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use crate::region::arena::Hold;
@@ -121,8 +122,8 @@ const fn is_behind(hint: u64, sequence: u64) -> bool {
 }
 
 impl Store<'_> {
-    /// Prepares the link of a slot that the caller has claimed, for a message in the group with this
-    /// key. `unordered` names it until it is numbered: `{ unordered:1, moved:1, 0:44,
+    /// Prepares the link of a slot that the caller has claimed, for a message in the group with
+    /// this key. `unordered` names it until it is numbered: `{ unordered:1, moved:1, 0:44,
     /// generation:18 }`.
     pub(super) fn prepare_link(&self, slot: usize, unordered: u64, key: [u64; 2]) {
         let link = &self.links()[slot];
@@ -385,8 +386,8 @@ impl Store<'_> {
     }
 
     /// Freezes the arrow of a tombstone to which `seen` leads, and closes it if it is `alone`: the
-    /// first, and none follows. That and its word. `None`: it is none, or `seen` does not lead to it
-    /// any more.
+    /// first, and none follows. That and its word. `None`: it is none, or `seen` does not lead to
+    /// it any more.
     fn freeze(
         &self,
         arrow: &AtomicU64,

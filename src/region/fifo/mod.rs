@@ -12,6 +12,7 @@ pub mod layout;
 pub mod list;
 pub mod purge;
 pub mod send;
+pub mod shape;
 pub mod turn;
 
 #[cfg(all(test, feature = "std", not(ringmain_loom)))]

@@ -21,8 +21,8 @@
 //! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
 //!
 //! No message leaves its list, and so its slot, before it is numbered, and none is numbered before
-//! its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose message is not
-//! there is that of a message that was never sent.
+//! its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose message is
+//! not there is that of a message that was never sent.
 
 use super::ids::{First, IdKey, Remember};
 use super::layout::{Link, MOVED, UNORDERED};

@@ -120,8 +120,8 @@ impl Store<'_> {
             }
             let passed = tickets.pass(&ticket);
             store_load_after_rmw();
-            // It may still be free; or it became so while this call found it locked, or held it, and
-            // who made it so has seen the ticket: [passed-seen].
+            // It may still be free; or it became so while this call found it locked, or held it,
+            // and who made it so has seen the ticket: [passed-seen].
             if refused != 0 || passed && !first.is_some_and(|first| self.stands(&first)) {
                 self.offer(group, turn.now_ms, turn.owner);
             }
@@ -253,8 +253,8 @@ impl Store<'_> {
         }
     }
 
-    /// Makes a message ready that this call holds, if it still does, as if it had not been received:
-    /// nobody was given it, so nobody has a receipt of this generation.
+    /// Makes a message ready that this call holds, if it still does, as if it had not been
+    /// received: nobody was given it, so nobody has a receipt of this generation.
     fn give_back(&self, hold: &Hold, owner: u32) {
         let word = &self.words()[hold.index as usize];
         let mut seen = Word(word.load(Ordering::Acquire));
