@@ -1,5 +1,5 @@
-//! FIFO queues by tens: send 10, receive 10, delete 10, of 100-byte messages, in a mapped region and
-//! one thread: `cargo bench --bench fifo`.
+//! FIFO queues by tens: send 10, receive 10, delete 10, of 100-byte messages, in a mapped region
+//! and one thread: `cargo bench --bench fifo`.
 //!
 //! A figure is the time of one message's whole cycle. The clock is set by hand and goes on by 1 ms
 //! with each ten, so that ids leave the deduplication window as fast as others come: the window has
