@@ -145,10 +145,13 @@ pub const KIND_QUEUE: u64 = 1;
 pub const KIND_FIFO: u64 = 2;
 
 /// The most ids that a FIFO queue remembers.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const IDS_MAX: u64 = 1 << 31;
 /// The shortest deduplication interval, ms.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const WINDOW_MS_MIN: u64 = 1000;
 /// The longest deduplication interval, ms: 1 day.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const WINDOW_MS_MAX: u64 = 86_400_000;
 /// The most bytes that group and deduplication id of a message take, behind its attributes.
 pub const NAMES_BYTES_MAX: usize = 2 * 128 + 2;

@@ -18,6 +18,7 @@ pub mod turn;
 mod tests;
 
 use super::store::Store;
+#[cfg(feature = "mapped")]
 use crate::sync::Ordering;
 
 impl Store<'_> {
