@@ -449,8 +449,9 @@ impl Store<'_> {
     }
 
     /// Issues tickets for the groups that are free and have none: who should have done so has died,
-    /// or stands still.
+    /// or stands still; or the tickets are damaged.
     pub fn mend_tickets(&self, now_ms: u64, owner: u32) {
+        self.tickets().mend();
         for group in 0..self.groups().elements.len() {
             if !self.has_ticket(group) {
                 self.offer(group, now_ms, owner);
