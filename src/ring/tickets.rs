@@ -72,8 +72,8 @@
 //! Nothing from memory is believed. A round is repeated only if a position was seen to change or an
 //! exchange was lost, so words that nobody changes cannot hold anyone. Positions that cannot be
 //! (`first` beyond `last`, or more than a lap behind it) read as full to a pusher and as empty to a
-//! consumer, as does a first cell that is not filled. [`mend`](Tickets::mend) puts that right: which
-//! tickets there are then is another matter, but all calls work again.
+//! consumer, as does a first cell that is not filled. [`mend`](Tickets::mend) puts that right:
+//! which tickets there are then is another matter, but all calls work again.
 
 use crate::sync::{AtomicU64, Ordering};
 

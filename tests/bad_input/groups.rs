@@ -196,7 +196,7 @@ fn works_on(queue: &FifoQueue<Mapped, &ManualClock>, clock: &ManualClock) {
 /// The region as it is in a file; then some words of it are damaged, before it is opened or after.
 fn damaged(path: &Path, whole: &[u8], seed: u64) {
     let mut numbers = Numbers(seed);
-    let (in_use, count) = (seed % 2 == 0, 1 + numbers.below(8));
+    let (in_use, count) = (seed.is_multiple_of(2), 1 + numbers.below(8));
     let words: Vec<(u64, u64)> = (0..count)
         .map(|_| {
             // The queue's lines and whatever follows: what is fixed is told, by the test above.
