@@ -31,7 +31,7 @@ type Failure = Box<dyn std::error::Error>;
 const CUSTOMERS: [&str; 5] = ["ines", "jon", "kim", "lea", "max"];
 /// Orders of each customer: 1, 2, 3 and so on.
 const ORDERS: u32 = 8;
-/// Longer than an order takes. A worker that dies is noticed at once, one that hangs after this time.
+/// Longer than an order takes. Who dies is noticed at once, and who hangs after this time.
 const VISIBILITY: Duration = Duration::from_secs(30);
 /// What an order costs.
 const WORK: Duration = Duration::from_millis(20);

@@ -97,3 +97,8 @@ mod large_page {}
 #[cfg(all(doctest, feature = "metrics", feature = "mapped"))]
 #[doc = include_str!("../docs/metrics.md")]
 mod metrics_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "fifo", feature = "std"))]
+#[doc = include_str!("../docs/fifo.md")]
+mod fifo_page {}

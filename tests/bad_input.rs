@@ -19,6 +19,9 @@ mod field;
 mod fields;
 #[path = "bad_input/files.rs"]
 mod files;
+#[cfg(feature = "fifo")]
+#[path = "bad_input/groups.rs"]
+mod groups;
 #[path = "bad_input/hints.rs"]
 mod hints;
 #[path = "bad_input/limits.rs"]

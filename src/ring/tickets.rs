@@ -72,8 +72,8 @@
 //! Nothing from memory is believed. A round is repeated only if a position was seen to change or an
 //! exchange was lost, so words that nobody changes cannot hold anyone. Positions that cannot be
 //! (`first` beyond `last`, or more than a lap behind it) read as full to a pusher and as empty to a
-//! consumer, as does a first cell that is not filled; who rebuilds the queue has to find them. It
-//! may put `first` and `last` together anywhere, if no cell then looks filled.
+//! consumer, as does a first cell that is not filled. [`mend`](Tickets::mend) puts that right:
+//! which tickets there are then is another matter, but all calls work again.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -277,6 +277,40 @@ impl Tickets<'_> {
         self.peek().is_none()
     }
 
+    /// Makes positions possible again that cannot be, and moves `first` beyond cells that should be
+    /// filled and are not. Nothing but damage makes them so: whether it did anything. Tickets are
+    /// lost or come again by it.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: at most as many steps as there are cells.
+    pub fn mend(&self) -> bool {
+        let mut mended = false;
+        for _ in 0..=self.cells.len() {
+            // ORDERING: SeqCst, each: `first` is the same before and after, so it was so when
+            // `last` was read, and when the cell was. Then `last` is at most a lap ahead, and all
+            // cells before it are filled.
+            let first = self.first.load(Ordering::SeqCst);
+            let last = self.last.load(Ordering::SeqCst);
+            let Some(cell) = self.cell(first) else {
+                return mended;
+            };
+            let seen = index_of(cell.load(Ordering::SeqCst), first);
+            let ahead = last.wrapping_sub(first);
+            if self.first.load(Ordering::SeqCst) != first || ahead == 0 {
+                return mended;
+            }
+            let (word, from, to) = match ahead <= self.cells.len() as u64 {
+                true if seen.is_some() => return mended,
+                true => (self.first, first, first.wrapping_add(1)),
+                false => (self.last, last, first),
+            };
+            let moved = word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed);
+            mended |= moved.is_ok();
+        }
+        mended
+    }
+
     /// The cell of a position; none if there are no cells.
     fn cell(&self, position: u64) -> Option<&AtomicU64> {
         let mask = self.cells.len().wrapping_sub(1);
@@ -350,6 +384,7 @@ mod tests {
             }
             assert_eq!(tickets.len(), plain.len());
             assert_eq!(tickets.is_empty(), plain.is_empty());
+            assert!(!tickets.mend(), "nothing is damaged");
         }
     }
 
@@ -372,6 +407,39 @@ mod tests {
             memory.cells[start as usize % 8].store(0, Ordering::Relaxed);
             // Over the old cells, none of which is of these positions.
             beside_a_plain_queue(&memory, start);
+        }
+    }
+
+    #[test]
+    fn damage_is_mended() {
+        let near = |n: u64| [n.wrapping_sub(1), n, n + 1, n + 3, n + 4, n + 9];
+        let firsts = near(100).into_iter().chain([0, 1 << 40, u64::MAX]);
+        for first in firsts {
+            for last in near(100).into_iter().chain([0, 1 << 40, u64::MAX]) {
+                for holes in 0..16u32 {
+                    let memory = Memory::at(first, last, 4);
+                    for position in 100..104u64 {
+                        let whole = holes & 1 << (position - 100) == 0;
+                        let cell = if whole { filled(position, 7) } else { 0 };
+                        memory.cells[position as usize % 4].store(cell, Ordering::Relaxed);
+                    }
+                    let tickets = memory.tickets();
+                    let sound = tickets.len() == 0 && first == last;
+                    assert!(!(sound && tickets.mend()));
+                    tickets.mend();
+                    assert!(!tickets.mend(), "once is enough: {first} {last} {holes}");
+                    // What is there goes, and what is pushed comes.
+                    let mut left = 2 * memory.cells.len();
+                    while let Some(ticket) = tickets.peek() {
+                        assert!(tickets.pass(&ticket) && left > 0);
+                        left -= 1;
+                        tickets.mend();
+                    }
+                    tickets.mend();
+                    assert!(tickets.push(9).is_some(), "{first} {last} {holes}");
+                    assert_eq!(tickets.peek().map(|ticket| ticket.index), Some(9));
+                }
+            }
         }
     }
 

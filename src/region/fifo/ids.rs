@@ -277,12 +277,13 @@ impl<'a> Ids<'a> {
     #[cfg(feature = "fifo")]
     pub fn fetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
         let cursor = self.head.ids_cursor.load(Ordering::Relaxed);
+        let turns = (0..).map(|step| cursor.wrapping_add(step));
         let entry = |turn: u64| {
             let len = self.entries.elements.len().max(1) as u64;
             self.entries.elements.get((turn % len) as usize)
         };
         let old_hash = |turn| entry(turn).map(|entry| entry.hash.load(Ordering::Relaxed));
-        for (turn, hash) in (cursor..).zip(hashes.clone()) {
+        for (turn, hash) in turns.clone().zip(hashes.clone()) {
             let starts = [Some(hash), old_hash(turn)].into_iter().flatten();
             for start in starts.filter_map(|hash| self.entries.start(hash)) {
                 fetch(start);
@@ -293,7 +294,7 @@ impl<'a> Ids<'a> {
                 fetch(&entry.key[ID_WORDS - 1]);
             }
         }
-        for (turn, hash) in (cursor..).zip(hashes) {
+        for (turn, hash) in turns.zip(hashes) {
             let firsts = [Some(hash), old_hash(turn)].into_iter().flatten();
             for first in firsts.filter_map(|hash| self.entries.first(hash)) {
                 fetch(first);

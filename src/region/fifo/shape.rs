@@ -10,10 +10,13 @@ pub const FLAG_QUOTA: u64 = 1 << 3;
 pub const FLAGS_FIFO: u64 = FLAG_CONTENT | FLAG_BY_GROUP | FLAG_QUOTA;
 
 /// The most ids that a FIFO queue remembers.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const IDS_MAX: u64 = 1 << 31;
 /// The shortest deduplication interval, ms.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const WINDOW_MS_MIN: u64 = 1000;
 /// The longest deduplication interval, ms: 1 day.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 pub const WINDOW_MS_MAX: u64 = 86_400_000;
 /// The most bytes that group and deduplication id of a message take, behind its attributes.
 pub const NAMES_BYTES_MAX: usize = 2 * 128 + 2;

@@ -514,8 +514,9 @@ impl Store<'_> {
     }
 
     /// Issues tickets for the groups that are free and have none: who should have done so has died,
-    /// or stands still.
+    /// or stands still; or the tickets are damaged.
     pub fn mend_tickets(&self, groups: Range<usize>, now_ms: u64, owner: u32) {
+        self.tickets().mend();
         let entries = self.groups().elements;
         for group in groups.start..groups.end.min(entries.len()) {
             let empty = matches!(entries[group].first().next(), Next::End | Next::Closed);
