@@ -160,7 +160,12 @@ fn header() -> Vec<Field> {
         whole("time base", TIME_BASE).edges(&TIMES),
         whole("time check", TIME_CHECK),
         whole("entries high", ENTRIES_HIGH).edges(&[LIVE as u64, DEAD as u64, 1022]),
-        whole("section kind", SECTION_KIND).refused(&["holds kind", "holds no queue"]),
+        // A FIFO queue has a window, which a standard one has not.
+        whole("section kind", SECTION_KIND).refused(&[
+            "holds kind",
+            "holds no queue",
+            "deduplication window",
+        ]),
         whole("section dirty", SECTION_DIRTY),
     ];
     for number in 0..5 {
@@ -225,11 +230,11 @@ fn configuration(layout: &Layout) -> Vec<Field> {
             .edges(edges)
             .refused(refusals)
     };
-    let fields: Vec<Field> = table.into_iter().enumerate().map(field).collect();
-    assert_eq!(
-        fields.last().map(|field| field.at),
-        Some(CONFIG + CONFIG_BYTES)
-    );
+    let mut fields: Vec<Field> = table.into_iter().enumerate().map(field).collect();
+    let check = CONFIG + CONFIG_BYTES;
+    assert_eq!(fields.last().map(|field| field.at), Some(check));
+    // Behind the check, which covers it where it is not zero.
+    fields.push(Field::whole("window", check + 8).refused(&["deduplication window"]));
     fields
 }
 
