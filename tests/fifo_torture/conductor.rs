@@ -1,0 +1,357 @@
+//! The conductor: makes processes, kills them, makes others in their place; at the end of a round
+//! it stops them all, has the queue drained, and puts their logs together.
+
+use super::board::{Board, LIVES, Record, Tick};
+use super::common::{Dir, Numbers};
+use super::consumer::{self, consume, drain};
+use super::hand::{Hand, Tools};
+use super::history::{History, Hold, Send, Settle};
+use super::options::Options;
+use super::os::{self, Birth, End};
+use super::producer::produce;
+use ringmain::{FifoOptions, FifoQueue, Mapped};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const PRODUCERS: usize = 4;
+const CREW: usize = 8;
+/// How many ids the queue remembers.
+const IDS: u64 = 1 << 18;
+/// Bytes for the messages.
+const MESSAGES_BYTES: u64 = 2 << 20;
+/// How long processes may take to end.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Figures of the run.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub kills: u64,
+    /// In a call of the library.
+    pub kills_inside: u64,
+    pub stuck: u64,
+    pub crashed: u64,
+}
+
+/// One of the crew: where it is on the board, and its process.
+#[derive(Clone, Copy)]
+struct Member {
+    place: usize,
+    pid: i32,
+}
+
+pub struct Conductor {
+    tools: Tools,
+    rate: u64,
+    kills_a_second: u64,
+    round: Duration,
+    numbers: Numbers,
+    /// Lives so far.
+    lives: u64,
+    /// Of this round.
+    used: usize,
+    pub tally: Tally,
+    _dir: Dir,
+}
+
+impl Conductor {
+    pub fn new(options: &Options) -> Self {
+        let dir = Dir::shm("fifo-torture");
+        let path = dir.file("queue.ring");
+        let bytes = IDS * 150 + MESSAGES_BYTES;
+        let region = Mapped::create(&path, bytes).expect("a region");
+        let wanted = FifoOptions::new()
+            .visibility(Duration::from_millis(super::hand::VISIBILITY_MS))
+            .dedup_interval(Duration::from_millis(options.window_ms))
+            .dedup_ids(IDS);
+        let queue = FifoQueue::create_with(region, wanted, Tick).expect("a queue");
+        let board = Board::new();
+        board.base_ms.store(base_ms(&queue), Ordering::SeqCst);
+        eprintln!(
+            "fifo torture: seed {}, {} slots, {} messages a second at most, window {} ms",
+            options.seed,
+            queue.capacity(),
+            options.rate(IDS),
+            options.window_ms
+        );
+        let tools = Tools {
+            board,
+            path,
+            window_ms: options.window_ms,
+            renewed: if options.window_ms < 10_000 { 1 } else { 16 },
+        };
+        Self {
+            tools,
+            rate: options.rate(IDS),
+            kills_a_second: options.kills_a_second,
+            round: Duration::from_millis(options.round_ms),
+            numbers: Numbers(options.seed),
+            lives: 0,
+            used: 0,
+            tally: Tally::default(),
+            _dir: dir,
+        }
+    }
+
+    /// One round; its history, unless somebody was stuck.
+    pub fn round(&mut self) -> Option<History> {
+        let board = self.tools.board;
+        board.stop.store(0, Ordering::SeqCst);
+        board.permits.store(0, Ordering::SeqCst);
+        let first = self.lives;
+        self.used = 0;
+        let mut crew: Vec<Member> = (0..CREW).map(|role| self.start(role, None)).collect();
+        let begun = Instant::now();
+        let mut last = begun;
+        while begun.elapsed() < self.round {
+            let mean_us = 1_000_000 / self.kills_a_second;
+            let pause = Duration::from_micros(self.numbers.below(2 * mean_us));
+            std::thread::sleep(pause);
+            let granted = last.elapsed().as_micros() as u64 * self.rate / 1_000_000;
+            last = Instant::now();
+            board.permits.fetch_add(granted as i64, Ordering::Relaxed);
+            board.permits.fetch_min(self.rate as i64, Ordering::Relaxed);
+            let lazy = self.numbers.below(8) == 0;
+            board.lazy.store(u64::from(lazy), Ordering::Relaxed);
+            let role = self.numbers.below(CREW as u64) as usize;
+            if self.used < LIVES - 4 * CREW {
+                self.kill(crew[role]);
+                crew[role] = self.start(role, Some(crew[role].place));
+            }
+            for role in 0..CREW {
+                if self.has_ended(crew[role]) && self.used < LIVES - CREW {
+                    crew[role] = self.start(role, Some(crew[role].place));
+                }
+            }
+        }
+        board.stop.store(1, Ordering::SeqCst);
+        let deadline = Instant::now() + ENDING;
+        for member in crew {
+            self.await_end(member, deadline);
+        }
+        let drained = self.drain();
+        drained.then(|| self.history(first))
+    }
+
+    fn start(&mut self, role: usize, predecessor: Option<usize>) -> Member {
+        let producing = role < PRODUCERS;
+        self.spawn(move |hand| match producing {
+            true => {
+                produce(hand, predecessor);
+                0
+            }
+            false => {
+                consume(hand);
+                0
+            }
+        })
+    }
+
+    fn spawn(&mut self, body: impl FnOnce(Hand) -> i32) -> Member {
+        let place = self.used;
+        self.used += 1;
+        self.lives += 1;
+        self.tools.board.lives[place].begin();
+        let hand = Hand::new(self.tools.clone(), place, self.lives, self.numbers.next());
+        let pid = os::spawn(Birth::default(), || {
+            os::end_with_parent(false);
+            body(hand)
+        });
+        let pid = pid.expect("a process");
+        Member { place, pid }
+    }
+
+    fn kill(&mut self, member: Member) {
+        let life = &self.tools.board.lives[member.place];
+        if life.over.load(Ordering::SeqCst) != u64::MAX {
+            return; // it has ended, and there was no place for another
+        }
+        life.ends();
+        os::signal(member.pid, libc::SIGKILL);
+        let end = os::wait(member.pid, 0).expect("a child");
+        life.over.store(os::now_ns(), Ordering::SeqCst);
+        self.tally.kills += 1;
+        self.tally.kills_inside += life.inside.load(Ordering::SeqCst);
+        match end {
+            Some((_, End::Signal(libc::SIGKILL) | End::Exit(0))) => {}
+            other => self.crash(member, &format!("{other:?}")),
+        }
+    }
+
+    /// Whether it ended by itself.
+    fn has_ended(&mut self, member: Member) -> bool {
+        let life = &self.tools.board.lives[member.place];
+        if life.over.load(Ordering::SeqCst) != u64::MAX {
+            return true;
+        }
+        let Ok(Some((_, end))) = os::wait(member.pid, libc::WNOHANG) else {
+            return false;
+        };
+        life.over.store(os::now_ns(), Ordering::SeqCst);
+        if end != End::Exit(0) {
+            self.crash(member, &format!("{end:?}"));
+        }
+        true
+    }
+
+    fn crash(&mut self, member: Member, how: &str) {
+        eprintln!("fifo torture: process {} ended: {how}", member.pid);
+        self.tally.crashed += 1;
+    }
+
+    fn await_end(&mut self, member: Member, deadline: Instant) {
+        while Instant::now() < deadline {
+            if self.has_ended(member) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        eprintln!("fifo torture: process {} does not end", member.pid);
+        self.tally.stuck += 1;
+        self.kill(member);
+    }
+
+    fn drain(&mut self) -> bool {
+        loop {
+            let member = self.spawn(drain);
+            let end = os::wait(member.pid, 0).expect("a child");
+            let life = &self.tools.board.lives[member.place];
+            life.over.store(os::now_ns(), Ordering::SeqCst);
+            match end {
+                Some((_, End::Exit(consumer::DRAINED))) => return true,
+                Some((_, End::Exit(consumer::MORE))) if self.used < LIVES => {}
+                Some((_, End::Exit(consumer::STUCK))) => {
+                    self.tally.stuck += 1;
+                    return false;
+                }
+                other => {
+                    self.crash(member, &format!("{other:?}"));
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// The logs of this round, whose first life comes after so many.
+    fn history(&self, first: u64) -> History {
+        let mut history = History::default();
+        for place in 0..self.used {
+            let life = &self.tools.board.lives[place];
+            let ends = (
+                life.alive_to.load(Ordering::SeqCst),
+                life.over.load(Ordering::SeqCst),
+            );
+            let number = first as u32 + place as u32;
+            add(&mut history, number, ends, life.read());
+        }
+        history
+    }
+}
+
+/// The queue's time when the machine's is 0.
+fn base_ms(queue: &FifoQueue<Mapped, Tick>) -> u64 {
+    queue.send("base", "base", b"base").expect("room");
+    loop {
+        let before_ms = os::now_ns() / 1_000_000;
+        let received = queue.receive().expect("a receive");
+        let after_ms = os::now_ns() / 1_000_000;
+        let received = received.expect("sent, and released");
+        if before_ms == after_ms {
+            let base_ms = received.received_ms() - before_ms;
+            received.delete().expect("a delete");
+            return base_ms;
+        }
+        received.release().expect("a release");
+    }
+}
+
+/// Adds the log of one life.
+fn add(
+    history: &mut History,
+    life: u32,
+    (alive_to, over): (u64, u64),
+    records: impl Iterator<Item = Record>,
+) {
+    let mut sends: HashMap<u64, usize> = HashMap::new();
+    let mut holds: HashMap<(u64, u32), usize> = HashMap::new();
+    for record in records {
+        match record {
+            Record::Intent {
+                call,
+                group,
+                id,
+                token,
+                from,
+            } => {
+                sends.insert(token, history.sends.len());
+                history.sends.push(Send {
+                    life,
+                    call,
+                    group,
+                    id,
+                    token,
+                    from,
+                    to: over,
+                    reply: None,
+                });
+            }
+            Record::Outcome { token, reply, to } => {
+                let send = &mut history.sends[sends[&token]];
+                (send.reply, send.to) = (Some(reply), to);
+            }
+            Record::Got {
+                call,
+                group,
+                id,
+                token,
+                place,
+                count,
+                from,
+                to,
+                received_ms,
+                visibility_ms,
+            } => {
+                holds.insert((token, count), history.holds.len());
+                history.holds.push(Hold {
+                    life,
+                    call,
+                    group,
+                    id,
+                    token,
+                    place,
+                    count,
+                    from,
+                    to,
+                    received_ms,
+                    due_ms: received_ms + visibility_ms,
+                    settles: Vec::new(),
+                    alive_to,
+                });
+            }
+            Record::Begin {
+                token,
+                count,
+                deed,
+                from,
+            } => {
+                let hold = &mut history.holds[holds[&(token, count)]];
+                let outcome = None;
+                hold.settles.push(Settle {
+                    deed,
+                    from,
+                    outcome,
+                });
+            }
+            Record::End {
+                token,
+                count,
+                answer,
+                to,
+            } => {
+                let hold = &mut history.holds[holds[&(token, count)]];
+                let settle = hold.settles.last_mut().expect("begun before");
+                settle.outcome = Some((to, answer));
+            }
+        }
+    }
+}
