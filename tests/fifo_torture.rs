@@ -9,6 +9,7 @@ mod common;
 #[cfg(not(ringmain_loom))]
 #[path = "fifo_torture"]
 mod fifo_torture {
+    pub mod ambush;
     pub mod board;
     pub mod check;
     pub mod conductor;

@@ -210,7 +210,7 @@ pub struct Life {
     /// Up to when it lived at least, and when it was certainly over, ns.
     pub alive_to: AtomicU64,
     pub over: AtomicU64,
-    /// 1: in a call of the library.
+    /// 1: in a call of the library; 2: in one that may sleep.
     pub inside: AtomicU64,
     len: AtomicU64,
     records: [[AtomicU64; WORDS]; RECORDS],
@@ -305,6 +305,9 @@ pub struct Board {
     pub permits: AtomicI64,
     /// The number of the id that all producers are to send at once.
     pub rally: AtomicU64,
+    /// What whoever calls next meets there: `{ pause_ms + 1, instruction }`; a pause of 0 is its death.
+    /// 0: nothing.
+    pub ambush: AtomicU64,
     /// From the machine's milliseconds to the queue's.
     pub base_ms: AtomicU64,
     pub past: Past,

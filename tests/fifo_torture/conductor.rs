@@ -19,7 +19,11 @@ const CREW: usize = 8;
 /// How many ids the queue remembers.
 const IDS: u64 = 1 << 18;
 /// Bytes for the messages.
-const MESSAGES_BYTES: u64 = 2 << 20;
+const MESSAGES_BYTES: u64 = 1 << 20;
+/// Bytes of an id.
+const ID_BYTES: u64 = 140;
+/// How long one may stand still in a call, ms.
+const PAUSE_MS_MAX: u64 = 250;
 /// How long processes may take to end.
 const ENDING: Duration = Duration::from_secs(20);
 
@@ -58,7 +62,7 @@ impl Conductor {
     pub fn new(options: &Options) -> Self {
         let dir = Dir::shm("fifo-torture");
         let path = dir.file("queue.ring");
-        let bytes = IDS * 150 + MESSAGES_BYTES;
+        let bytes = IDS * ID_BYTES + MESSAGES_BYTES;
         let region = Mapped::create(&path, bytes).expect("a region");
         let wanted = FifoOptions::new()
             .visibility(Duration::from_millis(super::hand::VISIBILITY_MS))
@@ -106,24 +110,36 @@ impl Conductor {
         while begun.elapsed() < self.round {
             let mean_us = 1_000_000 / self.kills_a_second;
             let pause = Duration::from_micros(self.numbers.below(2 * mean_us));
-            std::thread::sleep(pause);
+            self.watch(&mut crew, pause);
             let granted = last.elapsed().as_micros() as u64 * self.rate / 1_000_000;
             last = Instant::now();
             board.permits.fetch_add(granted as i64, Ordering::Relaxed);
             board.permits.fetch_min(self.rate as i64, Ordering::Relaxed);
-            let lazy = self.numbers.below(8) == 0;
-            board.lazy.store(u64::from(lazy), Ordering::Relaxed);
-            let role = self.numbers.below(CREW as u64) as usize;
-            if self.used < LIVES - 4 * CREW {
-                self.kill(crew[role]);
-                crew[role] = self.start(role, Some(crew[role].place));
+            let lazy = board.lazy.load(Ordering::Relaxed) != 0;
+            if self.numbers.below(if lazy { 8 } else { 24 }) == 0 {
+                board.lazy.store(u64::from(!lazy), Ordering::Relaxed);
             }
-            for role in 0..CREW {
-                if self.has_ended(crew[role]) && self.used < LIVES - CREW {
+            if self.used > LIVES - 4 * CREW {
+                continue;
+            }
+            // Most die in a call of theirs, or stand still there, and go on when all has changed.
+            match self.numbers.below(8) {
+                0..2 => {
+                    let role = self.numbers.below(CREW as u64) as usize;
+                    self.kill(crew[role]);
                     crew[role] = self.start(role, Some(crew[role].place));
+                }
+                way => {
+                    let bits = self.numbers.below(15);
+                    let instruction = 1 + self.numbers.below(2 << bits);
+                    let pause_ms = self.numbers.below(PAUSE_MS_MAX);
+                    let pause_ms = if way < 6 { 0 } else { pause_ms };
+                    let order = (pause_ms + 1) << 32 | instruction;
+                    board.ambush.store(order, Ordering::SeqCst);
                 }
             }
         }
+        board.ambush.store(0, Ordering::SeqCst);
         board.stop.store(1, Ordering::SeqCst);
         let deadline = Instant::now() + ENDING;
         for member in crew {
@@ -131,6 +147,23 @@ impl Conductor {
         }
         let drained = self.drain();
         drained.then(|| self.history(first))
+    }
+
+    /// Puts others in the place of those who end meanwhile.
+    fn watch(&mut self, crew: &mut [Member], time: Duration) {
+        let begun = Instant::now();
+        loop {
+            for (role, member) in crew.iter_mut().enumerate() {
+                if self.has_ended(*member) && self.used < LIVES - CREW {
+                    *member = self.start(role, Some(member.place));
+                }
+            }
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(1)));
+        }
     }
 
     fn start(&mut self, role: usize, predecessor: Option<usize>) -> Member {
@@ -170,11 +203,21 @@ impl Conductor {
         os::signal(member.pid, libc::SIGKILL);
         let end = os::wait(member.pid, 0).expect("a child");
         life.over.store(os::now_ns(), Ordering::SeqCst);
-        self.tally.kills += 1;
-        self.tally.kills_inside += life.inside.load(Ordering::SeqCst);
+        self.ended(member, end.map(|(_, end)| end));
+    }
+
+    fn ended(&mut self, member: Member, end: Option<End>) {
+        let life = &self.tools.board.lives[member.place];
         match end {
-            Some((_, End::Signal(libc::SIGKILL) | End::Exit(0))) => {}
-            other => self.crash(member, &format!("{other:?}")),
+            Some(End::Signal(libc::SIGKILL)) => {
+                self.tally.kills += 1;
+                self.tally.kills_inside += u64::from(life.inside.load(Ordering::SeqCst) == 1);
+            }
+            Some(End::Exit(0)) => {}
+            other => {
+                eprintln!("fifo torture: process {} ended: {other:?}", member.pid);
+                self.tally.crashed += 1;
+            }
         }
     }
 
@@ -188,15 +231,8 @@ impl Conductor {
             return false;
         };
         life.over.store(os::now_ns(), Ordering::SeqCst);
-        if end != End::Exit(0) {
-            self.crash(member, &format!("{end:?}"));
-        }
+        self.ended(member, Some(end));
         true
-    }
-
-    fn crash(&mut self, member: Member, how: &str) {
-        eprintln!("fifo torture: process {} ended: {how}", member.pid);
-        self.tally.crashed += 1;
     }
 
     fn await_end(&mut self, member: Member, deadline: Instant) {
@@ -225,7 +261,7 @@ impl Conductor {
                     return false;
                 }
                 other => {
-                    self.crash(member, &format!("{other:?}"));
+                    self.ended(member, other.map(|(_, end)| end));
                     return false;
                 }
             }

@@ -49,21 +49,25 @@ fn receive<'q>(hand: &mut Hand, queue: &'q Queue) -> Vec<Got<'q>> {
     }
     let visibility = Duration::from_millis(visibility_ms);
     let from = os::now_ns();
-    let got: Result<Vec<Got<'q>>, Error> = hand.inside(|| match way {
-        0 => queue.receive().map(|got| got.into_iter().collect()),
-        1 => queue
-            .receive_batch_for(max, visibility)
-            .map(|batch| batch.into_iter().collect()),
-        2 => queue
-            .receive_timeout(wait)
-            .map(|got| got.into_iter().collect()),
-        3..5 => queue
-            .receive_batch(max)
-            .map(|batch| batch.into_iter().collect()),
-        _ => queue
-            .receive_batch_timeout(max, wait)
-            .map(|batch| batch.into_iter().collect()),
-    });
+    let got = match way {
+        0 => hand.inside(|| queue.receive()).map(Vec::from_iter),
+        1 => {
+            let call = || queue.receive_batch_for(max, visibility);
+            hand.inside(call).map(Vec::from_iter)
+        }
+        2 => {
+            let call = || queue.receive_timeout(wait);
+            hand.asleep(call).map(Vec::from_iter)
+        }
+        3..6 => {
+            let call = || queue.receive_batch(max);
+            hand.inside(call).map(Vec::from_iter)
+        }
+        _ => {
+            let call = || queue.receive_batch_timeout(max, wait);
+            hand.asleep(call).map(Vec::from_iter)
+        }
+    };
     let to = os::now_ns();
     let got = got.expect("a receive");
     log(hand, &got, (from, to), visibility_ms);

@@ -1,5 +1,6 @@
 //! What every role has in hand: its place on the board, its queue, its numbers.
 
+use super::ambush;
 use super::board::{Board, Life, Tick};
 use super::common::Numbers;
 use ringmain::{FifoQueue, Mapped};
@@ -67,9 +68,30 @@ impl Hand {
         !self.tools.board.stops() && self.life.has_room()
     }
 
-    /// A call of the library.
+    /// A call of the library, in which it may die or stand still for a while.
     pub fn inside<T>(&self, call: impl FnOnce() -> T) -> T {
-        self.life.inside.store(1, Ordering::Relaxed);
+        let ambush = &self.tools.board.ambush;
+        let order = match ambush.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => ambush.swap(0, Ordering::SeqCst),
+        };
+        let Some(pause_ms) = (order >> 32).checked_sub(1) else {
+            return self.inside_as(1, call);
+        };
+        if pause_ms == 0 {
+            self.life.ends();
+        }
+        let pause = Some(pause_ms).filter(|ms| *ms != 0);
+        self.inside_as(1, || ambush::through(order & 0xffff_ffff, pause, call))
+    }
+
+    /// A call of the library that may sleep.
+    pub fn asleep<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.inside_as(2, call)
+    }
+
+    fn inside_as<T>(&self, kind: u64, call: impl FnOnce() -> T) -> T {
+        self.life.inside.store(kind, Ordering::Relaxed);
         let value = call();
         self.life.inside.store(0, Ordering::Relaxed);
         value

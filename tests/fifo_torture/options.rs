@@ -8,7 +8,7 @@ cargo test --all-features --test fifo_torture -- [OPTIONS]
   --window-ms N             the deduplication interval (default: 300000; 60000 over 120 seconds)
   --round-ms N              work between two checks (default: 2500)
   --kills-per-second N      while at work (default: 20)
-  --messages-per-second N   at most (default: 10000, or what the remembered ids allow)
+  --messages-per-second N   at most (default: 14000, or what the remembered ids allow)
 
 Status 0: no fault. Status 1: a fault; what was done to its messages is on standard error.";
 
@@ -31,7 +31,7 @@ impl Options {
             window_ms: 0,
             round_ms: 2500,
             kills_a_second: 20,
-            messages_a_second: 10_000,
+            messages_a_second: 14_000,
         };
         while let Some(argument) = arguments.next() {
             let place = match argument.as_str() {
