@@ -31,5 +31,5 @@ over_each_home! {
     basics: a_group_is_received_in_order a_locked_group_gives_nothing
         a_batch_drains_a_group_before_the_next duplicates_are_accepted_and_not_delivered
         what_comes_back_is_the_oldest_again expired_receipts_are_refused
-        purge_clears_messages_and_window everything_comes_back;
+        purge_clears_messages_and_window figures_count_what_was_accepted everything_comes_back;
 }

@@ -310,6 +310,8 @@ pub struct Board {
     pub ambush: AtomicU64,
     /// From the machine's milliseconds to the queue's.
     pub base_ms: AtomicU64,
+    /// What the queue says at the end of a round: messages sent, received, deleted, ever.
+    pub figures: [AtomicU64; 3],
     pub past: Past,
     pub lives: [Life; LIVES],
 }

@@ -11,7 +11,7 @@ use super::os::{self, Birth, End};
 use super::producer::produce;
 use ringmain::{FifoOptions, FifoQueue, Mapped};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const PRODUCERS: usize = 4;
@@ -35,6 +35,8 @@ pub struct Tally {
     pub kills_inside: u64,
     pub stuck: u64,
     pub crashed: u64,
+    /// What the queue said last: see [`Board::figures`].
+    pub figures: [u64; 3],
 }
 
 /// One of the crew: where it is on the board, and its process.
@@ -254,7 +256,11 @@ impl Conductor {
             let life = &self.tools.board.lives[member.place];
             life.over.store(os::now_ns(), Ordering::SeqCst);
             match end {
-                Some((_, End::Exit(consumer::DRAINED))) => return true,
+                Some((_, End::Exit(consumer::DRAINED))) => {
+                    let load = |figure: &AtomicU64| figure.load(Ordering::SeqCst);
+                    self.tally.figures = self.tools.board.figures.each_ref().map(load);
+                    return true;
+                }
                 Some((_, End::Exit(consumer::MORE))) if self.used < LIVES => {}
                 Some((_, End::Exit(consumer::STUCK))) => {
                     self.tally.stuck += 1;
@@ -282,6 +288,25 @@ impl Conductor {
         }
         history
     }
+}
+
+/// Which of the queue's figures are not what happened: a death leaves some calls uncounted, or
+/// counted and not done.
+pub fn wrong_figures(tally: &Tally, happened: [u64; 3]) -> Option<String> {
+    let wrong = tally
+        .figures
+        .iter()
+        .zip(happened)
+        .any(|(figure, happened)| {
+            // The first message is the conductor's, and a call has ten.
+            figure.abs_diff(happened) > 20 + 10 * tally.kills
+        });
+    wrong.then(|| {
+        format!(
+            "the queue's figures are {:?}, not {happened:?}",
+            tally.figures
+        )
+    })
 }
 
 /// The queue's time when the machine's is 0.

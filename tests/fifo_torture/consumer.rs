@@ -7,6 +7,7 @@ use super::hand::{Hand, Queue, VISIBILITY_MS, VISIBILITY_MS_MAX, number};
 use super::history::{Answer, Deed, Place};
 use super::os;
 use ringmain::{Error, Mapped, Receipt, Received};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 type Got<'q> = Received<'q, Mapped, Tick>;
@@ -23,13 +24,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 pub fn consume(mut hand: Hand) {
     let queue = hand.open();
     while hand.goes_on() {
-        if hand
-            .tools
-            .board
-            .lazy
-            .load(std::sync::atomic::Ordering::Relaxed)
-            != 0
-        {
+        if hand.tools.board.lazy.load(Ordering::Relaxed) != 0 {
             std::thread::sleep(Duration::from_millis(3));
         }
         let got = receive(&mut hand, &queue);
@@ -76,11 +71,7 @@ fn receive<'q>(hand: &mut Hand, queue: &'q Queue) -> Vec<Got<'q>> {
 
 fn log(hand: &mut Hand, got: &[Got<'_>], (from, to): (u64, u64), visibility_ms: u64) {
     hand.calls += 1;
-    let base_ms = hand
-        .tools
-        .board
-        .base_ms
-        .load(std::sync::atomic::Ordering::Relaxed);
+    let base_ms = hand.tools.board.base_ms.load(Ordering::Relaxed);
     for received in got {
         let sequence = received.sequence_number().expect("a sequence number");
         hand.life.append(&Record::Got {
@@ -254,6 +245,11 @@ pub fn drain(mut hand: Hand) -> i32 {
         let stat = queue.stat().expect("figures");
         let there = stat.visible + stat.in_flight + stat.delayed;
         if there == 0 && stat.slots_free == stat.slots {
+            let figures = &hand.tools.board.figures;
+            let now = [stat.sent, stat.received, stat.deleted];
+            for (figure, now) in figures.iter().zip(now) {
+                figure.store(now, Ordering::SeqCst);
+            }
             break DRAINED;
         }
         if begun.elapsed() > DRAIN {

@@ -57,10 +57,9 @@ pub fn produce(mut hand: Hand, predecessor: Option<usize>) {
         }
         let board = hand.tools.board;
         let before_ms = os::now_ns() / 1_000_000 + 2;
-        if let Some((id, group)) = board
-            .past
-            .pop(before_ms.saturating_sub(hand.tools.window_ms))
-        {
+        let due = before_ms.saturating_sub(hand.tools.window_ms);
+        let renews = hand.once_in(2); // not each, or they would multiply
+        if let Some((id, group)) = board.past.pop(due).filter(|_| renews) {
             send(&mut hand, &queue, &[(group, id)]);
             continue;
         }

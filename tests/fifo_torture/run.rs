@@ -1,7 +1,7 @@
 //! A whole run: round after round, each checked; and what it says of faults.
 
 use super::check::{Checker, Fault, Violation};
-use super::conductor::Conductor;
+use super::conductor::{Conductor, wrong_figures};
 use super::history::History;
 use super::options::Options;
 use super::os;
@@ -35,6 +35,11 @@ pub fn run(options: &Options) -> ExitCode {
             line(&checker, &conductor)
         );
         let tally = &conductor.tally;
+        let happened = [checker.messages, checker.receives, checker.messages];
+        if let Some(text) = wrong_figures(tally, happened).filter(|_| history.is_some()) {
+            eprintln!("fifo torture: {text}");
+            *faults.entry(Fault::Strange).or_default() += 1;
+        }
         if !faults.is_empty() || tally.stuck + tally.crashed != 0 {
             break;
         }

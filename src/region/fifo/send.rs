@@ -180,6 +180,7 @@ impl Store<'_> {
 
     /// Gives a claim back whose head was written.
     fn take_back(&self, index: usize, run: usize) {
+        self.uncount_send(&self.notes()[index]);
         self.give_up(index, run);
         self.put_free(index, run);
     }
