@@ -1,9 +1,10 @@
 //! The board: memory that all processes of the torture share, so that it survives every death.
 //! Each life has a log, to which it alone appends; a record is counted when it is whole.
 
-use super::history::{Answer, Deed, Place, Reply};
+use super::history::{Answer, Deed, History, Hold, NEVER, Place, Reply, Send, Settle};
 use super::os;
 use ringmain::Clock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Lives in one round at most.
@@ -26,46 +27,22 @@ impl Clock for Tick {
     }
 }
 
+/// Which receive: its token and its count.
+pub type Which = (u64, u32);
+
 /// What a record tells.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Record {
-    Intent {
-        call: u32,
-        group: u32,
-        id: u64,
-        token: u64,
-        from: u64,
-    },
-    Outcome {
-        token: u64,
-        reply: Reply,
-        to: u64,
-    },
-    Got {
-        call: u32,
-        group: u32,
-        id: u64,
-        token: u64,
-        place: Place,
-        count: u32,
-        from: u64,
-        to: u64,
-        received_ms: u64,
-        visibility_ms: u64,
-    },
-    /// A deed to receive `count` of `token` begins.
-    Begin {
-        token: u64,
-        count: u32,
-        deed: Deed,
-        from: u64,
-    },
-    End {
-        token: u64,
-        count: u32,
-        answer: Answer,
-        to: u64,
-    },
+    /// Is about to be sent.
+    Intent(Send),
+    /// What came of the send of this token, and when.
+    Outcome(u64, Reply, u64),
+    /// Was received.
+    Got(Hold),
+    /// A deed to a receive begins.
+    Begin(Which, Deed, u64),
+    /// It has ended.
+    End(Which, Answer, u64),
 }
 
 const ANSWERS: [Answer; 6] = [
@@ -81,125 +58,92 @@ const fn two(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+const fn halves(id: u128) -> (u64, u64) {
+    ((id >> 64) as u64, id as u64)
+}
+
 impl Record {
     fn pack(&self) -> [u64; WORDS] {
-        match *self {
-            Self::Intent {
-                call,
-                group,
-                id,
-                token,
-                from,
-            } => [1, token, two(call, group), id, from, 0, 0, 0, 0],
-            Self::Outcome { token, reply, to } => {
-                let (kind, place) = match reply {
-                    Reply::New(place) => (0, Some(place)),
-                    Reply::Duplicate(place) => (1, Some(place)),
-                    Reply::Refused => (2, None),
+        match self {
+            Self::Intent(s) => [1, s.token, two(s.call, s.group), s.id, s.from, 0, 0, 0, 0],
+            Self::Outcome(token, reply, to) => {
+                let (kind, id, sequence) = match reply {
+                    Reply::New(place) => (0, place.id, place.sequence),
+                    Reply::Duplicate(place) => (1, place.id, place.sequence),
+                    Reply::Refused => (2, 0, 0),
                 };
-                let (id, sequence) = place.map_or((0, 0), |place| (place.id, place.sequence));
-                let (high, low) = ((id >> 64) as u64, id as u64);
-                [2, token, kind, high, low, sequence, to, 0, 0]
+                let (high, low) = halves(id);
+                [2, *token, kind, high, low, sequence, *to, 0, 0]
             }
-            Self::Got {
-                call,
-                group,
-                id,
-                token,
-                place,
-                count,
-                from,
-                to,
-                received_ms,
-                visibility_ms,
-            } => {
-                let times = received_ms << 16 | visibility_ms;
-                let (high, low) = ((place.id >> 64) as u64, place.id as u64);
-                // A call takes less than a minute.
-                let groups = two(call, group);
-                let counts = (to - from) << 24 | count as u64;
-                let first = 3 | place.sequence << 8;
-                [first, token, groups, id, high, low, counts, from, times]
+            Self::Got(h) => {
+                let first = 3 | h.place.sequence << 8;
+                let (high, low) = halves(h.place.id);
+                let counts = (h.to - h.from) << 24 | h.count as u64; // a call takes no hour
+                let times = h.received_ms << 16 | (h.due_ms - h.received_ms);
+                let names = two(h.call, h.group);
+                [
+                    first, h.token, names, h.id, high, low, counts, h.from, times,
+                ]
             }
-            Self::Begin {
-                token,
-                count,
-                deed,
-                from,
-            } => {
+            Self::Begin((token, count), deed, from) => {
                 let (kind, by_ms) = match deed {
                     Deed::Delete => (0, 0),
                     Deed::Release => (1, 0),
-                    Deed::Extend(by_ms) => (2, by_ms),
+                    Deed::Extend(by_ms) => (2, *by_ms),
                     Deed::Detach => (3, 0),
                 };
-                [4, token, two(count, kind), by_ms, from, 0, 0, 0, 0]
+                [4, *token, two(*count, kind), by_ms, *from, 0, 0, 0, 0]
             }
-            Self::End {
-                token,
-                count,
-                answer,
-                to,
-            } => [5, token, two(count, answer as u32), to, 0, 0, 0, 0, 0],
+            Self::End((token, count), answer, to) => {
+                [5, *token, two(*count, *answer as u32), *to, 0, 0, 0, 0, 0]
+            }
         }
     }
 
     fn unpack(w: [u64; WORDS]) -> Self {
         let (token, high, low) = (w[1], (w[2] >> 32) as u32, w[2] as u32);
-        let id = |high: u64, low: u64| (high as u128) << 64 | low as u128;
+        let place = |at: usize, sequence| Place {
+            id: (w[at] as u128) << 64 | w[at + 1] as u128,
+            sequence,
+        };
         match w[0] as u8 {
-            1 => Self::Intent {
-                call: high,
-                group: low,
-                id: w[3],
-                token,
-                from: w[4],
-            },
+            1 => Self::Intent(Send::new((high, low, w[3]), token, w[4])),
             2 => {
-                let place = Place {
-                    id: id(w[3], w[4]),
-                    sequence: w[5],
-                };
                 let reply = match w[2] {
-                    0 => Reply::New(place),
-                    1 => Reply::Duplicate(place),
+                    0 => Reply::New(place(3, w[5])),
+                    1 => Reply::Duplicate(place(3, w[5])),
                     _ => Reply::Refused,
                 };
-                let to = w[6];
-                Self::Outcome { token, reply, to }
+                Self::Outcome(token, reply, w[6])
             }
-            3 => Self::Got {
-                call: high,
-                group: low,
-                id: w[3],
-                token,
-                place: Place {
-                    id: id(w[4], w[5]),
-                    sequence: w[0] >> 8,
-                },
-                count: (w[6] & 0xff_ffff) as u32,
-                from: w[7],
-                to: w[7] + (w[6] >> 24),
-                received_ms: w[8] >> 16,
-                visibility_ms: w[8] & 0xffff,
-            },
-            4 => Self::Begin {
-                token,
-                count: high,
-                deed: [
+            3 => {
+                let (received_ms, visibility_ms) = (w[8] >> 16, w[8] & 0xffff);
+                Self::Got(Hold {
+                    life: 0,
+                    call: high,
+                    group: low,
+                    id: w[3],
+                    token,
+                    place: place(4, w[0] >> 8),
+                    count: (w[6] & 0xff_ffff) as u32,
+                    from: w[7],
+                    to: w[7] + (w[6] >> 24),
+                    received_ms,
+                    due_ms: received_ms + visibility_ms,
+                    settles: Vec::new(),
+                    alive_to: NEVER,
+                })
+            }
+            4 => {
+                let deeds = [
                     Deed::Delete,
                     Deed::Release,
                     Deed::Extend(w[3]),
                     Deed::Detach,
-                ][low as usize],
-                from: w[4],
-            },
-            _ => Self::End {
-                token,
-                count: high,
-                answer: ANSWERS[low as usize],
-                to: w[3],
-            },
+                ];
+                Self::Begin((token, high), deeds[low as usize], w[4])
+            }
+            _ => Self::End((token, high), ANSWERS[low as usize], w[3]),
         }
     }
 }
@@ -242,6 +186,51 @@ impl Life {
         }
         // ORDERING: Release: counted when whole. Pairs in `read`.
         self.len.store(at as u64 + 1, Ordering::Release);
+    }
+
+    /// Adds what the log tells to a history, as that of this life.
+    pub fn tell(&self, history: &mut History, life: u32) {
+        let (alive_to, over) = (
+            self.alive_to.load(Ordering::SeqCst),
+            self.over.load(Ordering::SeqCst),
+        );
+        let (mut sends, mut holds) = (HashMap::new(), HashMap::new());
+        for record in self.read() {
+            match record {
+                Record::Intent(send) => {
+                    sends.insert(send.token, history.sends.len());
+                    history.sends.push(Send {
+                        life,
+                        to: over,
+                        ..send
+                    });
+                }
+                Record::Outcome(token, reply, to) => {
+                    let send = &mut history.sends[sends[&token]];
+                    (send.reply, send.to) = (Some(reply), to);
+                }
+                Record::Got(hold) => {
+                    holds.insert((hold.token, hold.count), history.holds.len());
+                    history.holds.push(Hold {
+                        life,
+                        alive_to,
+                        ..hold
+                    });
+                }
+                Record::Begin(which, deed, from) => {
+                    let settles = &mut history.holds[holds[&which]].settles;
+                    settles.push(Settle {
+                        deed,
+                        from,
+                        outcome: None,
+                    });
+                }
+                Record::End(which, answer, to) => {
+                    let settles = &mut history.holds[holds[&which]].settles;
+                    settles.last_mut().expect("begun before").outcome = Some((to, answer));
+                }
+            }
+        }
     }
 
     pub fn read(&self) -> impl Iterator<Item = Record> {
@@ -305,8 +294,8 @@ pub struct Board {
     pub permits: AtomicI64,
     /// The number of the id that all producers are to send at once.
     pub rally: AtomicU64,
-    /// What whoever calls next meets there: `{ pause_ms + 1, instruction }`; a pause of 0 is its death.
-    /// 0: nothing.
+    /// What whoever calls next meets: `{ pause_ms + 1, instruction }`, a pause of 0 is its death; 0:
+    /// nothing.
     pub ambush: AtomicU64,
     /// From the machine's milliseconds to the queue's.
     pub base_ms: AtomicU64,

@@ -1,16 +1,15 @@
 //! The conductor: makes processes, kills them, makes others in their place; at the end of a round
 //! it stops them all, has the queue drained, and puts their logs together.
 
-use super::board::{Board, LIVES, Record, Tick};
+use super::board::{Board, LIVES, Tick};
 use super::common::{Dir, Numbers};
 use super::consumer::{self, consume, drain};
 use super::hand::{Hand, Tools};
-use super::history::{History, Hold, Send, Settle};
+use super::history::History;
 use super::options::Options;
 use super::os::{self, Birth, End};
 use super::producer::produce;
 use ringmain::{FifoOptions, FifoQueue, Mapped};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -170,15 +169,12 @@ impl Conductor {
 
     fn start(&mut self, role: usize, predecessor: Option<usize>) -> Member {
         let producing = role < PRODUCERS;
-        self.spawn(move |hand| match producing {
-            true => {
-                produce(hand, predecessor);
-                0
+        self.spawn(move |hand| {
+            match producing {
+                true => produce(hand, predecessor),
+                false => consume(hand),
             }
-            false => {
-                consume(hand);
-                0
-            }
+            0
         })
     }
 
@@ -278,13 +274,8 @@ impl Conductor {
     fn history(&self, first: u64) -> History {
         let mut history = History::default();
         for place in 0..self.used {
-            let life = &self.tools.board.lives[place];
-            let ends = (
-                life.alive_to.load(Ordering::SeqCst),
-                life.over.load(Ordering::SeqCst),
-            );
             let number = first as u32 + place as u32;
-            add(&mut history, number, ends, life.read());
+            self.tools.board.lives[place].tell(&mut history, number);
         }
         history
     }
@@ -323,96 +314,5 @@ fn base_ms(queue: &FifoQueue<Mapped, Tick>) -> u64 {
             return base_ms;
         }
         received.release().expect("a release");
-    }
-}
-
-/// Adds the log of one life.
-fn add(
-    history: &mut History,
-    life: u32,
-    (alive_to, over): (u64, u64),
-    records: impl Iterator<Item = Record>,
-) {
-    let mut sends: HashMap<u64, usize> = HashMap::new();
-    let mut holds: HashMap<(u64, u32), usize> = HashMap::new();
-    for record in records {
-        match record {
-            Record::Intent {
-                call,
-                group,
-                id,
-                token,
-                from,
-            } => {
-                sends.insert(token, history.sends.len());
-                history.sends.push(Send {
-                    life,
-                    call,
-                    group,
-                    id,
-                    token,
-                    from,
-                    to: over,
-                    reply: None,
-                });
-            }
-            Record::Outcome { token, reply, to } => {
-                let send = &mut history.sends[sends[&token]];
-                (send.reply, send.to) = (Some(reply), to);
-            }
-            Record::Got {
-                call,
-                group,
-                id,
-                token,
-                place,
-                count,
-                from,
-                to,
-                received_ms,
-                visibility_ms,
-            } => {
-                holds.insert((token, count), history.holds.len());
-                history.holds.push(Hold {
-                    life,
-                    call,
-                    group,
-                    id,
-                    token,
-                    place,
-                    count,
-                    from,
-                    to,
-                    received_ms,
-                    due_ms: received_ms + visibility_ms,
-                    settles: Vec::new(),
-                    alive_to,
-                });
-            }
-            Record::Begin {
-                token,
-                count,
-                deed,
-                from,
-            } => {
-                let hold = &mut history.holds[holds[&(token, count)]];
-                let outcome = None;
-                hold.settles.push(Settle {
-                    deed,
-                    from,
-                    outcome,
-                });
-            }
-            Record::End {
-                token,
-                count,
-                answer,
-                to,
-            } => {
-                let hold = &mut history.holds[holds[&(token, count)]];
-                let settle = hold.settles.last_mut().expect("begun before");
-                settle.outcome = Some((to, answer));
-            }
-        }
     }
 }

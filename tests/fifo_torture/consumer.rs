@@ -1,10 +1,10 @@
 //! Consumers: receive in each way, log what they got, and settle it in time, late, in part, in any
 //! order, or not at all. And the drainer, who takes what is left at the end.
 
-use super::board::{Record, Tick};
+use super::board::{Record, Tick, Which};
 use super::common::seed_of;
 use super::hand::{Hand, Queue, VISIBILITY_MS, VISIBILITY_MS_MAX, number};
-use super::history::{Answer, Deed, Place};
+use super::history::{Answer, Deed, Hold, NEVER, Place};
 use super::os;
 use ringmain::{Error, Mapped, Receipt, Received};
 use std::sync::atomic::Ordering;
@@ -74,7 +74,9 @@ fn log(hand: &mut Hand, got: &[Got<'_>], (from, to): (u64, u64), visibility_ms: 
     let base_ms = hand.tools.board.base_ms.load(Ordering::Relaxed);
     for received in got {
         let sequence = received.sequence_number().expect("a sequence number");
-        hand.life.append(&Record::Got {
+        let received_ms = received.received_ms() - base_ms;
+        hand.life.append(&Record::Got(Hold {
+            life: 0,
             call: hand.calls,
             group: number(received.group()) as u32,
             id: number(received.deduplication_id()),
@@ -86,18 +88,17 @@ fn log(hand: &mut Hand, got: &[Got<'_>], (from, to): (u64, u64), visibility_ms: 
             count: received.receive_count(),
             from,
             to,
-            received_ms: received.received_ms() - base_ms,
-            visibility_ms,
-        });
+            received_ms,
+            due_ms: received_ms + visibility_ms,
+            settles: Vec::new(),
+            alive_to: NEVER,
+        }));
     }
 }
 
 fn token(received: &Got<'_>) -> u64 {
     seed_of(received.body()).expect("the bytes that were sent")
 }
-
-/// Which receive, as the log names it.
-type Which = (u64, u32);
 
 fn which(received: &Got<'_>) -> Which {
     (token(received), received.receive_count())
@@ -109,18 +110,13 @@ where
     I: IntoIterator<Item = Result<(), Error>>,
 {
     let from = os::now_ns();
-    for &(token, count) in of {
-        hand.life.append(&Record::Begin {
-            token,
-            count,
-            deed,
-            from,
-        });
+    for &which in of {
+        hand.life.append(&Record::Begin(which, deed, from));
     }
     let outcomes: Vec<_> = hand.inside(|| call().into_iter().collect());
     let to = os::now_ns();
     assert_eq!(outcomes.len(), of.len(), "an outcome for each");
-    for (&(token, count), outcome) in of.iter().zip(outcomes) {
+    for (&which, outcome) in of.iter().zip(outcomes) {
         let answer = match outcome {
             Ok(()) => Answer::Ok,
             Err(Error::ExpiredReceipt) => Answer::Expired,
@@ -129,12 +125,7 @@ where
             Err(Error::Pinned { .. }) => Answer::Pinned,
             Err(_) => Answer::Other,
         };
-        hand.life.append(&Record::End {
-            token,
-            count,
-            answer,
-            to,
-        });
+        hand.life.append(&Record::End(which, answer, to));
     }
 }
 

@@ -37,6 +37,22 @@ pub struct Send {
     pub reply: Option<Reply>,
 }
 
+impl Send {
+    /// A send that begins.
+    pub fn new((call, group, id): (u32, u32, u64), token: u64, from: u64) -> Self {
+        Self {
+            life: 0,
+            call,
+            group,
+            id,
+            token,
+            from,
+            to: NEVER,
+            reply: None,
+        }
+    }
+}
+
 /// What was done to a held message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {

@@ -4,7 +4,7 @@
 use super::board::Record;
 use super::common::body;
 use super::hand::{GROUPS, Hand, Queue, name};
-use super::history::{Place, Reply};
+use super::history::{Place, Reply, Send};
 use super::os;
 use ringmain::{Error, FifoEntry, FifoSent};
 use std::collections::HashMap;
@@ -22,12 +22,10 @@ fn left_open(hand: &Hand, predecessor: usize) -> Vec<Wish> {
     let mut open = HashMap::new();
     for record in hand.tools.board.lives[predecessor].read() {
         match record {
-            Record::Intent {
-                group, id, token, ..
-            } => {
-                open.insert(token, (group, id));
+            Record::Intent(send) => {
+                open.insert(send.token, (send.group, send.id));
             }
-            Record::Outcome { token, .. } => {
+            Record::Outcome(token, ..) => {
                 open.remove(&token);
             }
             _ => {}
@@ -118,13 +116,8 @@ fn send(hand: &mut Hand, queue: &Queue, wishes: &[Wish]) -> bool {
                 6..=8 => 60 + hand.below(300),
                 _ => 300 + hand.below(1500),
             };
-            hand.life.append(&Record::Intent {
-                call: hand.calls,
-                group: *group,
-                id: *id,
-                token,
-                from,
-            });
+            let send = Send::new((hand.calls, *group, *id), token, from);
+            hand.life.append(&Record::Intent(send));
             (name(*group as u64), name(*id), body(token, len as usize))
         })
         .collect();
@@ -159,7 +152,7 @@ fn send(hand: &mut Hand, queue: &Queue, wishes: &[Wish]) -> bool {
         };
         accepted &= reply != Reply::Refused;
         let token = hand.number << 24 | at;
-        hand.life.append(&Record::Outcome { token, reply, to });
+        hand.life.append(&Record::Outcome(token, reply, to));
     }
     accepted
 }
