@@ -4,7 +4,7 @@
 use super::board::{Board, LIVES, Tick};
 use super::common::{Dir, Numbers};
 use super::consumer::{self, consume, drain};
-use super::hand::{Hand, Tools};
+use super::hand::{Hand, Role, Tools};
 use super::history::History;
 use super::options::Options;
 use super::os::{self, Birth, End};
@@ -131,16 +131,19 @@ impl Conductor {
                     crew[role] = self.start(role, Some(crew[role].place));
                 }
                 way => {
-                    let bits = self.numbers.below(15);
+                    let bits = self.numbers.below(30).min(14);
                     let instruction = 1 + self.numbers.below(2 << bits);
                     let pause_ms = self.numbers.below(PAUSE_MS_MAX);
                     let pause_ms = if way < 6 { 0 } else { pause_ms };
                     let order = (pause_ms + 1) << 32 | instruction;
-                    board.ambush.store(order, Ordering::SeqCst);
+                    let role = self.numbers.below(2) as usize;
+                    board.ambush[role].store(order, Ordering::SeqCst);
                 }
             }
         }
-        board.ambush.store(0, Ordering::SeqCst);
+        for ambush in &board.ambush {
+            ambush.store(0, Ordering::SeqCst);
+        }
         board.stop.store(1, Ordering::SeqCst);
         let deadline = Instant::now() + ENDING;
         for member in crew {
@@ -167,23 +170,25 @@ impl Conductor {
         }
     }
 
-    fn start(&mut self, role: usize, predecessor: Option<usize>) -> Member {
-        let producing = role < PRODUCERS;
-        self.spawn(move |hand| {
-            match producing {
-                true => produce(hand, predecessor),
-                false => consume(hand),
+    fn start(&mut self, member: usize, predecessor: Option<usize>) -> Member {
+        let producing = member < PRODUCERS;
+        let role = [Role::Consumer, Role::Producer][producing as usize];
+        self.spawn(role, move |hand| {
+            match role {
+                Role::Producer => produce(hand, predecessor),
+                Role::Consumer => consume(hand),
             }
             0
         })
     }
 
-    fn spawn(&mut self, body: impl FnOnce(Hand) -> i32) -> Member {
+    fn spawn(&mut self, role: Role, body: impl FnOnce(Hand) -> i32) -> Member {
         let place = self.used;
         self.used += 1;
         self.lives += 1;
         self.tools.board.lives[place].begin();
-        let hand = Hand::new(self.tools.clone(), place, self.lives, self.numbers.next());
+        let seed = self.numbers.next();
+        let hand = Hand::new(self.tools.clone(), role, (place, self.lives), seed);
         let pid = os::spawn(Birth::default(), || {
             os::end_with_parent(false);
             body(hand)
@@ -247,7 +252,7 @@ impl Conductor {
 
     fn drain(&mut self) -> bool {
         loop {
-            let member = self.spawn(drain);
+            let member = self.spawn(Role::Consumer, drain);
             let end = os::wait(member.pid, 0).expect("a child");
             let life = &self.tools.board.lives[member.place];
             life.over.store(os::now_ns(), Ordering::SeqCst);

@@ -27,8 +27,15 @@ pub struct Tools {
     pub renewed: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Producer,
+    Consumer,
+}
+
 /// One process.
 pub struct Hand {
+    pub role: Role,
     pub tools: Tools,
     pub life: &'static Life,
     /// Unlike that of any other life.
@@ -39,9 +46,10 @@ pub struct Hand {
 }
 
 impl Hand {
-    pub fn new(tools: Tools, place: usize, number: u64, seed: u64) -> Self {
+    pub fn new(tools: Tools, role: Role, (place, number): (usize, u64), seed: u64) -> Self {
         let life = &tools.board.lives[place];
         Self {
+            role,
             life,
             tools,
             number,
@@ -70,7 +78,7 @@ impl Hand {
 
     /// A call of the library, in which it may die or stand still for a while.
     pub fn inside<T>(&self, call: impl FnOnce() -> T) -> T {
-        let ambush = &self.tools.board.ambush;
+        let ambush = &self.tools.board.ambush[self.role as usize];
         let order = match ambush.load(Ordering::Relaxed) {
             0 => 0,
             _ => ambush.swap(0, Ordering::SeqCst),

@@ -9,7 +9,7 @@ use super::os;
 use ringmain::{Error, FifoEntry, FifoSent};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of ids that all send: not an own one of any life.
 const RALLY: u64 = 1 << 60;
@@ -38,6 +38,9 @@ fn left_open(hand: &Hand, predecessor: usize) -> Vec<Wish> {
 pub fn produce(mut hand: Hand, predecessor: Option<usize>) {
     let queue = hand.open();
     let mut open = predecessor.map_or(Vec::new(), |place| left_open(&hand, place));
+    // At once, or when what was sent may be received and deleted.
+    let later = Duration::from_millis(if hand.once_in(2) { 0 } else { 100 });
+    let begun = Instant::now();
     let (mut recent, mut made) = (Vec::<Wish>::new(), 0);
     let mut rally = hand.tools.board.rally.load(Ordering::SeqCst);
     while hand.goes_on() {
@@ -48,7 +51,7 @@ pub fn produce(mut hand: Hand, predecessor: Option<usize>) {
             send(&mut hand, &queue, &[(group as u32, RALLY | rally)]);
             continue;
         }
-        if !open.is_empty() {
+        if !open.is_empty() && begun.elapsed() >= later {
             let some = open.split_off(open.len().saturating_sub(10));
             send(&mut hand, &queue, &some);
             continue;
