@@ -138,6 +138,10 @@ impl Conductor {
                     let order = (pause_ms + 1) << 32 | instruction;
                     let role = self.numbers.below(2) as usize;
                     board.ambush[role].store(order, Ordering::SeqCst);
+                    if self.numbers.below(2) == 0 {
+                        // So that others are about to send the same id.
+                        board.rally.fetch_add(1, Ordering::SeqCst);
+                    }
                 }
             }
         }
