@@ -294,8 +294,8 @@ pub struct Board {
     pub permits: AtomicI64,
     /// The number of the id that all producers are to send at once.
     pub rally: AtomicU64,
-    /// What the next caller of each role meets: `{ pause_ms + 1, instruction }`, a pause of 0 is its
-    /// death; 0: nothing.
+    /// What the next caller of each role meets: `{ pause_ms + 1, instruction }`, where a pause of 0
+    /// is its death; 0: nothing.
     pub ambush: [AtomicU64; 2],
     /// From the machine's milliseconds to the queue's.
     pub base_ms: AtomicU64,
