@@ -51,7 +51,8 @@ over_each_home! {
     basics: a_group_is_received_in_order a_locked_group_gives_nothing
         a_batch_drains_a_group_before_the_next duplicates_are_accepted_and_not_delivered
         what_comes_back_is_the_oldest_again expired_receipts_are_refused
-        purge_clears_messages_and_window everything_comes_back groups_are_counted
+        purge_clears_messages_and_window figures_count_what_was_accepted everything_comes_back
+        groups_are_counted
         what_is_looked_at_has_its_place;
     dedup: ids_keep_the_rules ids_differ_by_any_byte the_body_is_its_id the_scope_is_the_group
         the_interval_is_exact a_full_table_refuses_and_forgets_nothing a_duplicate_needs_no_room;

@@ -59,7 +59,10 @@ const fn receives(generation: u64, stamp: u64, frees: u64) -> u64 {
         return 0; // there was none
     }
     let sent = stamp_generation(stamp);
-    generation.wrapping_sub(sent).wrapping_sub(frees) & (GENERATIONS - 1)
+    let now = generation.wrapping_sub(sent).wrapping_sub(frees) & (GENERATIONS - 1);
+    // While a message is being freed the difference is less by one, and while one is being sent, or
+    // after its sender has died or has taken it back, less by two: no great number.
+    if now >= GENERATIONS - 2 { 0 } else { now }
 }
 
 impl Store<'_> {
@@ -146,9 +149,6 @@ impl Store<'_> {
             Phase::Free | Phase::Claimed => 1,
         };
         let now = receives(word.generation(), stamp, frees);
-        // While a message is being freed the difference is less by one, and while one is being sent
-        // less by two, which must not look like a great number.
-        let now = if now >= GENERATIONS - 2 { 0 } else { now };
         let (sent, received) = counts(tally);
         (sent, received + now)
     }
@@ -179,5 +179,7 @@ mod tests {
         assert_eq!(receives(8, stamp(123, 5), 0), 3);
         let last = stamp(123, GENERATIONS - 1);
         assert_eq!(receives(1, last, 1), 1, "generations begin anew");
+        assert_eq!(receives(4, stamp(123, 5), 1), 0, "taken back");
+        assert_eq!(receives(5, stamp(123, 5), 1), 0, "its sender has died");
     }
 }

@@ -207,3 +207,16 @@ pub fn what_is_looked_at_has_its_place<R: Region>(on: &Ground<'_, R>) {
     );
     assert_eq!(peeked.sequence_number(), Some(sent.sequence));
 }
+
+pub fn figures_count_what_was_accepted<R: Region>(on: &Ground<'_, R>) {
+    for number in 0..200 {
+        let id = number.to_string();
+        on.send("g", &id);
+        assert!(on.send("g", &id).is_duplicate);
+        delete(on.receive_these(10, &[&id]));
+        assert!(on.send("g", &id).is_duplicate);
+    }
+    let stat = on.queue.stat().expect("figures");
+    let figures = (stat.sent, stat.received, stat.deleted);
+    assert_eq!(figures, (200, 200, 200), "{stat:?}");
+}

@@ -243,13 +243,19 @@ impl Store<'_> {
             Some(sequence) => Finished::InOrder(sequence),
             None => Finished::Unknown,
         };
-        let word = Word(self.words()[index].load(Ordering::Acquire));
-        let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_tombstone();
-        if !there || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
+        let is_there = || {
+            let word = Word(self.words()[index].load(Ordering::Acquire));
+            let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_tombstone();
+            let same = self.notes()[index].stamp.load(Ordering::Relaxed) == stamp;
+            (there && same).then_some(word)
+        };
+        let Some(word) = is_there() else {
             return gone();
-        }
+        };
         let order = self.put_in_order(index, unordered, group, owner);
         let (sequence, was_empty) = match order {
+            // Else the number may be that of a later message in the slot.
+            Order::Placed(..) if is_there().is_none() => return gone(),
             Order::Placed(sequence, was_empty) => (sequence, was_empty),
             Order::Gone => return gone(),
             Order::NoPlace => return Finished::NoPlace,
