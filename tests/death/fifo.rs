@@ -143,6 +143,7 @@ pub fn stop(
     row: &mut Row,
 ) {
     row.rounds += 1;
-    stop::once(world, grouped, ground, meanwhile, path.way(k), row);
+    let way = (k, path.way(k));
+    stop::once(world, grouped, ground, meanwhile, way, row);
     row.take_faults(world.board, k);
 }

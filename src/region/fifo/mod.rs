@@ -24,12 +24,22 @@ impl Store<'_> {
     /// What a FIFO queue's repair has to do after [`repair`](Store::repair): ends what the owners
     /// whom `dead` names were at, puts in order what is not, and issues the tickets that are
     /// missing. With nobody dead it does so for those who stand still.
+    ///
+    /// The twins leave a step out each: see [`repair`](super::repair).
     #[cfg(feature = "mapped")]
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
-        self.mend_groups(dead);
-        self.ids_table().repair(dead);
-        self.mend_sends(owner);
-        let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
-        self.mend_tickets(now_ms, owner);
+        if !cfg!(ringmain_twin = "groups") {
+            self.mend_groups(dead);
+        }
+        if !cfg!(ringmain_twin = "ids") {
+            self.ids_table().repair(dead);
+        }
+        if !cfg!(ringmain_twin = "sends") {
+            self.mend_sends(owner);
+        }
+        if !cfg!(ringmain_twin = "tickets") {
+            let now_ms = self.head().seldom.time_high_ms.load(Ordering::Relaxed);
+            self.mend_tickets(now_ms, owner);
+        }
     }
 }

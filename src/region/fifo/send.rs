@@ -245,6 +245,11 @@ impl Store<'_> {
             Order::Gone => return gone(),
             Order::NoPlace => return Finished::NoPlace,
         };
+        // The slot may be another message's by now, and then so is the number: who numbers that one
+        // has seen its stamp written.
+        if self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
+            return gone();
+        }
         self.ids_table()
             .accept(entry, index as u32, stamp, sequence);
         if was_empty {

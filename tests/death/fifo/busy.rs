@@ -160,6 +160,10 @@ impl Worker<'_> {
             self.fault(Fault::Damaged, seed, "its group is not what was sent");
         }
         let number = held.sequence_number().map_or(0, |n| n.as_u128() as u64);
+        let known = entry.sequence.swap(number, SeqCst);
+        if known != 0 && known != number {
+            self.fault(Fault::Damaged, seed, "its sequence number is another's");
+        }
         if last.0 == group && last.1 >= number {
             self.fault(
                 Fault::Reordered,

@@ -39,7 +39,13 @@ pub fn sent(board: &Board, seed: u64, sent: &Result<FifoSent, Error>) {
     let came_of_it = match sent {
         Ok(sent) => {
             let sequence = sent.sequence.as_u128() as u64;
-            entry.sequence.store(sequence, SeqCst);
+            let known = match sequence {
+                0 => 0, // nobody knows it any more
+                _ => entry.sequence.swap(sequence, SeqCst),
+            };
+            if known != 0 && known != sequence {
+                board.fault(Fault::Damaged, seed, "its sender is told another's number");
+            }
             match sent.is_duplicate {
                 true => state::DUPLICATE | state::REFUSED,
                 false => state::SENT,

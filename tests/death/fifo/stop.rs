@@ -28,7 +28,7 @@ pub fn once(
     grouped: &Grouped,
     ground: &Ground,
     meanwhile: Meanwhile,
-    way: Way,
+    (k, way): (usize, Way),
     row: &mut Row,
 ) {
     let board = world.board;
@@ -46,6 +46,7 @@ pub fn once(
         survivor: &survivor,
         pid,
         meanwhile,
+        k: k as u64,
     };
     script.work(grouped.sets_up);
     let taken = match meanwhile {
@@ -89,6 +90,8 @@ struct Script<'s, 'q> {
     survivor: &'s Survivor<'q>,
     pid: Pid,
     meanwhile: Meanwhile,
+    /// After which instruction: what is of no matter goes by it.
+    k: u64,
 }
 
 impl<'q> Script<'_, 'q> {
@@ -305,7 +308,7 @@ impl<'q> Script<'_, 'q> {
         board.pass_ms(WINDOW_MS + 1);
         self.survivor.window_is_over();
         for number in 0..=self.survivor.queue.capacity() as u64 {
-            let len = if number % 8 == 7 { RUN } else { ONE };
+            let len = if (number + self.k) % 8 == 7 { RUN } else { ONE };
             let seed = seeds::REUSE + number;
             let group = REUSE_GROUPS + (number / 2) as u32;
             match send(board, self.survivor.queue, (seed, group, seed as u32), len) {
