@@ -25,15 +25,11 @@ impl Store<'_> {
     /// whom `dead` names were at, puts in order what is not, and issues the tickets that are
     /// missing. With nobody dead it does so for those who stand still.
     ///
-    /// The twins leave a step out each: see [`repair`](super::repair).
+    /// Twins leave a step out each: see [`repair`](super::repair).
     #[cfg(feature = "mapped")]
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
-        if !cfg!(ringmain_twin = "groups") {
-            self.mend_groups(dead);
-        }
-        if !cfg!(ringmain_twin = "ids") {
-            self.ids_table().repair(dead);
-        }
+        self.mend_groups(dead);
+        self.ids_table().repair(dead);
         if !cfg!(ringmain_twin = "sends") {
             self.mend_sends(owner);
         }
