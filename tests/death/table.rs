@@ -129,8 +129,10 @@ fn total(rows: &[Row]) -> Row {
     sum
 }
 
-/// Puts `text` between the marks of a matrix in a page.
+/// Puts `text` between the marks of a matrix in a page; FIFO queues have one of their own beside it.
 pub fn write(page: &Path, matrix: Matrix, text: &str) -> Result<(), String> {
+    let beside = page.with_file_name("recovery-fifo.md");
+    let page = if matrix.is_fifo() { &beside } else { page };
     let old =
         std::fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
     let (begin, end) = (format!("<!-- {} -->", matrix.name()), "<!-- end -->");
