@@ -129,7 +129,8 @@ fn total(rows: &[Row]) -> Row {
     sum
 }
 
-/// Puts `text` between the marks of a matrix in a page; FIFO queues have one of their own beside it.
+/// Puts `text` between the marks of a matrix in a page; FIFO queues have one of their own beside
+/// it.
 pub fn write(page: &Path, matrix: Matrix, text: &str) -> Result<(), String> {
     let beside = page.with_file_name("recovery-fifo.md");
     let page = if matrix.is_fifo() { &beside } else { page };
