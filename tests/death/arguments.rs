@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a thinned run takes in all.
-const THINNED: Duration = Duration::from_secs(100);
+const THINNED: Duration = Duration::from_secs(140);
 
 pub struct Arguments {
     /// Every instruction.
@@ -28,7 +28,7 @@ death: kills (stops) a process after each instruction of each operation, and loo
 
   --only WORD     only operations with this in their names
   --kill, --stop  only this matrix
-  --seconds N     how long a thinned run takes (100)
+  --seconds N     how long a thinned run takes (140)
   --write PAGE    puts the tables into a page, between their marks
   --twin          the library was built without a step: exits 0 only if faults are found
   --list          names the operations

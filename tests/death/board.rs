@@ -23,15 +23,18 @@ pub enum Fault {
     Stuck,
     /// A slot, a bit, an index of the registry or a file was not given back.
     Leaked,
+    /// A message came before an earlier one of its group, or while its group was locked.
+    Reordered,
 }
 
-pub const FAULTS: [Fault; 6] = [
+pub const FAULTS: [Fault; 7] = [
     Fault::Lost,
     Fault::Damaged,
     Fault::Doubled,
     Fault::Taken,
     Fault::Stuck,
     Fault::Leaked,
+    Fault::Reordered,
 ];
 
 /// What is known of one message; bits of [`Entry::state`].
@@ -56,6 +59,8 @@ pub mod state {
     pub const OLD: u32 = 1 << 9;
     /// The tracer has received it since.
     pub const CAME: u32 = 1 << 8;
+    /// Its send has returned that it is a duplicate: it must not come. Beside [`REFUSED`].
+    pub const DUPLICATE: u32 = 1 << 10;
 }
 
 /// Who holds a message; 0 is nobody.
@@ -73,6 +78,12 @@ pub struct Entry {
     pub len: AtomicU32,
     /// When a survivor received it after the death, in ns of the monotonic clock; 0: not yet.
     pub came_ns: AtomicU64,
+    /// In a FIFO queue: its group, by number.
+    pub group: AtomicU32,
+    /// Its deduplication id, by number: two with one number are one message.
+    pub id: AtomicU32,
+    /// Its sequence number, or that of the message that it is a duplicate of; 0: not known.
+    pub sequence: AtomicU64,
 }
 
 impl Entry {
@@ -163,6 +174,7 @@ impl Board {
             entry.state.store(0, SeqCst);
             entry.holder.store(0, SeqCst);
             entry.came_ns.store(0, SeqCst);
+            entry.sequence.store(0, SeqCst);
         }
     }
 

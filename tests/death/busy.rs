@@ -55,17 +55,28 @@ pub struct Busy {
 impl Busy {
     /// Forks it; it opens nothing yet.
     pub fn start(board: &'static Board, path: &Path, cpu: usize) -> Self {
-        let worker = Worker {
+        Self::start_as(board, cpu, |inbox| {
+            let worker = Worker {
+                board,
+                path,
+                inbox,
+                queue: None,
+                dead: None,
+                waiting: 0,
+            };
+            worker.run()
+        })
+    }
+
+    /// Forks one that does `work` by the orders that it gets.
+    pub fn start_as(board: &'static Board, cpu: usize, work: impl FnOnce(Inbox) -> i32) -> Self {
+        let inbox = Inbox {
             board,
-            path,
             last: board.busy.order.load(SeqCst),
-            queue: None,
-            dead: None,
-            waiting: 0,
         };
         let pid = fork(|| {
             pin_to(cpu);
-            worker.run()
+            work(inbox)
         });
         Self { board, pid }
     }
@@ -122,11 +133,42 @@ impl Drop for Busy {
     }
 }
 
+/// Where the orders come from.
+pub struct Inbox {
+    board: &'static Board,
+    last: u32,
+}
+
+impl Inbox {
+    /// Waits for the next order; it and the word that says that it is done.
+    pub fn next(&mut self) -> (Order, u32) {
+        let word = &self.board.busy.order;
+        let mut looks = 0u32;
+        loop {
+            let order = word.load(SeqCst);
+            if order != self.last {
+                self.last = order;
+                return (ORDERS[(order & 7) as usize], order);
+            }
+            looks += 1;
+            if looks > 20_000 {
+                futex(word, libc::FUTEX_WAIT, order);
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Whether there is another order by now.
+    pub fn is_told(&self) -> bool {
+        self.board.busy.order.load(SeqCst) != self.last
+    }
+}
+
 /// The process's own side.
 struct Worker<'p> {
     board: &'static Board,
     path: &'p Path,
-    last: u32,
+    inbox: Inbox,
     queue: Option<Jobs>,
     dead: Option<Jobs>,
     waiting: u32,
@@ -135,8 +177,8 @@ struct Worker<'p> {
 impl Worker<'_> {
     fn run(mut self) -> i32 {
         loop {
-            let order = self.next_order();
-            match ORDERS[(order & 7) as usize] {
+            let (what, order) = self.inbox.next();
+            match what {
                 Order::Open => self.open(),
                 Order::Create => {
                     self.board.busy.done.store(order, SeqCst);
@@ -165,34 +207,13 @@ impl Worker<'_> {
         self.waiting = 0;
     }
 
-    fn next_order(&mut self) -> u32 {
-        let word = &self.board.busy.order;
-        let mut looks = 0u32;
-        loop {
-            let order = word.load(SeqCst);
-            if order != self.last {
-                self.last = order;
-                return order;
-            }
-            looks += 1;
-            if looks > 20_000 {
-                futex(word, libc::FUTEX_WAIT, order);
-            }
-            std::hint::spin_loop();
-        }
-    }
-
-    fn is_told(&self) -> bool {
-        self.board.busy.order.load(SeqCst) != self.last
-    }
-
     fn queue(&self) -> &Jobs {
         self.queue.as_ref().expect("opened before")
     }
 
     fn work(&mut self) {
         let mut lap = 0u64;
-        while !self.is_told() {
+        while !self.inbox.is_told() {
             lap += 1;
             self.send(lap);
             self.receive(lap);
@@ -206,10 +227,10 @@ impl Worker<'_> {
     fn create(&mut self) {
         // Now before the traced one, now after it.
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_micros((self.last as u64 >> 3) % 64 * 4) {
+        while begun.elapsed() < Duration::from_micros((self.inbox.last as u64 >> 3) % 64 * 4) {
             std::hint::spin_loop();
         }
-        while !self.is_told() {
+        while !self.inbox.is_told() {
             match open_or_create(self.board, self.path) {
                 Ok(queue) => {
                     self.queue = Some(queue);

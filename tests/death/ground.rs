@@ -272,10 +272,10 @@ impl Maker<'_> {
 pub struct Image(Vec<u8>);
 
 const REGISTRY: usize = 4096;
-const SECTION: usize = 20_480;
+pub const SECTION: usize = 20_480;
 /// Where, in the section, the blocks begin.
-const BLOCKS_AT: usize = 1152;
-const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
+pub const BLOCKS_AT: usize = 1152;
+pub const PARTS_BEGIN_AT_MULTIPLE_OF: usize = 128;
 /// Of a claimed slot's word: it is part of a move.
 const MOVING: u64 = 1 << 61;
 /// Of such a word: the message has gone.
@@ -288,7 +288,11 @@ impl Image {
         Self(std::fs::read(path).expect("the region"))
     }
 
-    fn word(&self, at: usize) -> u64 {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn word(&self, at: usize) -> u64 {
         u64::from_le_bytes(self.0[at..at + 8].try_into().expect("eight bytes"))
     }
 

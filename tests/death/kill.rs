@@ -9,7 +9,7 @@ use super::ground::{open_or_create, open_region, options, send, unlinked};
 use super::machine;
 use super::operations::Operation;
 use super::stage::Stage;
-use super::survivor::Survivor;
+use super::survivor::{Survivor, recovery_ns};
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
 use ringmain::{Mapped, Queue};
@@ -125,11 +125,23 @@ pub fn kill(
     (k, way): (usize, Way),
     row: &mut Row,
 ) -> bool {
+    in_time(world, k, row, |row| {
+        kill_once(world, operation, ground, busy, way, row)
+    })
+}
+
+/// Does a kill, which says how long the recovery took and whether to go on; again if it was slow.
+pub fn in_time(
+    world: &World,
+    k: usize,
+    row: &mut Row,
+    mut kill_once: impl FnMut(&mut Row) -> (u64, bool),
+) -> bool {
     row.rounds += 1;
     let elsewhere = row.elsewhere;
     for again in 0..=AGAIN_MAX {
         row.elsewhere = elsewhere;
-        let (recovery_ns, goes_on) = kill_once(world, operation, ground, busy, way, row);
+        let (recovery_ns, goes_on) = kill_once(row);
         let slow = recovery_ns > RECOVERY_NS_MAX;
         row.longest_ns = row.longest_ns.max(recovery_ns);
         let faults = !world.board.faults().is_empty();
@@ -217,7 +229,7 @@ fn kill_once(
         None => true,
     };
     survivor.drain(false);
-    let recovery_ns = survivor.recovery_ns(since_ns);
+    let recovery_ns = recovery_ns(board, since_ns);
     if goes_on {
         survivor.close(held);
     }

@@ -7,6 +7,7 @@ mod busy;
 #[path = "../common/mod.rs"]
 mod common;
 mod engine;
+mod fifo;
 mod ground;
 mod kill;
 mod machine;
@@ -21,6 +22,7 @@ mod world;
 
 use arguments::{Arguments, parse};
 use engine::Change;
+use fifo::Grouped;
 use ground::{Ground, Kind};
 use operations::{Operation, engines};
 use path::{ALIKE_FROM, ALIKE_FROM_EARLY, Path, Spread};
@@ -49,17 +51,25 @@ pub fn main() -> ExitCode {
     operations.retain(|operation| operation.name.contains(&only));
     let mut changes = engines::ALL.to_vec();
     changes.retain(|change| change.name.contains(&only));
+    let mut grouped = fifo::all();
+    grouped.retain(|grouped| grouped.name.contains(&only));
     if arguments.list {
         let names = operations.iter().map(|operation| operation.name);
         let names = names.chain(changes.iter().map(|change| change.name));
+        let names = names.chain(grouped.iter().map(|grouped| grouped.name));
         names.for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
-    let mut run = Run::new(arguments, [operations.len(), changes.len()], matrices);
+    let rows = [operations.len() + grouped.len(), changes.len()];
+    let mut run = Run::new(arguments, rows, matrices);
     for operation in &operations {
-        run.operation(operation, matrices);
-        if run.arguments.twin && run.faulty() >= TWIN_CELLS {
-            break;
+        if !run.has_found_twin() {
+            run.operation(operation, matrices);
+        }
+    }
+    for grouped in &grouped {
+        if !run.has_found_twin() {
+            run.grouped(grouped, matrices);
         }
     }
     if !run.arguments.twin {
@@ -78,6 +88,8 @@ struct Run {
     cells_left: u32,
     kills: Vec<Row>,
     stops: Vec<Row>,
+    fifo_kills: Vec<Row>,
+    fifo_stops: Vec<Row>,
 }
 
 impl Run {
@@ -94,6 +106,8 @@ impl Run {
             cells_left: cells as u32,
             kills: Vec::new(),
             stops: Vec::new(),
+            fifo_kills: Vec::new(),
+            fifo_stops: Vec::new(),
         }
     }
 
@@ -108,12 +122,60 @@ impl Run {
             self.kills.push(row);
         }
         for meanwhile in MEANWHILES.into_iter().filter(|_| stops) {
-            self.cells_left -= 1;
             if stop::applies(&ground, meanwhile) {
                 let row = self.stop_cell(operation, &ground, &path, meanwhile);
                 self.stops.push(row);
+            } else {
+                self.cells_left -= 1;
             }
         }
+    }
+
+    fn grouped(&mut self, grouped: &Grouped, [kills, stops]: [bool; 2]) {
+        let world = &self.world;
+        world.begin_round(grouped.name);
+        let ground = grouped.ground(world);
+        let path = Path::new(&fifo::record(world, grouped, &ground), ALIKE_FROM);
+        self.cells_left -= 1;
+        for busy in [false, true].into_iter().filter(|_| kills) {
+            let survivor = if busy { "busy" } else { "idle" };
+            let companion = busy.then(|| fifo::Busy::start(&self.world));
+            let row = self.cell((grouped.name, survivor), &path, |world, k, row| {
+                fifo::kill(world, grouped, &ground, companion.as_ref(), (k, &path), row)
+            });
+            self.fifo_kills.push(row);
+        }
+        for meanwhile in MEANWHILES.into_iter().filter(|_| stops) {
+            let row = self.cell((grouped.name, meanwhile.name()), &path, |world, k, row| {
+                fifo::stop(world, grouped, &ground, meanwhile, (k, &path), row);
+                true
+            });
+            self.fifo_stops.push(row);
+        }
+    }
+
+    /// A cell: rounds at one instruction after the other, until one says that it cannot go on.
+    fn cell(
+        &mut self,
+        (operation, survivor): (&'static str, &'static str),
+        path: &Path,
+        mut round: impl FnMut(&World, usize, &mut Row) -> bool,
+    ) -> Row {
+        self.cells_left -= 1;
+        let deadline = self.deadline();
+        let mut row = Row {
+            operation,
+            survivor,
+            instructions: path.len(),
+            ..Row::default()
+        };
+        for k in self.spread(path, operation) {
+            if !round(&self.world, k, &mut row) || self.is_over(&row, deadline) {
+                break;
+            }
+        }
+        done(&row);
+        row
     }
 
     fn change(&mut self, change: &Change, [kills, stops]: [bool; 2]) {
@@ -122,21 +184,11 @@ impl Run {
         let path = Path::new(&ground.record(&self.world, change), ALIKE_FROM_EARLY);
         self.cells_left -= 1;
         for (stops, _) in [(false, kills), (true, stops)].iter().filter(|(_, is)| *is) {
-            self.cells_left -= 1;
-            let deadline = self.deadline();
-            let mut row = Row {
-                operation: change.name,
-                survivor: if *stops { "work" } else { "idle" },
-                instructions: path.len(),
-                ..Row::default()
-            };
-            for k in self.spread(&path, change.name) {
-                ground.round(&self.world, change, *stops, (k, &path), &mut row);
-                if self.is_over(&row, deadline) {
-                    break;
-                }
-            }
-            done(&row);
+            let survivor = if *stops { "work" } else { "idle" };
+            let row = self.cell((change.name, survivor), &path, |world, k, row| {
+                ground.round(world, change, *stops, (k, &path), row);
+                true
+            });
             match stops {
                 true => self.stops.push(row),
                 false => self.kills.push(row),
@@ -165,52 +217,26 @@ impl Run {
         path: &Path,
         busy: bool,
     ) -> Row {
-        self.cells_left -= 1;
-        let deadline = self.deadline();
-        let mut row = Row {
-            operation: operation.name,
-            survivor: if busy { "busy" } else { "idle" },
-            instructions: path.len(),
-            ..Row::default()
-        };
+        let survivor = if busy { "busy" } else { "idle" };
         let companion = busy.then(|| self.world.busy());
-        for k in self.spread(path, operation.name) {
+        self.cell((operation.name, survivor), path, |world, k, row| {
             let way = (k, path.way(k));
-            let world = &self.world;
-            if !kill::kill(world, operation, ground, companion.as_ref(), way, &mut row) {
-                break;
-            }
-            if self.is_over(&row, deadline) {
-                break;
-            }
-        }
-        done(&row);
-        row
+            kill::kill(world, operation, ground, companion.as_ref(), way, row)
+        })
     }
 
     fn stop_cell(
-        &self,
+        &mut self,
         operation: &Operation,
         ground: &Ground,
         path: &Path,
         meanwhile: stop::Meanwhile,
     ) -> Row {
-        let deadline = self.deadline();
-        let mut row = Row {
-            operation: operation.name,
-            survivor: meanwhile.name(),
-            instructions: path.len(),
-            ..Row::default()
-        };
-        for k in self.spread(path, operation.name) {
+        self.cell((operation.name, meanwhile.name()), path, |world, k, row| {
             let way = (k, path.way(k));
-            stop::stop(&self.world, operation, ground, meanwhile, way, &mut row);
-            if self.is_over(&row, deadline) {
-                break;
-            }
-        }
-        done(&row);
-        row
+            stop::stop(world, operation, ground, meanwhile, way, row);
+            true
+        })
     }
 
     fn is_over(&self, row: &Row, deadline: Instant) -> bool {
@@ -222,13 +248,26 @@ impl Run {
 
     /// Cells with faults.
     fn faulty(&self) -> usize {
-        let rows = self.kills.iter().chain(&self.stops);
+        let rows = self.tables().into_iter().flat_map(|(_, rows)| rows);
         rows.filter(|row| row.has_faults()).count()
+    }
+
+    fn has_found_twin(&self) -> bool {
+        self.arguments.twin && self.faulty() >= TWIN_CELLS
+    }
+
+    fn tables(&self) -> [(Matrix, &[Row]); 4] {
+        [
+            (Matrix::Kill, &self.kills),
+            (Matrix::Stop, &self.stops),
+            (Matrix::FifoKill, &self.fifo_kills),
+            (Matrix::FifoStop, &self.fifo_stops),
+        ]
     }
 
     fn finish(self) -> ExitCode {
         let faulty = self.faulty();
-        for (matrix, rows) in [(Matrix::Kill, &self.kills), (Matrix::Stop, &self.stops)] {
+        for (matrix, rows) in self.tables() {
             if rows.is_empty() {
                 continue;
             }
@@ -241,10 +280,11 @@ impl Run {
                 return ExitCode::FAILURE;
             }
         }
-        let again: usize = self.kills.iter().map(|row| row.again).sum();
+        let rows = || self.tables().into_iter().flat_map(|(_, rows)| rows);
+        let again: usize = rows().map(|row| row.again).sum();
         println!(
             "{} cells, {faulty} with faults, {again} kills done again for their time, {:.1} s",
-            self.kills.len() + self.stops.len(),
+            rows().count(),
             self.begun.elapsed().as_secs_f64()
         );
         match (self.arguments.twin, faulty) {

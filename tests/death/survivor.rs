@@ -155,7 +155,7 @@ impl Survivor<'_> {
         if reserved != 0 {
             self.fault(Fault::Leaked, reserved, "cells of who peeked are not open");
         }
-        self.index_is_free();
+        index_is_free(self.board, self.path);
         self.each_bit_is_back();
         let seed = seeds::TRACER + 4;
         match send(self.board, self.queue, seed, BLOCKS) {
@@ -215,39 +215,6 @@ impl Survivor<'_> {
         }
     }
 
-    /// The next one to attach gets the lowest index that nobody has, the dead one's included.
-    fn index_is_free(&self) {
-        let before = Image::of(self.path).attached();
-        let lowest = (1..)
-            .find(|index| !before.contains(index))
-            .expect("there are many");
-        match Mapped::open(self.path) {
-            Ok(_region) => {
-                if !Image::of(self.path).attached().contains(&lowest) {
-                    self.fault(
-                        Fault::Leaked,
-                        lowest as u64,
-                        "an index is not given out again",
-                    );
-                }
-            }
-            Err(_) => self.fault(Fault::Stuck, 0, "the region does not open"),
-        }
-        if Image::of(self.path).attached() != before {
-            self.fault(Fault::Leaked, lowest as u64, "an index is not given back");
-        }
-    }
-
-    /// How long what the dead one held took to come, from `since_ns` on.
-    pub fn recovery_ns(&self, since_ns: u64) -> u64 {
-        let held = self
-            .board
-            .named()
-            .filter(|(_, entry)| entry.has(state::HELD));
-        let came = held.map(|(_, entry)| entry.came_ns.load(SeqCst));
-        came.max().unwrap_or(0).saturating_sub(since_ns)
-    }
-
     /// The last questions: time passes, and then everything is over.
     pub fn close(&self, held: Vec<Held<'_>>) {
         self.work(seeds::TRACER + 1);
@@ -277,4 +244,31 @@ pub fn check_again(board: &Board, seed: u64) {
     if lives && !entry.has(state::LATE) {
         board.fault(Fault::Taken, seed, "came although somebody living holds it");
     }
+}
+
+/// The next one to attach gets the lowest index that nobody has, the dead one's included.
+pub fn index_is_free(board: &Board, path: &Path) {
+    let before = Image::of(path).attached();
+    let lowest = (1..)
+        .find(|index| !before.contains(index))
+        .expect("there are many");
+    match Mapped::open(path) {
+        Ok(_region) => {
+            if !Image::of(path).attached().contains(&lowest) {
+                let what = "an index is not given out again";
+                board.fault(Fault::Leaked, lowest as u64, what);
+            }
+        }
+        Err(_) => board.fault(Fault::Stuck, 0, "the region does not open"),
+    }
+    if Image::of(path).attached() != before {
+        board.fault(Fault::Leaked, lowest as u64, "an index is not given back");
+    }
+}
+
+/// How long what the dead one held took to come, from `since_ns` on.
+pub fn recovery_ns(board: &Board, since_ns: u64) -> u64 {
+    let held = board.named().filter(|(_, entry)| entry.has(state::HELD));
+    let came = held.map(|(_, entry)| entry.came_ns.load(SeqCst));
+    came.max().unwrap_or(0).saturating_sub(since_ns)
 }

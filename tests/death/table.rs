@@ -5,52 +5,62 @@ use super::world::Row;
 use std::fmt::Write;
 use std::path::Path;
 
-/// One of the two matrices.
+/// One of the matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matrix {
     Kill,
     Stop,
+    FifoKill,
+    FifoStop,
 }
+
+/// The columns of faults that every matrix has.
+const COMMON: [(&str, Fault); 6] = [
+    ("lost", Fault::Lost),
+    ("damaged", Fault::Damaged),
+    ("doubled", Fault::Doubled),
+    ("taken", Fault::Taken),
+    ("stuck", Fault::Stuck),
+    ("leaked", Fault::Leaked),
+];
 
 impl Matrix {
     pub fn name(self) -> &'static str {
         match self {
             Matrix::Kill => "kill matrix",
             Matrix::Stop => "stop matrix",
+            Matrix::FifoKill => "FIFO kill matrix",
+            Matrix::FifoStop => "FIFO stop matrix",
         }
     }
 
-    fn head(self) -> &'static [&'static str] {
-        match self {
-            Matrix::Kill => &[
-                "operation",
-                "survivor",
-                "instructions",
-                "kills",
-                "elsewhere",
-                "lost",
-                "damaged",
-                "doubled",
-                "taken",
-                "stuck",
-                "leaked",
-                "over 10 ms",
-                "longest recovery (ms)",
-            ],
-            Matrix::Stop => &[
-                "operation",
-                "meanwhile",
-                "instructions",
-                "stops",
-                "elsewhere",
-                "lost",
-                "damaged",
-                "doubled",
-                "taken from the living",
-                "stuck",
-                "leaked",
-            ],
+    fn kills(self) -> bool {
+        matches!(self, Matrix::Kill | Matrix::FifoKill)
+    }
+
+    fn is_fifo(self) -> bool {
+        matches!(self, Matrix::FifoKill | Matrix::FifoStop)
+    }
+
+    fn faults(self) -> impl Iterator<Item = (&'static str, Fault)> {
+        let of_fifo = self.is_fifo().then_some(("reordered", Fault::Reordered));
+        COMMON.into_iter().chain(of_fifo)
+    }
+
+    fn head(self) -> Vec<String> {
+        let mut head = match self.kills() {
+            true => vec!["operation", "survivor", "instructions", "kills"],
+            false => vec!["operation", "meanwhile", "instructions", "stops"],
+        };
+        head.push("elsewhere");
+        head.extend(self.faults().map(|(name, fault)| match fault {
+            Fault::Taken if !self.kills() => "taken from the living",
+            _ => name,
+        }));
+        if self.kills() {
+            head.extend(["over 10 ms", "longest recovery (ms)"]);
         }
+        head.into_iter().map(String::from).collect()
     }
 
     fn cells(self, row: &Row) -> Vec<String> {
@@ -61,16 +71,8 @@ impl Matrix {
             row.rounds.to_string(),
             row.elsewhere.to_string(),
         ];
-        let faults = [
-            Fault::Lost,
-            Fault::Damaged,
-            Fault::Doubled,
-            Fault::Taken,
-            Fault::Stuck,
-            Fault::Leaked,
-        ];
-        cells.extend(faults.map(|fault| row.count(fault).to_string()));
-        if self == Matrix::Kill {
+        cells.extend(self.faults().map(|(_, fault)| row.count(fault).to_string()));
+        if self.kills() {
             cells.push(row.again.to_string());
             cells.push(format!("{:.2}", row.longest_ns as f64 / 1e6));
         }
@@ -82,7 +84,7 @@ impl Matrix {
 pub fn markdown(matrix: Matrix, rows: &[Row]) -> String {
     let mut all: Vec<Vec<String>> = rows.iter().map(|row| matrix.cells(row)).collect();
     all.push(matrix.cells(&total(rows)));
-    let head: Vec<String> = matrix.head().iter().map(|name| name.to_string()).collect();
+    let head = matrix.head();
     let width = |at: usize| {
         let cells = all.iter().map(|cells| cells[at].len());
         cells.max().unwrap_or(0).max(head[at].len())
@@ -127,8 +129,11 @@ fn total(rows: &[Row]) -> Row {
     sum
 }
 
-/// Puts `text` between the marks of a matrix in a page.
+/// Puts `text` between the marks of a matrix in a page; FIFO queues have one of their own beside
+/// it.
 pub fn write(page: &Path, matrix: Matrix, text: &str) -> Result<(), String> {
+    let beside = page.with_file_name("recovery-fifo.md");
+    let page = if matrix.is_fifo() { &beside } else { page };
     let old =
         std::fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
     let (begin, end) = (format!("<!-- {} -->", matrix.name()), "<!-- end -->");

@@ -75,8 +75,12 @@ impl World {
 
     /// A busy survivor, on another processor if there is one.
     pub fn busy(&self) -> Busy {
-        let cpu = self.cpus.get(1).unwrap_or(&self.cpus[0]);
-        Busy::start(self.board, &self.path, *cpu)
+        Busy::start(self.board, &self.path, self.other_cpu())
+    }
+
+    /// The processor for one who works beside the tracer.
+    pub fn other_cpu(&self) -> usize {
+        *self.cpus.get(1).unwrap_or(&self.cpus[0])
     }
 
     /// Starts a round: should the library or the harness hang in it, the process ends and says so.

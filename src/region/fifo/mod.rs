@@ -21,7 +21,7 @@ mod tests;
 use super::store::Store;
 use crate::sync::Ordering;
 #[cfg(feature = "mapped")]
-use {super::repair::extent, crate::ring::blocks::BLOCK_SLOTS};
+use {super::repair::extent, crate::ring::blocks::BLOCK_SLOTS, core::ops::Range};
 
 /// Slots, and entries of groups, that one mending looks at.
 #[cfg(feature = "mapped")]
@@ -30,13 +30,16 @@ const MENDED: usize = 4096;
 impl Store<'_> {
     /// What a FIFO queue's repair has to do after [`repair`](Store::repair): ends what the owners
     /// whom `dead` names were at, puts in order what is not, and issues the tickets that are
-    /// missing.
+    /// missing. Twins leave a step out each: see [`repair`](super::repair).
     #[cfg(feature = "mapped")]
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
         self.mend_groups(dead);
         self.ids_table().repair(dead);
-        self.mend_sends(0..self.words().len(), owner);
-        self.mend_tickets(0..self.groups().elements.len(), self.latest_ms(), owner);
+        self.mend_both(
+            0..self.words().len(),
+            0..self.groups().elements.len(),
+            owner,
+        );
     }
 
     /// The same with nobody dead, for those who stand still: what `turn`, which counts the calls,
@@ -49,9 +52,17 @@ impl Store<'_> {
             from..(from + MENDED).min(len)
         };
         let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
-        self.mend_sends(part(used), owner);
-        let groups = self.groups().elements.len();
-        self.mend_tickets(part(groups), self.latest_ms(), owner);
+        self.mend_both(part(used), part(self.groups().elements.len()), owner);
+    }
+
+    #[cfg(feature = "mapped")]
+    fn mend_both(&self, slots: Range<usize>, groups: Range<usize>, owner: u32) {
+        if !cfg!(ringmain_twin = "sends") {
+            self.mend_sends(slots, owner);
+        }
+        if !cfg!(ringmain_twin = "tickets") {
+            self.mend_tickets(groups, self.latest_ms(), owner);
+        }
     }
 
     /// The latest time that anybody has seen, ms.
