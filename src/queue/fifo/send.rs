@@ -29,6 +29,8 @@ struct Outgoing<'a> {
     message: Option<&'a Message<'a>>,
     /// The key of its deduplication id.
     key: IdKey,
+    /// The key of its group.
+    group: [u64; 2],
 }
 
 /// Slots for the messages of a batch, as many as there are together.
@@ -191,6 +193,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             body: entry.body,
             message: None,
             key: self.key_of(&names, entry.body),
+            group: self.group_of(&names),
         })
     }
 
@@ -216,7 +219,12 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             body: message.body(),
             message: Some(message),
             key: self.key_of(&names, message.body()),
+            group: self.group_of(&names),
         })
+    }
+
+    fn group_of(&self, names: &Names<'_>) -> [u64; 2] {
+        group_key(names.group, self.queue.name(&self.queue.store()))
     }
 
     fn key_of(&self, names: &Names<'_>, body: &[u8]) -> IdKey {
@@ -269,6 +277,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         self.queue.admit_call(&store, Call::Send, now_ms)?;
         let hashes = outgoing.iter().map(|outgoing| outgoing.key.hash);
         store.ids_table().fetch(hashes);
+        store.fetch_groups(outgoing.iter().map(|outgoing| outgoing.group));
         let mut slots = Slots {
             wanted: entries.len() as u32,
             ..Slots::default()
@@ -346,7 +355,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             attributes,
             sent_ms: now_ms,
             delay_ms: store.head().policy.get(DELAY_MS),
-            group: group_key(outgoing.names.group, queue.name(store)),
+            group: outgoing.group,
             id,
             until_ms: now_ms + (queue.place.window >> 32),
         };
