@@ -1,7 +1,5 @@
 //! Up to ten received messages.
 
-#[cfg(feature = "fifo")]
-use super::fifo::Call;
 use super::place::Bits;
 use super::received::Received;
 use super::standard::Queue;
@@ -22,8 +20,8 @@ pub type Outcomes<T> = heapless::Vec<Result<T, Error>, BATCH_MAX>;
 /// Up to ten received messages; a slice of [`Received`], and an iterator by value.
 #[must_use = "unsettled messages come back when their visibility timeout runs out"]
 pub struct Batch<'q, R: Region, C: Clock> {
-    queue: &'q Queue<R, C>,
-    messages: heapless::Vec<Received<'q, R, C>, BATCH_MAX>,
+    pub(super) queue: &'q Queue<R, C>,
+    pub(super) messages: heapless::Vec<Received<'q, R, C>, BATCH_MAX>,
 }
 
 impl<R: Region, C: Clock> fmt::Debug for Batch<'_, R, C> {
@@ -71,8 +69,8 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     pub fn delete(self) -> Outcomes<()> {
         let queue = self.queue;
         #[cfg(feature = "fifo")]
-        if let Err(error) = queue.admit_call_now(Call::Delete) {
-            return self.messages.iter().map(|_| Err(error.clone())).collect();
+        if queue.place.is_fifo() {
+            return self.delete_from_groups();
         }
         let mut outcomes = Outcomes::new();
         let usable = queue.check();
@@ -80,17 +78,6 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
         let owner = queue.region.owner();
         let mut free = Bits::free(store);
         let this = ManuallyDrop::new(self); // each is settled here
-        #[cfg(feature = "fifo")]
-        if queue.place.is_fifo() && usable.is_ok() {
-            let now_ms = queue.now_ms(&store);
-            for received in this.messages.iter() {
-                let run = received.run();
-                let outcome = queue.delete_in_turn(&store, &received.hold, run, now_ms);
-                let _ = outcomes.push(outcome);
-            }
-            queue.notify_turn(&store, this.messages.len() as u32);
-            return outcomes;
-        }
         for received in this.messages.iter() {
             let outcome = match &usable {
                 Ok(()) => store

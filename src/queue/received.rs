@@ -1,7 +1,7 @@
 //! A received message, read in place.
 
 #[cfg(feature = "fifo")]
-use super::fifo::{Call, SequenceNumber};
+use super::fifo::SequenceNumber;
 use super::options::visibility_ms;
 use super::place::Bits;
 use super::receipt::{MessageId, Receipt};
@@ -168,17 +168,13 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     #[inline]
     pub fn delete(self) -> Result<(), Error> {
         #[cfg(feature = "fifo")]
-        self.queue.admit_call_now(Call::Delete)?;
+        if self.queue.place.is_fifo() {
+            return self.delete_from_group();
+        }
         let this = ManuallyDrop::new(self);
         let queue = this.queue;
         queue.check()?;
         let store = queue.store();
-        #[cfg(feature = "fifo")]
-        if queue.place.is_fifo() {
-            queue.delete_in_turn(&store, &this.hold, this.run(), queue.now_ms(&store))?;
-            queue.notify_turn(&store, 1);
-            return Ok(());
-        }
         if let Some(run) = store.delete(&this.hold, this.run(), queue.region.owner())? {
             store.put_free(this.hold.index as usize, run);
         }

@@ -11,6 +11,7 @@ mod options;
 mod queue;
 mod quota;
 mod send;
+mod settle;
 mod stat;
 mod turn;
 

@@ -1,0 +1,46 @@
+//! Deleting what was received, by the receive itself.
+
+use super::quota::Call;
+use crate::error::Error;
+use crate::queue::batch::{Batch, Outcomes};
+use crate::queue::received::Received;
+use crate::region::Region;
+use crate::time::Clock;
+use core::mem::ManuallyDrop;
+
+impl<R: Region, C: Clock> Received<'_, R, C> {
+    /// [`delete`](Received::delete) in a FIFO queue. Beyond a quota nothing is deleted: the message
+    /// stays in flight, and its receipt good.
+    pub(in crate::queue) fn delete_from_group(self) -> Result<(), Error> {
+        self.queue.admit_call_now(Call::Delete)?;
+        let this = ManuallyDrop::new(self);
+        let queue = this.queue;
+        queue.check()?;
+        let store = queue.store();
+        queue.delete_in_turn(&store, &this.hold, this.run(), queue.now_ms(&store))?;
+        queue.notify_turn(&store, 1);
+        Ok(())
+    }
+}
+
+impl<R: Region, C: Clock> Batch<'_, R, C> {
+    /// [`delete`](Batch::delete) in a FIFO queue: one call of a quota.
+    pub(in crate::queue) fn delete_from_groups(self) -> Outcomes<()> {
+        let queue = self.queue;
+        let usable = queue
+            .admit_call_now(Call::Delete)
+            .and_then(|()| queue.check());
+        if let Err(error) = usable {
+            return self.messages.iter().map(|_| Err(error.clone())).collect();
+        }
+        let this = ManuallyDrop::new(self); // each is settled here
+        let store = queue.store();
+        let now_ms = queue.now_ms(&store);
+        let delete = |received: &Received<'_, R, C>| {
+            queue.delete_in_turn(&store, &received.hold, received.run(), now_ms)
+        };
+        let outcomes = this.messages.iter().map(delete).collect();
+        queue.notify_turn(&store, this.messages.len() as u32);
+        outcomes
+    }
+}
