@@ -250,6 +250,35 @@ fn one_of_two_is_accepted() {
     });
 }
 
+/// A sender stands still before it reads its message's number, while another one who sends the same
+/// id finishes it for it, and it is received, deleted, and its slot used again: it is told the
+/// number of its own message.
+#[test]
+fn a_late_sender_is_told_its_own_number() {
+    check_within(1, || {
+        let memory = Memory::fifo(3);
+        let send = |memory: &Memory, value, owner| {
+            let claimed = memory.fill_slot(value, owner);
+            let id = Memory::id(value);
+            let message = Ordered {
+                group: [1, 0],
+                ..message(&id)
+            };
+            memory.store().send_in_order(claimed, &message, owner)
+        };
+        let late = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || send(&memory, 11, 2))
+        };
+        let mine = send(&memory, 11, 1);
+        assert_eq!(memory.drain_group(1, 1), [11]);
+        for value in [12, 13] {
+            sequence(send(&memory, value, 1));
+        }
+        assert_eq!(sequence(late.join().unwrap()), sequence(mine));
+    });
+}
+
 /// Redelivery against delete: one of them.
 #[test]
 fn delete_against_redelivery() {

@@ -34,6 +34,47 @@ fn figures() -> (QueueStats, LatencyHistogram) {
     (stats.expect("figures"), latency.expect("figures"))
 }
 
+/// The figures of groups, as text and by the facade.
+#[cfg(feature = "fifo")]
+#[test]
+fn groups_are_told_by_their_names() {
+    use ringmain::metrics::{describe_groups, record_groups, render_groups};
+    let clock = ManualClock::new(1_000_000);
+    let region = Heap::new(1 << 18).expect("memory");
+    let options = ringmain::FifoOptions::new().dedup_ids(100);
+    let orders = ringmain::FifoQueue::create_with(region, options, &clock).expect("a queue");
+    for (group, id) in [("a", "1"), ("a", "2"), ("b", "3"), ("c", "4")] {
+        orders.send(group, id, b"order").expect("room");
+    }
+    let held = orders.receive().expect("a receive");
+    clock.advance(Duration::from_secs(1));
+    assert!(held.is_some());
+    let stats = orders.groups().expect("figures");
+    let text = render_groups([("orders", &stats), ("orders", &stats)]);
+    let said = Exposition::read(&text).expect("the format");
+    let expected = [
+        ("ringmain_groups_ready", 2.0),
+        ("ringmain_groups_locked", 1.0),
+        ("ringmain_groups_delayed", 0.0),
+        ("ringmain_dedup_ids", 4.0),
+        ("ringmain_dedup_ids_max", 100.0),
+    ];
+    let collector = Collector::default();
+    ::metrics::with_local_recorder(&collector, || {
+        describe_groups();
+        record_groups([("orders", &stats)]);
+    });
+    let told = collector.told();
+    assert_eq!(told.len(), expected.len());
+    for (name, value) in expected {
+        assert_eq!(said.value(name, "orders"), value, "{name}");
+        let series = format!("{name} queue=orders");
+        assert_eq!(told.get(&series), Some(&value), "{name}");
+        assert!(collector.described().contains(name));
+    }
+    assert!(render_groups([]).is_empty());
+}
+
 #[test]
 fn each_figure_is_told_once_by_its_name() {
     let (stats, latency) = figures();

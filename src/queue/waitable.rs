@@ -85,7 +85,9 @@ impl<R: Region, C: Clock> sealed::Waiting for Queue<R, C> {
             let expired = self.expire(&store, now_ms);
             self.notify_if(&store, expired.saturating_sub(1)); // one is for the caller
         }
-        Ok(store.has_visible())
+        // A FIFO queue gives nothing when as much as may be is in flight: who waits waits on.
+        let full = self.place.is_fifo() && self.admit_receive(&store, 1).is_err();
+        Ok(!full && store.has_visible())
     }
 
     fn pass_on(&self) {

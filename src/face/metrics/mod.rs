@@ -22,11 +22,15 @@
 
 mod exporter;
 mod facade;
+#[cfg(feature = "fifo")]
+mod groups;
 mod table;
 mod text;
 
 pub use exporter::Exporter;
 pub use facade::{describe, record};
+#[cfg(feature = "fifo")]
+pub use groups::{GroupsLook, describe_groups, record_groups, render_groups, write_groups};
 pub use text::{CONTENT_TYPE, render, write_text};
 
 use crate::queue::{LatencyHistogram, QueueStats};

@@ -65,7 +65,7 @@ pub fn write_text<'a>(
 }
 
 /// The comment lines before a metric's samples. No help text of the table needs an escape.
-fn head(out: &mut impl Write, name: &str, help: &str, kind: &str) -> fmt::Result {
+pub(super) fn head(out: &mut impl Write, name: &str, help: &str, kind: &str) -> fmt::Result {
     writeln!(out, "# HELP {name} {help}")?;
     writeln!(out, "# TYPE {name} {kind}")
 }
@@ -88,7 +88,7 @@ fn histogram(out: &mut impl Write, queue: &Label<'_>, latency: &LatencyHistogram
 }
 
 /// The value of a label, with what has a meaning there escaped.
-struct Label<'a>(&'a str);
+pub(super) struct Label<'a>(pub(super) &'a str);
 
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,8 @@
 use super::options::FifoOptions;
 use super::quota::Call;
 use crate::error::Error;
+#[cfg(feature = "std")]
+use crate::queue::LatencyHistogram;
 use crate::queue::batch::{Batch, Outcomes};
 use crate::queue::options::visibility_ms;
 use crate::queue::received::{Copied, Received};
@@ -373,6 +375,16 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// Linear in the slots that have been used.
     pub fn stat(&self) -> Result<QueueStats, Error> {
         self.queue.stat()
+    }
+
+    /// The times from send to receive, as a histogram: see [`Queue::latency`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Queue::latency`].
+    #[cfg(feature = "std")]
+    pub fn latency(&self) -> Result<LatencyHistogram, Error> {
+        self.queue.latency()
     }
 
     /// Asks the kernel who has died, and makes what they held visible again: see [`Queue::tend`].
