@@ -57,8 +57,13 @@ impl Memory {
         Arc::new(memory)
     }
 
-    /// A FIFO queue of `slots` slots.
+    /// A FIFO queue of `slots` slots, which remembers two ids.
     pub fn fifo(slots: usize) -> Arc<Self> {
+        Self::fifo_with(slots, 2)
+    }
+
+    /// The same with `ids` ids.
+    pub fn fifo_with(slots: usize, ids: usize) -> Arc<Self> {
         let mut memory = Self::with(slots, 0);
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         memory.fifo = Some(FifoMemory {
@@ -66,7 +71,7 @@ impl Memory {
             links: (0..slots).map(|_| Link::new()).collect(),
             groups: (0..2).map(|_| Group::new()).collect(),
             group_buckets: words(1),
-            ids: (0..2).map(|_| Remembered::new()).collect(),
+            ids: (0..ids).map(|_| Remembered::new()).collect(),
             id_buckets: words(1),
             tickets: words(4),
         });

@@ -44,7 +44,9 @@
 //! and is in its chain. A sender that finds one coming and not accepted makes it Pending as well,
 //! after it has found it in the chain a second time, since it saw that state: so it was inserted in
 //! this life. Pending of a message that was never sent: the next sender of the id voids it (see
-//! [`send`](super::send)). Out of its chain and not Free: it is used again when its window is over.
+//! [`send`](super::send)). Voiding takes the place of the number, so it and an acceptance exclude
+//! each other, `[voided-once]`: what the voider has seen of the message may be old, the word that it
+//! exchanges is not. Out of its chain and not Free: an entry is used again when its window is over.
 
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
@@ -147,6 +149,9 @@ impl State {
 /// How many entries ahead of their turn they are fetched: the batch after this one's.
 #[cfg(feature = "fifo")]
 const FETCH_AHEAD: u64 = 10;
+
+/// In place of a sequence number: the message was never sent, and is not to be accepted.
+const VOIDED: u64 = u64::MAX;
 
 /// In place of the slot of a Claimed entry: it is not coming.
 const NO_SLOT: u32 = u32::MAX;
@@ -439,25 +444,37 @@ impl<'a> Ids<'a> {
     /// The sequence number that an entry has for this message.
     pub fn accepted(&self, entry: u32, slot: u32, stamp: u64) -> Option<u64> {
         let remembered = self.entries.elements.get(entry as usize)?;
-        let seen = remembered.state();
-        let first = self.first_of(remembered, seen);
-        let theirs = first.slot == slot && first.stamp == stamp;
-        let accepted = first.sequence & UNORDERED == 0 && remembered.state() == seen;
-        (theirs && accepted).then_some(first.sequence)
+        // ORDERING: AcqRel; [accepted-first] a read-modify-write sees the latest number, whatever
+        // else the caller has seen.
+        let sequence = remembered.sequence.fetch_or(0, Ordering::AcqRel);
+        let theirs = remembered.state().slot() == slot
+            && remembered.stamp.load(Ordering::Acquire) == stamp
+            && remembered.sequence.load(Ordering::Acquire) == sequence;
+        (theirs && sequence & UNORDERED == 0).then_some(sequence)
     }
 
-    /// Forgets an id whose message was never sent.
-    pub fn void(&self, entry: u32, (slot, stamp): (u32, u64), key: &IdKey) {
-        let Some(remembered) = self.entries.elements.get(entry as usize) else {
-            return; // damage
-        };
+    /// Forgets an id whose message, as the caller has seen, is not there and was never sent. It was
+    /// if its number says so, which is the latest word: then that is returned.
+    pub fn void(&self, entry: u32, (slot, stamp): (u32, u64), key: &IdKey) -> Option<u64> {
+        let remembered = self.entries.elements.get(entry as usize)?;
         let life = self.entries.life(entry as usize);
         let seen = remembered.state();
         let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
-        let pending = seen.phase() == Phase::Pending && theirs && remembered.is(key);
-        if pending && self.entries.remove(key.hash, entry as usize, life) {
+        if seen.phase() != Phase::Pending || !theirs || !remembered.is(key) {
+            return None; // another one has done it
+        }
+        let unordered = UNORDERED | name_of(slot, stamp);
+        // ORDERING: AcqRel; [voided-once] of this and an acceptance one fails.
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        let word = &remembered.sequence;
+        match word.compare_exchange(unordered, VOIDED, done, failed) {
+            Ok(_) | Err(VOIDED) => {}
+            Err(_) => return self.accepted(entry, slot, stamp),
+        }
+        if self.entries.remove(key.hash, entry as usize, life) {
             remembered.change(seen, seen.then(Phase::Free, 0, 0));
         }
+        None
     }
 
     /// Frees entries that dead owners were at. The caller has proof that they are dead.

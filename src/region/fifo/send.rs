@@ -125,7 +125,17 @@ impl Store<'_> {
                                 sequence,
                             });
                         }
-                        Finished::Unknown => self.ids_table().void(entry, (slot, stamp), id),
+                        Finished::Unknown => {
+                            let sequence = self.ids_table().void(entry, (slot, stamp), id);
+                            if let Some(sequence) = sequence {
+                                self.take_back(index, run);
+                                return Sent::Duplicate(First {
+                                    slot,
+                                    stamp,
+                                    sequence,
+                                });
+                            }
+                        }
                         Finished::NoPlace => {
                             self.take_back(index, run);
                             return Sent::GroupsFull;
