@@ -19,5 +19,6 @@ pub use entry::{FifoEntry, FifoSent, SequenceNumber};
 pub(super) use key::group_key;
 pub use options::{DedupScope, FifoOptions};
 pub use queue::FifoQueue;
+#[cfg(feature = "async")]
 pub(super) use quota::Call;
 pub use stat::FifoStats;

@@ -45,8 +45,9 @@
 //! after it has found it in the chain a second time, since it saw that state: so it was inserted in
 //! this life. Pending of a message that was never sent: the next sender of the id voids it (see
 //! [`send`](super::send)). Voiding takes the place of the number, so it and an acceptance exclude
-//! each other, `[voided-once]`: what the voider has seen of the message may be old, the word that it
-//! exchanges is not. Out of its chain and not Free: an entry is used again when its window is over.
+//! each other, `[voided-once]`: what the voider has seen of the message may be old, the word that
+//! it exchanges is not. Out of its chain and not Free: an entry is used again when its window is
+//! over.
 
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;

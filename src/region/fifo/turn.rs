@@ -518,8 +518,13 @@ impl Store<'_> {
     pub fn mend_tickets(&self, groups: Range<usize>, now_ms: u64, owner: u32) {
         self.tickets().mend();
         let entries = self.groups().elements;
-        for group in groups.start..groups.end.min(entries.len()) {
-            let empty = matches!(entries[group].first().next(), Next::End | Next::Closed);
+        for (group, entry) in entries
+            .iter()
+            .enumerate()
+            .take(groups.end)
+            .skip(groups.start)
+        {
+            let empty = matches!(entry.first().next(), Next::End | Next::Closed);
             if !empty && !self.has_ticket(group) {
                 self.offer(group, now_ms, owner);
             }
