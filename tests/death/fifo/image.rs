@@ -12,6 +12,8 @@ const UNORDERED: u64 = 1 << 63;
 /// Phases of an id's entry.
 const CLAIMED: u64 = 1;
 const PENDING: u64 = 2;
+/// In place of the slot of an entry that is claimed and not written yet.
+const NO_SLOT: u32 = u32::MAX;
 
 pub struct Parts {
     image: Image,
@@ -21,6 +23,8 @@ pub struct Parts {
     links: usize,
     groups: (usize, usize),
     ids: (usize, usize),
+    /// Where chains of ids begin, and how many.
+    chains: (usize, usize),
     bodies: usize,
 }
 
@@ -48,6 +52,7 @@ impl Parts {
             links,
             groups: (groups_at, groups),
             ids: (ids_at, ids),
+            chains: (chains, ids.next_power_of_two()),
             bodies: part(tickets + 8 * (2 * groups).next_power_of_two()),
             image,
         }
@@ -73,28 +78,42 @@ impl Parts {
         .collect()
     }
 
-    fn ids_in(&self, phase: u64) -> impl Iterator<Item = u64> {
+    /// Entries of ids in this phase whose message has no number: each one's number, and state.
+    fn ids_in(&self, phase: u64) -> impl Iterator<Item = (usize, u64)> {
         let (at, len) = self.ids;
-        let states = (0..len).map(move |id| self.image.word(at + ID_BYTES * id + 8));
-        states.filter(move |state| state >> 62 == phase)
+        let word = move |id: usize, offset| self.image.word(at + ID_BYTES * id + offset);
+        let states = (0..len).map(move |id| (id, word(id, 8)));
+        states.filter(move |&(id, state)| {
+            let numbered = word(id, 24) < UNORDERED && state as u32 != NO_SLOT;
+            state >> 62 == phase && !numbered
+        })
     }
 
-    /// Entries of groups and of ids that somebody has claimed, whoever.
+    /// Entries of groups and of ids that somebody has claimed, whoever, and is not done with.
     pub fn claimed(&self) -> u64 {
         let (at, len) = self.groups;
         let groups = (0..len).filter(|group| self.image.word(at + GROUP_BYTES * group) >> 62 == 1);
         (groups.count() + self.ids_in(CLAIMED).count()) as u64
     }
 
-    /// Entries of ids that are pending.
+    /// Entries of ids that are pending, for a message that is in no order.
     pub fn pending(&self) -> u64 {
         self.ids_in(PENDING).count() as u64
     }
 
-    /// Whether a pending id's message is not sealed yet.
+    /// Whether an id's entry is the first of its chain, and its message is not sealed yet.
     pub fn has_pending_unsealed(&self) -> bool {
-        let phase = |slot: u64| self.word_of(slot as u32 as usize) >> 62;
-        self.ids_in(PENDING).any(|state| phase(state) == 1)
+        let (at, len) = self.chains;
+        let first = |id: usize| {
+            let mut starts = (0..len).map(|chain| self.image.word(at + 8 * chain));
+            starts.any(|start| start as u32 as usize == id + 1)
+        };
+        let phase = |state: u64| match state as u32 {
+            NO_SLOT => 0,
+            slot => self.word_of(slot as usize) >> 62,
+        };
+        let mut claimed = self.ids_in(CLAIMED);
+        claimed.any(|(id, state)| phase(state) == 1 && first(id))
     }
 
     /// Whether a message is ready and in no order.
