@@ -34,6 +34,8 @@ use world::{Row, World};
 
 /// Rounds of a cell that a thinned run does however slow the machine is.
 const ROUNDS_MIN: usize = 8;
+/// The same of a FIFO queue's cells, which are many, and long.
+const ROUNDS_MIN_FIFO: usize = 4;
 
 /// So many cells with faults show that a twin fails.
 const TWIN_CELLS: usize = 3;
@@ -243,7 +245,11 @@ impl Run {
         progress(row);
         let late = !self.arguments.whole && Instant::now() >= deadline;
         let enough = self.arguments.twin && row.has_faults();
-        enough || (late && row.rounds >= ROUNDS_MIN)
+        let least = match row.operation.starts_with("FIFO") {
+            true => ROUNDS_MIN_FIFO,
+            false => ROUNDS_MIN,
+        };
+        enough || (late && row.rounds >= least)
     }
 
     /// Cells with faults.
