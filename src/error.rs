@@ -101,7 +101,7 @@ pub enum Error {
         /// What is wrong.
         problem: &'static str,
     },
-    /// A deduplication id, or the id of an attempt to receive, breaks a rule.
+    /// A deduplication id breaks a rule.
     DeduplicationId {
         /// The rule.
         rule: &'static str,

@@ -7,7 +7,7 @@ pub fn xxh3_64(bytes: &[u8]) -> u64 {
 }
 
 /// xxh3, 64 bits, seeded.
-#[cfg(feature = "mapped")]
+#[cfg(any(feature = "fifo", feature = "mapped"))]
 #[inline]
 pub fn xxh3_64_seeded(bytes: &[u8], seed: u64) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed)

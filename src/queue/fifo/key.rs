@@ -38,17 +38,17 @@ pub fn group_key(group: &str, seed: u64) -> [u64; 2] {
 
 /// The key of a message's deduplication id, which is its body's digest if it names none.
 #[inline]
-pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool) -> IdKey {
+pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool, seed: u64) -> IdKey {
     let group = if by_group { names.group } else { "" };
     if !names.id.is_empty() {
-        return key_of(Form::Plain, Form::Digest, group, names.id.as_bytes());
+        return key_of(Form::Plain, Form::Digest, group, names.id.as_bytes(), seed);
     }
     let digest: [u8; DIGEST_BYTES] = Sha256::digest(body).into();
-    key_of(Form::Content, Form::ContentDigest, group, &digest)
+    key_of(Form::Content, Form::ContentDigest, group, &digest, seed)
 }
 
 #[inline(always)]
-fn key_of(plain: Form, digested: Form, group: &str, id: &[u8]) -> IdKey {
+fn key_of(plain: Form, digested: Form, group: &str, id: &[u8], seed: u64) -> IdKey {
     let group = group.as_bytes();
     let mut bytes = [0; KEY_BYTES];
     let mut used = HEAD_BYTES + group.len() + id.len();
@@ -67,7 +67,8 @@ fn key_of(plain: Form, digested: Form, group: &str, id: &[u8]) -> IdKey {
     };
     IdKey {
         words: core::array::from_fn(word),
-        hash: crate::hash::xxh3_64(&bytes[..used]),
+        // Seeded, so that nobody outside can choose ids that all lie in one chain.
+        hash: crate::hash::xxh3_64_seeded(&bytes[..used], seed),
     }
 }
 
@@ -89,7 +90,7 @@ mod tests {
     use std::string::String;
 
     fn key(group: &str, id: &str, body: &str, by_group: bool) -> [u64; ID_WORDS] {
-        id_key(&Names { group, id }, body.as_bytes(), by_group).words
+        id_key(&Names { group, id }, body.as_bytes(), by_group, 7).words
     }
 
     #[test]

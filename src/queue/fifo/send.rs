@@ -230,7 +230,8 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn key_of(&self, names: &Names<'_>, body: &[u8]) -> IdKey {
         // A body that is too long is refused, whatever its digest.
         let body = &body[..body.len().min(self.queue.place.shape.body_bytes_max)];
-        id_key(names, body, self.queue.place.flags & FLAG_BY_GROUP != 0)
+        let by_group = self.queue.place.flags & FLAG_BY_GROUP != 0;
+        id_key(names, body, by_group, self.queue.name(&self.queue.store()))
     }
 
     fn check_id(&self, id: Option<&str>) -> Result<(), Error> {

@@ -34,7 +34,8 @@
 //! # The hint
 //!
 //! `Group.last` names a place near the end by `{ sequence:32, slot:32 }`, and only moves to greater
-//! numbers: a sender that had to walk for a few places moves it to where it has come.
+//! numbers: a sender that had to walk for a few places moves it to where it has come. One that
+//! leads nowhere is replaced, since after 2^31 sends to other groups it looks as if it were ahead.
 //! Before a place is taken out, the hint is moved beyond it, `[hint-ahead]`, so it names a place
 //! that is linked, or is of a time before the group was last empty; that is told by the place's own
 //! sequence or arrow, and then the list is walked from its start.
@@ -264,6 +265,19 @@ impl Store<'_> {
         }
     }
 
+    /// Puts a new hint in the place of one that leads nowhere, whatever its number: it may be so
+    /// old that it looks as if it were ahead. Should the place be taken out meanwhile, its arrow is
+    /// frozen, and the new one leads nowhere as well.
+    #[cold]
+    fn renew_hint(&self, group: &Group, stale: u64, sequence: u64, slot: usize) {
+        if sequence & UNORDERED == 0 {
+            // ORDERING: AcqRel; [hint-ahead] nobody has moved it since.
+            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let new = hint(sequence, slot);
+            let _ = group.last.compare_exchange(stale, new, done, failed);
+        }
+    }
+
     /// The last place of a list that begins with `first`.
     fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> End {
         // ORDERING: Acquire; the place's sequence and arrow are no older.
@@ -274,20 +288,20 @@ impl Store<'_> {
             match seen.next() {
                 Next::End if is_it => return End::At(slot, seen),
                 Next::Slot(_) if is_it && !seen.is_frozen() => {
-                    return self.walk_to_end(group, Some(slot), seen, owner);
+                    return self.walk_to_end(group, (Some(slot), seen), None, owner);
                 }
                 _ => {}
             }
         }
-        self.walk_to_end(group, None, first, owner)
+        self.walk_to_end(group, (None, first), Some(hint), owner)
     }
 
-    /// Walks from a linked place's arrow on.
+    /// Walks from a linked place's arrow on. `stale`: the hint, if it led nowhere.
     fn walk_to_end(
         &self,
         group: &Group,
-        mut before: Option<usize>,
-        mut seen: NextWord,
+        (mut before, mut seen): (Option<usize>, NextWord),
+        stale: Option<u64>,
         owner: u32,
     ) -> End {
         for steps in 0..=self.links().len() {
@@ -308,8 +322,10 @@ impl Store<'_> {
             };
             match next.next() {
                 Next::End => {
-                    if steps >= HINT_STEPS {
-                        self.move_hint(group, sequence, at);
+                    match stale {
+                        _ if steps < HINT_STEPS => {}
+                        None => self.move_hint(group, sequence, at),
+                        Some(stale) => self.renew_hint(group, stale, sequence, at),
                     }
                     return End::At(at, next);
                 }

@@ -389,6 +389,57 @@ fn random_histories_are_those_of_the_model() {
     }
 }
 
+/// After 2^31 sends to other groups a group's hint looks as if it were ahead of its messages. It is
+/// replaced, or each send would walk the whole list.
+#[test]
+fn a_hint_from_long_ago_is_replaced() {
+    let mut memory = Memory::new();
+    let store = memory.store();
+    let send = |number: u64| {
+        let claimed = store.claim_free(1, 1).expect("a slot");
+        let key = id(number);
+        let message = Ordered {
+            size: 8,
+            attributes: 0,
+            sent_ms: 1,
+            delay_ms: 0,
+            group: [5, 6],
+            id: &key,
+            until_ms: 1 + WINDOW_MS,
+        };
+        match store.send_in_order(claimed, &message, 1) {
+            Sent::New(_, sequence) => sequence,
+            other => panic!("{other:?}"),
+        }
+    };
+    let behind = |sequence: u64| {
+        let group = store.find_group([5, 6]).expect("an entry");
+        let last = store.groups().elements[group].last.load(Ordering::Relaxed);
+        (sequence as u32).wrapping_sub((last >> 32) as u32)
+    };
+    let sequence = (1..=10).map(send).last().expect("ten");
+    assert!(behind(sequence) <= 4, "the hint is near the end");
+    let turn = Turn {
+        owner: 1,
+        borrowed: false,
+        now_ms: 1,
+        due_at_ms: 1 + VISIBILITY_MS,
+    };
+    let mut holds = Vec::new();
+    store.receive_in_turn(&turn, 10, |hold| {
+        holds.push(hold);
+        true
+    });
+    assert_eq!(holds.len(), 10);
+    for hold in &holds {
+        assert_eq!(store.delete_in_turn(hold, 1, 1, 1), Ok(true));
+    }
+    let latest = &store.fifo_head().sequence;
+    latest.fetch_add((1 << 31) + 5, Ordering::Relaxed);
+    let sequence = (11..=30).map(send).last().expect("twenty");
+    assert!(behind(sequence) <= 4, "the hint is near the end once more");
+}
+
 /// Numbers from a seed.
 fn next(random: &mut u64) -> u64 {
     *random ^= *random << 13;

@@ -179,7 +179,8 @@ impl Attachment {
         let store: Store<'_> = self.store_at(&place);
         let returned = store.repair(&|owner| owner == dead, self.owner);
         let mut visible = returned;
-        if place.is_fifo() {
+        if place.shape.fifo.is_fifo() {
+            // Also in a build without FIFO queues: nobody else is told of this death.
             store.repair_groups(&|owner| owner == dead, self.owner);
             visible = store.tickets().len() as u64;
         }
@@ -213,7 +214,7 @@ impl Attachment {
         if let Ok(Some(place)) = self.existing() {
             let store = self.store_at(&place);
             store.mend(self.owner, turn);
-            if place.is_fifo() {
+            if place.shape.fifo.is_fifo() {
                 store.mend_in_turn(turn, self.owner);
                 if store.head().event.has_sleepers() {
                     self.rouse_sleepers(&store, store.tickets().len() as u32);
