@@ -161,11 +161,13 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// ```
     /// use ringmain::{FifoOptions, FifoQueue, Heap, Message, Value};
     ///
-    /// let orders = FifoQueue::create(Heap::new(1 << 20)?,
-    /// FifoOptions::new().content_dedup(true))?; let order = Message::new("2
-    /// books").group("customer-7").integer("total", 30)?; orders.send_message(&order)?; let
-    /// received = orders.receive()?.expect("sent just now"); assert_eq!(received.group(),
-    /// Some("customer-7")); assert_eq!(received.attribute("total"), Some(Value::Number("30")));
+    /// let options = FifoOptions::new().content_dedup(true);
+    /// let orders = FifoQueue::create(Heap::new(1 << 20)?, options)?;
+    /// let order = Message::new("2 books").group("customer-7").integer("total", 30)?;
+    /// orders.send_message(&order)?;
+    /// let received = orders.receive()?.expect("sent just now");
+    /// assert_eq!(received.group(), Some("customer-7"));
+    /// assert_eq!(received.attribute("total"), Some(Value::Number("30")));
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn send_message(&self, message: &Message<'_>) -> Result<FifoSent, Error> {

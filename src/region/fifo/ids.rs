@@ -149,7 +149,7 @@ impl State {
 
 /// How many entries ahead of their turn they are fetched: the batch after this one's.
 #[cfg(feature = "fifo")]
-const FETCH_AHEAD: u64 = 10;
+const FETCH_AHEAD: usize = 10;
 
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
 const VOIDED: u64 = u64::MAX;
@@ -282,28 +282,32 @@ impl<'a> Ids<'a> {
     /// the entries before. All of that has not been touched for as long as the window is.
     #[cfg(feature = "fifo")]
     pub fn fetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
-        let cursor = self.head.ids_cursor.load(Ordering::Relaxed);
-        let turns = (0..).map(|step| cursor.wrapping_add(step));
-        let entry = |turn: u64| {
-            let len = self.entries.elements.len().max(1) as u64;
-            self.entries.elements.get((turn % len) as usize)
+        let len = self.entries.elements.len().max(1);
+        let turn = self.head.ids_cursor.load(Ordering::Relaxed) % len as u64;
+        // One division a batch: those that follow are found by counting.
+        let entry = |step: usize| {
+            let at = turn as usize + step;
+            let at = if at < len { at } else { at - len };
+            self.entries.elements.get(at) // none of a table of less than a batch
         };
-        let old_hash = |turn| entry(turn).map(|entry| entry.hash.load(Ordering::Relaxed));
-        for (turn, hash) in turns.clone().zip(hashes.clone()) {
-            let starts = [Some(hash), old_hash(turn)].into_iter().flatten();
-            for start in starts.filter_map(|hash| self.entries.start(hash)) {
-                fetch(start);
+        let old_hash = |step| entry(step).map(|entry| entry.hash.load(Ordering::Relaxed));
+        for (step, hash) in hashes.clone().enumerate() {
+            for hash in [Some(hash), old_hash(step)].into_iter().flatten() {
+                if let Some(start) = self.entries.start(hash) {
+                    fetch(start);
+                }
             }
             // Of the entries whose turn it is in the call that follows.
-            if let Some(entry) = entry(turn.wrapping_add(FETCH_AHEAD)) {
+            if let Some(entry) = entry(step + FETCH_AHEAD) {
                 fetch(entry);
                 fetch(&entry.key[ID_WORDS - 1]);
             }
         }
-        for (turn, hash) in turns.zip(hashes) {
-            let firsts = [Some(hash), old_hash(turn)].into_iter().flatten();
-            for first in firsts.filter_map(|hash| self.entries.first(hash)) {
-                fetch(first);
+        for (step, hash) in hashes.enumerate() {
+            for hash in [Some(hash), old_hash(step)].into_iter().flatten() {
+                if let Some(first) = self.entries.first(hash) {
+                    fetch(first);
+                }
             }
         }
     }
