@@ -103,9 +103,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::NoQueue`], [`Error::Name`]; [`Error::DeadLetters`]: the target does not exist, is
-    /// the queue itself, is of the other kind, takes shorter bodies, or sends its own dead letters back;
-    /// [`Error::OutOfRange`]. Then nothing has changed. With a journal [`Error::NotDurable`]: it
-    /// has, and is not known to be on the disk.
+    /// the queue itself, is of the other kind, takes shorter bodies, or sends its own dead letters
+    /// back; [`Error::OutOfRange`]. Then nothing has changed. With a journal [`Error::NotDurable`]:
+    /// it has, and is not known to be on the disk.
     ///
     /// # Progress
     ///

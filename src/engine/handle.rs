@@ -36,8 +36,9 @@ pub type EngineFifoQueue<H = DefaultHome, C = SystemClock> = FifoQueue<Arc<Named
 ///
 /// An engine makes, finds, describes and deletes queues, and knows where the dead letters of each
 /// go. A queue is a FIFO queue if its name ends in `.fifo`, and only then: the calls that make and
-/// open one are its own, all others serve both kinds. It has no thread and no server: each process opens the directory and uses its files. Any of
-/// them may die at any instruction; the others go on, and finish what it has left.
+/// open one are its own, all others serve both kinds. It has no thread and no server: each process
+/// opens the directory and uses its files. Any of them may die at any instruction; the others go
+/// on, and finish what it has left.
 ///
 /// Clones are cheap and are the same engine. A queue that was opened lives on without it, and so
 /// does an engine in memory for as long as somebody has one of its queues.

@@ -77,8 +77,9 @@ impl<O> QueueSpec<O> {
         self
     }
 
-    /// The queue `target`, which has to be there and of the same kind, takes what was received `max_receives` times (1
-    /// to 1000) and not deleted. This number stands before that of the options.
+    /// The queue `target`, which has to be there and of the same kind, takes what was received
+    /// `max_receives` times (1 to 1000) and not deleted. This number stands before that of the
+    /// options.
     pub fn dead_letters(mut self, target: impl Into<String>, max_receives: u32) -> Self {
         self.dead_letters = Some((target.into(), max_receives));
         self
