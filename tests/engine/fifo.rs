@@ -1,13 +1,14 @@
 //! FIFO queues by name: their kind is in their name, and what an engine does for standard queues it
 //! does for them, in both homes.
 
+use crate::common::child;
 use crate::{in_shm, over_both, small};
 use ringmain::{
     AlarmOptions, AlarmState, Comparison, DedupScope, Engine, EngineFifoQueue, Error, FifoOptions,
     Heap, Home, ManualClock, Mapped, Metric, Monitor, Problem, QueueSpec, RedriveOptions,
     RedriveState,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 over_both! {
     the_name_says_the_kind
@@ -332,6 +333,52 @@ fn a_redrive_that_was_cancelled_keeps_the_order<H: Home>(engine: &Engine<H>) {
     for group in ["a", "b"] {
         assert_eq!(of_group(&all, group), numbers(EACH), "{all:?}");
     }
+}
+
+#[test]
+fn a_runner_dies_and_the_order_stays() {
+    const EACH: usize = 60;
+    const TEST: &str = "fifo::a_runner_dies_and_the_order_stays";
+    if child::role().is_some() {
+        let engine = Engine::open(child::argument()).expect("an engine");
+        let _ = engine.run_redrive("dead.fifo"); // whoever was killed may not be gone yet
+        return;
+    }
+    let (dir, engine) = in_shm("engine-fifo-deaths");
+    let dead = make(&engine, "dead.fifo");
+    let queue = failing(&engine, "q.fifo", "dead.fifo");
+    fail_all(&queue, EACH);
+    let begun = engine.start_redrive("dead.fifo", &RedriveOptions::new());
+    assert_eq!(begun.expect("begun").total, 2 * EACH as u64);
+    let arrived = || queue.stat().expect("figures").visible;
+    for kill in 0..6 {
+        let argument = dir.path().to_str().expect("UTF-8");
+        let runner = child::command(TEST, "runner", argument).spawn();
+        let mut runner = runner.expect("a child");
+        let (before, begun) = (arrived(), Instant::now());
+        while arrived() < before + 3 + kill {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it goes on");
+            std::thread::yield_now();
+        }
+        runner.kill().expect("killed");
+        runner.wait().expect("its end");
+        engine.tend().expect("tended");
+    }
+    let ended = engine.resume_redrives().expect("run");
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].state, RedriveState::Completed);
+    let mut all = drain(&queue);
+    let left = drain(&dead); // a death between a move and its count may leave the last ones
+    assert!(left.len() <= 6, "{left:?}");
+    all.extend(left);
+    for group in ["a", "b"] {
+        assert_eq!(
+            of_group(&all, group),
+            numbers(EACH),
+            "lost, doubled or out of order"
+        );
+    }
+    crate::is_clean(&engine);
 }
 
 #[test]
