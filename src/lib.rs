@@ -26,6 +26,8 @@ mod time;
 #[cfg(not(ringmain_loom))]
 mod trace;
 
+#[cfg(all(feature = "std", feature = "fifo", not(ringmain_loom)))]
+pub use engine::EngineFifoQueue;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use engine::{
     Alarm, AlarmOptions, AlarmState, Comparison, DeadLetterPolicy, DefaultHome, Engine,

@@ -14,6 +14,9 @@ mod damage;
 mod deaths;
 #[path = "engine/delete.rs"]
 mod delete;
+#[cfg(feature = "fifo")]
+#[path = "engine/fifo.rs"]
+mod fifo;
 #[path = "engine/processes.rs"]
 mod processes;
 #[path = "engine/redrive.rs"]

@@ -1,16 +1,20 @@
 //! Making queues, changing their options, and deleting them.
 
+#[cfg(feature = "fifo")]
+use super::handle::EngineFifoQueue;
 use super::handle::{Engine, EngineQueue};
 use super::meta::{Meta, Target};
 use super::shared::Shared;
 use super::shared::gone;
 use super::spec::QueueSpec;
 use crate::error::Error;
+#[cfg(feature = "fifo")]
+use crate::queue::{FifoOptions, FifoQueue};
 use crate::queue::{Queue, QueueOptions};
 use crate::region::memory;
 use crate::region::named::Named;
 use crate::region::policy::DEAD_LETTERS;
-use crate::region::shelf::{Home, Shelf, check_name};
+use crate::region::shelf::{Home, Shelf, check_name_of};
 use crate::region::{Region, Wish};
 use crate::time::{Clock, wall_ms};
 use crate::trace::event;
@@ -18,9 +22,14 @@ use std::sync::Arc;
 
 impl<H: Home> Shared<H> {
     /// The queue that `spec` describes.
-    fn create(&self, name: &str, spec: &QueueSpec) -> Result<Arc<Named<H>>, Error> {
-        check_name(name)?;
-        let wish = spec.wish()?;
+    fn create<O>(
+        &self,
+        name: &str,
+        spec: &QueueSpec<O>,
+        wish: Wish,
+    ) -> Result<Arc<Named<H>>, Error> {
+        check_name_of(name, wish.fifo.is_some())?;
+        let wish = spec.complete(wish)?;
         self.shelf.turn(|| {
             if self.finish(name)? {
                 let queue = self.attach(name)?;
@@ -33,7 +42,12 @@ impl<H: Home> Shared<H> {
         })
     }
 
-    fn make(&self, name: &str, spec: &QueueSpec, mut wish: Wish) -> Result<Arc<Named<H>>, Error> {
+    fn make<O>(
+        &self,
+        name: &str,
+        spec: &QueueSpec<O>,
+        mut wish: Wish,
+    ) -> Result<Arc<Named<H>>, Error> {
         let body_bytes_max = self.shelf.body_bytes_max(spec.bytes, &wish)?;
         let mut dead_letters = None;
         if let Some((target, receives)) = &spec.dead_letters {
@@ -62,7 +76,7 @@ impl<H: Home> Shared<H> {
     }
 
     /// Refuses a spec that contradicts the queue that is there. Tags are none of its options.
-    fn agree(&self, queue: &Named<H>, spec: &QueueSpec, wish: &Wish) -> Result<(), Error> {
+    fn agree<O>(&self, queue: &Named<H>, spec: &QueueSpec<O>, wish: &Wish) -> Result<(), Error> {
         let there = self.meta(queue.name())?.dead_letters;
         let there = there.as_ref().map(|target| target.name.as_str());
         let wanted = spec.dead_letters.as_ref().map(|(name, _)| name.as_str());
@@ -119,8 +133,72 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn create_queue(&self, name: &str, spec: &QueueSpec) -> Result<EngineQueue<H, C>, Error> {
-        let queue = self.shared.create(name, spec)?;
+        let queue = self.shared.create(name, spec, spec.options.wish()?)?;
         Queue::open_with(queue, self.clock.clone())
+    }
+
+    /// Makes a FIFO queue, or opens the one of that name if it has been made with the same options.
+    /// Its name ends in `.fifo`. Otherwise it is as [`create_queue`](Engine::create_queue) says;
+    /// its dead letters go to a FIFO queue, in the order of each group.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_queue`](Engine::create_queue), [`Error::Name`] also for a name without
+    /// `.fifo`; [`Error::Unsupported`] (with a journal). Then nothing has changed.
+    ///
+    /// # Progress
+    ///
+    /// As [`create_queue`](Engine::create_queue).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, FifoOptions, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// let spec = QueueSpec::fifo(FifoOptions::new().content_dedup(true)).bytes(1 << 20);
+    /// engine.create_fifo_queue("dead.fifo", &spec)?;
+    /// let spec = spec.dead_letters("dead.fifo", 5);
+    /// let orders = engine.create_fifo_queue("orders.fifo", &spec)?;
+    /// orders.send("customer-7", None, b"2 books")?;
+    /// assert_eq!(engine.queues("")?, ["dead.fifo", "orders.fifo"]);
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    #[cfg(feature = "fifo")]
+    pub fn create_fifo_queue(
+        &self,
+        name: &str,
+        spec: &QueueSpec<FifoOptions>,
+    ) -> Result<EngineFifoQueue<H, C>, Error> {
+        let queue = self.shared.create(name, spec, spec.options.wish()?)?;
+        FifoQueue::open_with(queue, self.clock.clone())
+    }
+
+    /// Opens a FIFO queue: as [`open_queue`](Engine::open_queue) does a standard one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kind`] if it is a standard queue, and those of [`open_queue`](Engine::open_queue).
+    ///
+    /// # Progress
+    ///
+    /// As [`open_queue`](Engine::open_queue).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ringmain::{Engine, Error, FifoOptions, Heap, QueueSpec};
+    ///
+    /// let engine = Engine::<Heap>::in_memory();
+    /// engine.create_fifo_queue("orders.fifo", &QueueSpec::fifo(FifoOptions::new()))?;
+    /// assert!(engine.open_fifo_queue("orders.fifo")?.receive()?.is_none());
+    /// assert!(matches!(engine.open_queue("orders.fifo"), Err(Error::Kind { .. })));
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    #[cfg(feature = "fifo")]
+    pub fn open_fifo_queue(&self, name: &str) -> Result<EngineFifoQueue<H, C>, Error> {
+        let queue = self.shared.find(name)?;
+        FifoQueue::open_with(queue, self.clock.clone())
     }
 
     /// Opens a queue. Within one engine value and its clones a queue is attached once, however
@@ -128,7 +206,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::Name`], [`Error::Forked`]; those of `Mapped::open`.
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::Kind`] if it is a FIFO queue,
+    /// [`Error::Forked`]; those of `Mapped::open`.
     ///
     /// # Progress
     ///
@@ -154,7 +233,8 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Changes the options of a queue that may be changed while it lives: `change` gets those that
     /// it has. Every participant, in whatever process, goes by them from its next call on.
     ///
-    /// What `change` leaves alone is not written.
+    /// What `change` leaves alone is not written. Of a FIFO queue these are the options that
+    /// standard queues have too; its others are fixed.
     ///
     /// # Errors
     ///
@@ -181,7 +261,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         name: &str,
         change: impl FnMut(QueueOptions) -> QueueOptions,
     ) -> Result<(), Error> {
-        let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
+        let queue = self.either(self.shared.find(name)?)?;
         queue.reconfigure(change).map_err(gone)
     }
 

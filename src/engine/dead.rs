@@ -8,7 +8,7 @@ use super::handle::Engine;
 use super::meta::{Target, check_receives};
 use super::shared::Shared;
 use crate::error::Error;
-use crate::region::shelf::{Home, Shelf, check_name};
+use crate::region::shelf::{Home, Shelf, check_name, is_fifo_name};
 use crate::time::Clock;
 
 /// Where the dead letters of a queue go, and when a message is one.
@@ -33,6 +33,9 @@ impl<H: Home> Shared<H> {
         let refused = |problem| Err(Error::DeadLetters { problem });
         if target == source {
             return refused("a queue is not its own");
+        }
+        if is_fifo_name(target) != is_fifo_name(source) {
+            return refused("it is of another kind: a FIFO queue has a FIFO queue, and only it");
         }
         if !self.finish(target)? {
             return refused("there is no queue of that name");
@@ -100,9 +103,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::NoQueue`], [`Error::Name`]; [`Error::DeadLetters`]: the target does not exist, is
-    /// the queue itself, takes shorter bodies, or sends its own dead letters back;
-    /// [`Error::OutOfRange`]. Then nothing has changed. With a journal [`Error::NotDurable`]: it
-    /// has, and is not known to be on the disk.
+    /// the queue itself, is of the other kind, takes shorter bodies, or sends its own dead letters
+    /// back; [`Error::OutOfRange`]. Then nothing has changed. With a journal [`Error::NotDurable`]:
+    /// it has, and is not known to be on the disk.
     ///
     /// # Progress
     ///

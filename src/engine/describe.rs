@@ -6,7 +6,9 @@ use super::meta::{Meta, Target, check_tag, check_tags};
 use super::shared::Shared;
 use super::shared::gone;
 use crate::error::Error;
-use crate::queue::{Queue, QueueOptions, QueueStats};
+#[cfg(feature = "fifo")]
+use crate::queue::FifoOptions;
+use crate::queue::{QueueOptions, QueueStats};
 use crate::region::policy::{DEAD_LETTERS, RECEIVES_MAX};
 use crate::region::shelf::{Home, Shelf, check_name};
 use crate::time::Clock;
@@ -20,6 +22,9 @@ pub struct QueueDescription {
     pub name: String,
     /// Its options, as changed since it was made.
     pub options: QueueOptions,
+    /// Those of a FIFO queue, if it is one.
+    #[cfg(feature = "fifo")]
+    pub fifo: Option<FifoOptions>,
     /// Bytes of its region.
     pub bytes: u64,
     /// Where its dead letters go.
@@ -99,10 +104,12 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             false => target.receives, // somebody is setting it, or died over that
         };
         let bytes = named.bytes();
-        let queue = Queue::open_with(named, &self.clock)?;
+        let queue = self.either(named)?;
         Ok(QueueDescription {
             name: name.into(),
             options: queue.options(),
+            #[cfg(feature = "fifo")]
+            fifo: queue.fifo_options(),
             bytes,
             dead_letters: meta.dead_letters.map(|target| DeadLetterPolicy {
                 max_receives: max_receives(&target),

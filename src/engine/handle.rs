@@ -2,12 +2,14 @@
 
 use super::shared::Shared;
 use crate::error::Error;
+#[cfg(feature = "fifo")]
+use crate::queue::FifoQueue;
 use crate::queue::Queue;
 #[cfg(feature = "mapped")]
 use crate::region::Mapped;
 use crate::region::named::Named;
 use crate::region::shelf::{Home, Rack, Shelf};
-use crate::region::{Heap, Tended};
+use crate::region::{Heap, Intent, Tended, Wish};
 use crate::time::{Clock, SystemClock};
 use core::fmt;
 #[cfg(feature = "mapped")]
@@ -25,12 +27,18 @@ pub type DefaultHome = Heap;
 /// A queue of an engine: a plain [`Queue`], whose region knows its name.
 pub type EngineQueue<H = DefaultHome, C = SystemClock> = Queue<Arc<Named<H>>, C>;
 
+/// A FIFO queue of an engine: a plain [`FifoQueue`], whose region knows its name.
+#[cfg(feature = "fifo")]
+pub type EngineFifoQueue<H = DefaultHome, C = SystemClock> = FifoQueue<Arc<Named<H>>, C>;
+
 /// Queues by name: in a directory, for the processes of one machine and their restarts
 /// (`Engine<Mapped>`), or in memory, for the threads of one process (`Engine<Heap>`).
 ///
 /// An engine makes, finds, describes and deletes queues, and knows where the dead letters of each
-/// go. It has no thread and no server: each process opens the directory and uses its files. Any of
-/// them may die at any instruction; the others go on, and finish what it has left.
+/// go. A queue is a FIFO queue if its name ends in `.fifo`, and only then: the calls that make and
+/// open one are its own, all others serve both kinds. It has no thread and no server: each process
+/// opens the directory and uses its files. Any of them may die at any instruction; the others go
+/// on, and finish what it has left.
 ///
 /// Clones are cheap and are the same engine. A queue that was opened lives on without it, and so
 /// does an engine in memory for as long as somebody has one of its queues.
@@ -243,6 +251,12 @@ impl<H: Home, C: Clock> Engine<H, C> {
 }
 
 impl<H: Home, C: Clock + Clone> Engine<H, C> {
+    /// A handle of a queue, of whichever kind it is, for what both kinds have.
+    pub(super) fn either(&self, named: Arc<Named<H>>) -> Result<Queue<Arc<Named<H>>, &C>, Error> {
+        let wish = Wish::open(named.name());
+        Queue::wished(named, Intent::Open, &wish, &self.clock)
+    }
+
     /// Tends every queue that this engine has open ([`Queue::tend`]), and finishes what those who
     /// died have left of creations, deletions, changes and moves. Nobody has to call it: what an
     /// operation meets it finishes itself.
@@ -269,7 +283,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         let mut sum = Tended::default();
         let mut outcome = self.shared.shelf.turn(|| self.shared.settle());
         for named in self.shared.opened() {
-            let queue = Queue::open_with(Arc::clone(&named), &self.clock);
+            let queue = self.either(Arc::clone(&named));
             let tended = queue.and_then(|queue| queue.tend());
             match tended {
                 Ok(tended) => {

@@ -28,6 +28,8 @@ pub use alarm::{
 };
 pub use dead::DeadLetterPolicy;
 pub use describe::QueueDescription;
+#[cfg(feature = "fifo")]
+pub use handle::EngineFifoQueue;
 pub use handle::{DefaultHome, Engine, EngineQueue};
 #[cfg(feature = "mapped")]
 pub use large::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};

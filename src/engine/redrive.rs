@@ -20,7 +20,7 @@ use super::task::{RATE_MAX, RedriveState, RedriveStatus, TASKS_MAX, Task};
 use crate::error::Error;
 use crate::queue::{Moved, Queue, Received};
 use crate::region::named::Named;
-use crate::region::shelf::{Home, Shelf, check_name};
+use crate::region::shelf::{Home, Shelf, check_name, is_fifo_name};
 use crate::region::{Neighbour, Region};
 use crate::time::{Clock, Deadline, wall_ms};
 use core::time::Duration;
@@ -153,12 +153,12 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// Each message that is in the queue now, in flight and delayed included, is moved once it is
     /// visible: it is a new message in its destination, with an id, a send time and a receive count
-    /// of its own.
+    /// of its own. Those of a FIFO queue keep the order of their groups.
     ///
     /// # Errors
     ///
     /// [`Error::Redrive`]: it is no queue's queue of dead letters, it is being redriven already, or
-    /// the destination is itself or is not there; [`Error::OutOfRange`] (rate);
+    /// the destination is itself, of the other kind or not there; [`Error::OutOfRange`] (rate);
     /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`].
     ///
     /// # Progress
@@ -203,7 +203,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 max: RATE_MAX,
             });
         }
-        let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
+        let queue = self.either(self.shared.find(name)?)?;
         if self.shared.sources(name)?.is_empty() {
             return refused("it is no queue's queue of dead letters");
         }
@@ -213,6 +213,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             }
             match &options.destination {
                 Some(to) if to == name => return refused("a queue is not redriven to itself"),
+                Some(to) if is_fifo_name(to) != is_fifo_name(name) => {
+                    return refused("its destination is of another kind: FIFO and standard");
+                }
                 Some(to) if !self.shared.finish(to)? => return refused("its destination is gone"),
                 _ => {}
             }
@@ -272,7 +275,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             shared: &self.shared,
             id: duty,
         };
-        let queue = Queue::open_with(Arc::clone(&named), &self.clock)?;
+        let queue = self.either(Arc::clone(&named))?;
         queue.tend()?; // what one who ran it held when it died is visible again
         self.finish_moves(&named)?;
         let mut skipped = task.skipped;
@@ -363,7 +366,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Waits for other changes of the engine, and for the disk.
     pub fn cancel_redrive(&self, name: &str) -> Result<RedriveStatus, Error> {
         check_name(name)?;
-        let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
+        let queue = self.either(self.shared.find(name)?)?;
         let Some(mut task) = self.shared.running(name)? else {
             return refused("none of this queue is under way");
         };
@@ -382,7 +385,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     ///
     /// [`Error::NoQueue`], [`Error::Name`], [`Error::MetadataDamaged`].
     pub fn redrives(&self, name: &str) -> Result<Vec<RedriveStatus>, Error> {
-        let queue = Queue::open_with(self.shared.find(name)?, &self.clock)?;
+        let queue = self.either(self.shared.find(name)?)?;
         let (tasks, moved) = (self.shared.meta(name)?.redrives, queue.stat()?.moved);
         let status = |task| RedriveStatus::of(name, task, moved);
         Ok(tasks.into_iter().map(status).collect())
@@ -410,7 +413,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
 
     /// [`finish_moves`](Self::finish_moves), if something is left.
     pub(super) fn finish_moves_if_any(&self, named: &Arc<Named<H>>) -> Result<(), Error> {
-        let queue = Queue::open_with(Arc::clone(named), &self.clock)?;
+        let queue = self.either(Arc::clone(named))?;
         match queue.has_unfinished_moves() {
             true => self.finish_moves(named),
             false => Ok(()),
@@ -420,7 +423,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// Finishes what deaths have left of moves from this queue to any other, and of moves to this
     /// queue from queues that are gone.
     pub(super) fn finish_moves(&self, named: &Arc<Named<H>>) -> Result<(), Error> {
-        let queue = Queue::open_with(Arc::clone(named), &self.clock)?;
+        let queue = self.either(Arc::clone(named))?;
         let All { queues, complete } = self.shared.all()?;
         let targets: Vec<_> = queues
             .iter()
@@ -433,7 +436,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         queue.finish_moves_to(&targets, complete);
         if complete {
             let nonce = |other: &Arc<Named<H>>| {
-                let other = Queue::open_with(Arc::clone(other), &self.clock);
+                let other = self.either(Arc::clone(other));
                 other.map(|other| other.nonce())
             };
             let nonces = queues.iter().map(nonce).collect::<Result<Vec<_>, _>>()?;

@@ -63,7 +63,7 @@ impl<H: Home> Shared<H> {
             return Ok(named);
         }
         let region = self.shelf.open(name)?;
-        let place = region.place(Intent::Open, &Wish::NONE)?;
+        let place = region.place(Intent::Open, &Wish::open(name))?;
         let named = self.named(name, region, place)?;
         if named.is_deleted() {
             return Err(Error::Deleted);
@@ -133,7 +133,7 @@ impl<H: Home> Shared<H> {
     /// be opened, its files are going already, and those are woken before they go.
     fn wake_deleted(&self, name: &str) {
         if let Ok(region) = self.shelf.open(name)
-            && let Ok(place) = region.place(Intent::Open, &Wish::NONE)
+            && let Ok(place) = region.place(Intent::Open, &Wish::open(name))
         {
             mark_deleted(&region, &place);
         }

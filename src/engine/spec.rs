@@ -2,6 +2,8 @@
 
 use super::meta::{check_receives, check_tags};
 use crate::error::Error;
+#[cfg(feature = "fifo")]
+use crate::queue::FifoOptions;
 use crate::queue::QueueOptions;
 use crate::region::Wish;
 use crate::region::policy::RECEIVES_MAX;
@@ -12,7 +14,8 @@ use std::collections::BTreeMap;
 const BYTES: u64 = 16 << 20;
 
 /// What [`Engine::create_queue`](crate::Engine::create_queue) makes: a builder. What is out of its
-/// range is refused when the queue is created.
+/// range is refused when the queue is created. That of a FIFO queue has `FifoOptions`:
+/// `QueueSpec::fifo`.
 ///
 /// # Examples
 ///
@@ -29,8 +32,8 @@ const BYTES: u64 = 16 << 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub struct QueueSpec {
-    pub(super) options: QueueOptions,
+pub struct QueueSpec<O = QueueOptions> {
+    pub(super) options: O,
     pub(super) bytes: u64,
     pub(super) dead_letters: Option<(String, u32)>,
     pub(super) tags: BTreeMap<String, String>,
@@ -39,8 +42,23 @@ pub struct QueueSpec {
 impl QueueSpec {
     /// Default options in 16 MiB, no queue of dead letters, no tags.
     pub fn new() -> Self {
+        Self::of(QueueOptions::new())
+    }
+}
+
+#[cfg(feature = "fifo")]
+impl QueueSpec<FifoOptions> {
+    /// A FIFO queue of these options in 16 MiB, no queue of dead letters, no tags: see
+    /// [`Engine::create_fifo_queue`](crate::Engine::create_fifo_queue).
+    pub fn fifo(options: FifoOptions) -> Self {
+        Self::of(options)
+    }
+}
+
+impl<O> QueueSpec<O> {
+    fn of(options: O) -> Self {
         Self {
-            options: QueueOptions::new(),
+            options,
             bytes: BYTES,
             dead_letters: None,
             tags: BTreeMap::new(),
@@ -48,7 +66,7 @@ impl QueueSpec {
     }
 
     /// The queue's options.
-    pub fn options(mut self, options: QueueOptions) -> Self {
+    pub fn options(mut self, options: O) -> Self {
         self.options = options;
         self
     }
@@ -59,8 +77,9 @@ impl QueueSpec {
         self
     }
 
-    /// The queue `target`, which has to be there, takes what was received `max_receives` times (1
-    /// to 1000) and not deleted. This number stands before that of the options.
+    /// The queue `target`, which has to be there and of the same kind, takes what was received
+    /// `max_receives` times (1 to 1000) and not deleted. This number stands before that of the
+    /// options.
     pub fn dead_letters(mut self, target: impl Into<String>, max_receives: u32) -> Self {
         self.dead_letters = Some((target.into(), max_receives));
         self
@@ -73,10 +92,9 @@ impl QueueSpec {
         self
     }
 
-    /// What the region is asked for, but for the id of the target.
-    pub(super) fn wish(&self) -> Result<Wish, Error> {
+    /// What the region is asked for beside the options' wish, but for the id of the target.
+    pub(super) fn complete(&self, mut wish: Wish) -> Result<Wish, Error> {
         check_tags(&self.tags)?;
-        let mut wish = self.options.wish()?;
         if let Some((target, receives)) = &self.dead_letters {
             check_name(target)?;
             check_receives(*receives)?;

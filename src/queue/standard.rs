@@ -193,7 +193,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     }
 
     /// The queue that is wished for, of either kind.
-    pub(super) fn wished(region: R, intent: Intent, wish: &Wish, clock: C) -> Result<Self, Error> {
+    pub(crate) fn wished(region: R, intent: Intent, wish: &Wish, clock: C) -> Result<Self, Error> {
         let place = region.place(intent, wish)?;
         let slots = place.shape.slots;
         event!(

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// An error if the queue is not of the kind that is wished for.
-    pub(super) fn check_kind(&self, wish: &Wish) -> Result<(), Error> {
+    pub(in crate::region) fn check_kind(&self, wish: &Wish) -> Result<(), Error> {
         let kind = |is_fifo| if is_fifo { KIND_FIFO } else { KIND_QUEUE };
         let (found, expected) = (kind(self.shape.fifo.is_fifo()), kind(wish.fifo.is_some()));
         if found == expected {

@@ -5,7 +5,7 @@
 //! same time. What is read may be read at any time. `mapped::directory` tells what a death leaves.
 
 use super::heap::Heap;
-use super::home::{Intent, Region, Wish};
+use super::home::{FifoWish, Intent, Region, Wish};
 use super::layout::DURABILITY_PROCESS;
 use super::memory::{self, Place};
 use super::policy::{PolicyNumbers, SETTINGS};
@@ -16,19 +16,45 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The longest name of a queue, characters.
 pub const NAME_CHARS_MAX: usize = 80;
 
-/// Refuses what is no name: 1 to 80 of `A-Za-z0-9_-`.
+/// The end of the names of FIFO queues, and of no others.
+const FIFO_END: &str = ".fifo";
+
+/// Whether this is the name of a FIFO queue.
+pub fn is_fifo_name(name: &str) -> bool {
+    name.ends_with(FIFO_END)
+}
+
+/// Refuses what is no name: 1 to 80 of `A-Za-z0-9_-`, and `.fifo` behind them for a FIFO queue,
+/// which counts.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if let Some(at) = name.bytes().position(|byte| !allowed(byte)) {
+    let own = name.strip_suffix(FIFO_END).unwrap_or(name);
+    if let Some(at) = own.bytes().position(|byte| !allowed(byte)) {
         let rule = "a name consists of letters, digits, '-' and '_'";
         return Err(Error::Name { rule, at });
     }
-    if name.is_empty() || name.len() > NAME_CHARS_MAX {
+    if own.is_empty() || name.len() > NAME_CHARS_MAX {
         let rule = "a name has 1 to 80 characters";
-        let at = name.len().min(NAME_CHARS_MAX);
+        let at = own.len().min(NAME_CHARS_MAX);
         return Err(Error::Name { rule, at });
     }
     Ok(())
+}
+
+/// Refuses what is no name, and a name of the other kind of queue.
+pub fn check_name_of(name: &str, is_fifo: bool) -> Result<(), Error> {
+    check_name(name)?;
+    match (is_fifo, is_fifo_name(name)) {
+        (true, false) => Err(Error::Name {
+            rule: "the name of a FIFO queue ends in .fifo",
+            at: name.len(),
+        }),
+        (false, true) => Err(Error::Name {
+            rule: "a name that ends in .fifo is that of a FIFO queue",
+            at: name.len() - FIFO_END.len(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What lies under a name.
@@ -258,7 +284,7 @@ impl Shelf for Rack {
 
     fn look(&self, name: &str) -> Result<Look, Error> {
         let region = self.open(name)?;
-        let place = region.place(Intent::Open, &Wish::NONE)?;
+        let place = region.place(Intent::Open, &Wish::open(name))?;
         let head = region.store(&place).head();
         let policy = head.policy.numbers();
         Ok(Look {
@@ -280,6 +306,19 @@ impl Wish {
         durability: DURABILITY_PROCESS,
         fifo: None,
     };
+
+    /// The wish of who opens the queue of this name: its kind alone is looked at.
+    pub fn open(name: &str) -> Self {
+        let fifo = FifoWish {
+            ids: None,
+            interval_ms: 0,
+            flags: 0,
+        };
+        Self {
+            fifo: (cfg!(feature = "fifo") && is_fifo_name(name)).then_some(fifo),
+            ..Self::NONE
+        }
+    }
 }
 
 fn bytes_of(bytes: u64) -> Result<usize, Error> {

@@ -178,9 +178,9 @@ fn what_does_not_go_together_is_refused() -> Outcome {
     run(&["init", &dir])?;
     let named = |name: &str| format!("{dir}/{name}");
     refused(
-        &run(&["create", &named("x.fifo"), "--fifo"])?,
+        &run(&["send", &named("x.fifo"), "--group", "a", "x"])?,
         1,
-        "not supported",
+        "no queue",
     );
     refused(
         &run(&["create", &named("x"), "--fifo"])?,
@@ -193,6 +193,68 @@ fn what_does_not_go_together_is_refused() -> Outcome {
         "the name is refused",
     );
     expect(&run(&["list", &dir])?, 0, "");
+    Ok(())
+}
+
+#[test]
+fn one_of_an_engine_is_used_by_name() -> Outcome {
+    let place = Place::new("fifo-named")?;
+    let dir = place.file("q");
+    let (q, dead) = (&format!("{dir}/orders.fifo"), &format!("{dir}/dead.fifo"));
+    expect(&run(&["init", &dir])?, 0, "");
+    let fifo = ["--size", "1M", "--fifo", "--content-dedup"];
+    let create = |path: &str, more: &[&str]| run(&[&["create", path], &fifo[..], more].concat());
+    expect(&create(dead, &[])?, 0, "");
+    let letters = ["--dead-letters", "dead.fifo", "--max-receives", "1"];
+    expect(
+        &create(q, &[&letters[..], &["--tag", "a=b"]].concat())?,
+        0,
+        "",
+    );
+    refused(&create(q, &letters)?, 1, "exists");
+    expect(&run(&["list", &dir])?, 0, "dead.fifo\norders.fifo\n");
+    let plain = format!("{dir}/plain");
+    expect(&run(&["create", &plain, "--size", "1M"])?, 0, "");
+    let set = ["set", &plain, "--dead-letters", "dead.fifo"];
+    let set = run(&[&set[..], &["--max-receives", "1"]].concat())?;
+    refused(&set, 1, "another kind");
+
+    for body in ["one", "two", "one"] {
+        let sent = run(&["send", q, "--group", "a", body])?;
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    }
+    expect(&run(&["receive", q, "--delete"])?, 0, "one\n");
+    let seen = run(&["top", &dir, "--once", "--json"])?;
+    let rows = lines(&seen)?;
+    assert_eq!(rows[1]["name"], "orders.fifo");
+    assert_eq!(
+        (&rows[1]["groups_ready"], &rows[1]["groups_locked"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(rows[2].get("groups_ready"), None, "{rows:?}");
+    let table = text(&run(&["top", &dir, "--once"])?);
+    assert!(table.contains("GRP READY"), "{table}");
+    let described = json(&run(&["describe", q, "--json"])?)?;
+    assert_eq!(described["fifo"], true);
+    assert_eq!(described["dead_letters"], "dead.fifo");
+    assert!(text(&run(&["describe", q])?).contains("dedup scope      queue"));
+    expect(&run(&["peek", q])?, 0, "two\n");
+    assert_eq!(stat(q)?["groups_ready"], 1);
+
+    let receipt = run(&["receive", q, "--receipt"])?;
+    let receipt = text(&receipt);
+    let receipt = receipt.split('\t').next().unwrap_or_default();
+    expect(&run(&["release", q, receipt])?, 0, "");
+    expect(&run(&["receive", q])?, 3, ""); // a dead letter now
+    assert_eq!(stat(dead)?["visible"], 1);
+    let redriven = run(&["redrive", dead])?;
+    assert!(text(&redriven).contains("1 of 1 moved"), "{redriven:?}");
+    let purged = run(&["purge", q, "--yes"])?;
+    assert_eq!(purged.status.code(), Some(0), "{purged:?}");
+    assert_eq!(stat(q)?["visible"], 0);
+    expect(&run(&["verify", &dir])?, 0, "");
+    expect(&run(&["delete-queue", q, "--yes"])?, 0, "");
+    expect(&run(&["list", &dir])?, 0, "dead.fifo\nplain\n");
     Ok(())
 }
 

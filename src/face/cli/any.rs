@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::region::layout::KIND_FIFO;
 use crate::time::DefaultClock;
 use crate::{
-    Batch, Durability, Error, FifoQueue, FifoSent, Message, MessageId, Outcomes, Peeks, Queue,
-    QueueOptions, QueueStats, Receipt, Region,
+    Batch, Durability, Error, FifoQueue, FifoSent, FifoStats, Message, MessageId, Outcomes, Peeks,
+    Queue, QueueOptions, QueueStats, Receipt, Region,
 };
 
 /// A region, wherever it lies.
@@ -57,6 +57,20 @@ impl AnyQueue {
         pub(super) fn peeks(&self) -> Peeks<'_, AnyRegion, DefaultClock>;
         pub(super) fn stat(&self) -> Result<QueueStats, Error>;
         pub(super) fn max_body(&self) -> usize;
+        pub(super) fn time_ms(&self) -> u64;
+    }
+
+    /// The same queue, whose receives never ask who has died.
+    pub(super) fn leave_tending(self) -> Self {
+        match self {
+            Self::Standard(queue) => Self::Standard(queue.leave_tending()),
+            Self::Fifo(queue) => Self::Fifo(queue.leave_tending()),
+        }
+    }
+
+    /// What the groups are up to, if it is a FIFO queue.
+    pub(super) fn groups(&self) -> Result<Option<FifoStats>, Error> {
+        self.fifo().map(FifoQueue::groups).transpose()
     }
 
     /// Receives up to `max` messages.

@@ -48,29 +48,33 @@ fn named(
     options: QueueOptions,
 ) -> Result<Exit, Trouble> {
     let told = about(args.path.display());
-    if args.fifo.fifo {
-        return Err(told(match name.ends_with(".fifo") {
-            true => Error::Unsupported {
-                what: "a FIFO queue in an engine",
-            },
-            false => Error::Name {
-                rule: "the name of a FIFO queue ends in .fifo",
-                at: name.len(),
-            },
-        }));
-    }
     if engine.queues(name)?.iter().any(|there| there == name) {
         return Err(told(Error::Exists));
     }
-    let mut spec = QueueSpec::new().options(options).bytes(args.shape.size);
+    let made = match args.fifo.fifo {
+        true => {
+            let spec = completed(QueueSpec::fifo(fifo(&args.fifo, options)), args);
+            engine.create_fifo_queue(name, &spec).map(drop)
+        }
+        false => {
+            let spec = completed(QueueSpec::new().options(options), args);
+            engine.create_queue(name, &spec).map(drop)
+        }
+    };
+    made.map_err(told)?;
+    Ok(Exit::Done)
+}
+
+/// What queues of both kinds are made with.
+fn completed<O>(spec: QueueSpec<O>, args: &CreateArgs) -> QueueSpec<O> {
+    let mut spec = spec.bytes(args.shape.size);
     if let (Some(target), Some(receives)) = (&args.dead_letters, args.max_receives) {
         spec = spec.dead_letters(target, receives);
     }
     for (key, value) in &args.tags {
         spec = spec.tag(key, value);
     }
-    engine.create_queue(name, &spec).map_err(told)?;
-    Ok(Exit::Done)
+    spec
 }
 
 /// Opens an existing queue.
@@ -85,12 +89,14 @@ pub(super) fn open_or_create(
     delay: Option<Duration>,
 ) -> Result<AnyQueue, Trouble> {
     if let Spot::Named(engine, name) = Spot::of(path)? {
-        let spec = QueueSpec::new().options(options(shape, delay)?);
-        let queue = match engine.open_queue(&name) {
-            Err(Error::NoQueue) => engine.create_queue(&name, &spec.bytes(shape.size)),
+        let queue = match spot::open_named(&engine, &name) {
+            Err(Error::NoQueue) => {
+                let spec = QueueSpec::new().options(options(shape, delay)?);
+                let made = engine.create_queue(&name, &spec.bytes(shape.size));
+                made.and_then(|_made| spot::open_named(&engine, &name))
+            }
             queue => queue,
         };
-        let queue = queue.and_then(|queue| spot::of_named(&queue));
         return queue.map_err(about(path.display()));
     }
     let region = match Mapped::open(path) {

@@ -13,7 +13,7 @@ use super::args::{DeleteQueueArgs, DescribeArgs, InitArgs, ListArgs, TagArgs, Un
 use super::exit::{Exit, Trouble, about};
 use super::output::{note, say};
 use super::spot::{self, Spot};
-use crate::{Engine, QueueDescription};
+use crate::{DedupScope, Engine, FifoOptions, QueueDescription};
 
 /// Makes a directory an engine's.
 pub(super) fn init(args: &InitArgs) -> Result<Exit, Trouble> {
@@ -56,6 +56,51 @@ struct Described<'a> {
     visible: u64,
     in_flight: u64,
     delayed: u64,
+    #[serde(flatten)]
+    fifo: Option<DescribedFifo>,
+}
+
+/// What is said of a FIFO queue beside.
+#[derive(Serialize)]
+struct DescribedFifo {
+    fifo: bool,
+    content_dedup: bool,
+    dedup_scope: &'static str,
+    dedup_interval_ms: u64,
+    dedup_ids: Option<u64>,
+    quota: bool,
+}
+
+impl DescribedFifo {
+    fn of(options: &FifoOptions) -> Self {
+        Self {
+            fifo: true,
+            content_dedup: options.get_content_dedup(),
+            dedup_scope: match options.get_dedup_scope() {
+                DedupScope::Queue => "queue",
+                DedupScope::Group => "group",
+            },
+            dedup_interval_ms: options.get_dedup_interval().as_millis() as u64,
+            dedup_ids: options.get_dedup_ids(),
+            quota: options.get_quota(),
+        }
+    }
+
+    fn tell(&self) -> Result<(), Trouble> {
+        let interval = format_duration(Duration::from_millis(self.dedup_interval_ms));
+        let yes = |on| if on { "yes" } else { "no" }.to_owned();
+        let rows = [
+            ("content dedup", yes(self.content_dedup)),
+            ("dedup scope", self.dedup_scope.to_owned()),
+            ("dedup interval", interval.to_string()),
+            ("dedup ids", self.dedup_ids.unwrap_or(0).to_string()),
+            ("quota", yes(self.quota)),
+        ];
+        for (name, value) in rows {
+            say(format_args!("{name:<16} {value}"))?;
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Described<'a> {
@@ -79,6 +124,7 @@ impl<'a> Described<'a> {
             visible: stats.visible,
             in_flight: stats.in_flight,
             delayed: stats.delayed,
+            fifo: queue.fifo.as_ref().map(DescribedFifo::of),
         }
     }
 
@@ -109,6 +155,9 @@ impl<'a> Described<'a> {
         for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
             say(format_args!("{name:<16} {value}"))?;
         }
+        if let Some(fifo) = &self.fifo {
+            fifo.tell()?;
+        }
         for (key, value) in self.tags {
             say(format_args!("{:<16} {key}={value}", "tag"))?;
         }
@@ -133,7 +182,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Exit, Trouble> {
 pub(super) fn delete_queue(args: &DeleteQueueArgs) -> Result<Exit, Trouble> {
     let (engine, name) = Spot::named(&args.path)?;
     if !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
-        let stats = engine.open_queue(&name)?.stat()?;
+        let stats = engine.describe(&name)?.stats;
         let there = stats.visible + stats.in_flight + stats.delayed;
         let term = Term::stderr();
         term.write_str(&format!("Delete {name} with {there} messages? [y/N] "))?;

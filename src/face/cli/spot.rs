@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::any::{AnyQueue, AnyRegion};
 use super::exit::{Trouble, about};
-use crate::{Engine, EngineQueue, Error, Mapped};
+use crate::region::shelf::is_fifo_name;
+use crate::{Engine, Error, Mapped};
 
 /// The file by which a directory is known to be an engine's.
 const MARKER: &str = "ringmain.engine";
@@ -57,13 +58,16 @@ pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
             let region: AnyRegion = Arc::new(region);
             AnyQueue::open(region)
         }),
-        Spot::Named(engine, name) => engine.open_queue(&name).and_then(|queue| of_named(&queue)),
+        Spot::Named(engine, name) => open_named(&engine, &name),
     }
     .map_err(told)
 }
 
-/// A queue of an engine as one of the command line.
-pub(super) fn of_named(queue: &EngineQueue) -> Result<AnyQueue, Error> {
-    let region: AnyRegion = queue.region().clone();
+/// Opens a queue of an engine, of the kind that its name says.
+pub(super) fn open_named(engine: &Engine, name: &str) -> Result<AnyQueue, Error> {
+    let region: AnyRegion = match is_fifo_name(name) {
+        true => engine.open_fifo_queue(name)?.region().clone(),
+        false => engine.open_queue(name)?.region().clone(),
+    };
     AnyQueue::open(region)
 }

@@ -65,6 +65,16 @@ pub struct FifoQueue<R: Region, C: Clock = DefaultClock> {
 }
 
 #[cfg(feature = "std")]
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// The options of the FIFO queue whose handle this is, if it is one.
+    pub(crate) fn fifo_options(&self) -> Option<FifoOptions> {
+        let numbers = self.store().head().policy.numbers();
+        let options = || FifoOptions::of(&self.place, numbers);
+        self.place.is_fifo().then(options)
+    }
+}
+
+#[cfg(feature = "std")]
 impl<R: Region> FifoQueue<R> {
     /// Makes a FIFO queue in a region.
     ///
@@ -407,6 +417,12 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     pub fn options(&self) -> FifoOptions {
         let store = self.queue.store();
         FifoOptions::of(&self.queue.place, store.head().policy.numbers())
+    }
+
+    /// The region's time, ms.
+    #[cfg(feature = "cli")]
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.queue.time_ms()
     }
 
     /// Changes what may be changed while the queue lives: see [`Queue::reconfigure`]. What concerns

@@ -329,7 +329,7 @@ impl Shelf for Directory {
             Ok(place) => Ok((region, place)),
             Err(error) => {
                 // If it is only not known to be on the disk, somebody may have opened it already.
-                if let Ok(place) = region.place(Intent::Open, &Wish::NONE) {
+                if let Ok(place) = region.place(Intent::Open, &Wish::open(name)) {
                     mark_deleted(&region, &place);
                 }
                 drop(region);
@@ -412,6 +412,6 @@ impl Shelf for Directory {
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {
-        inspect::look(&self.file(name, REGION_END))
+        inspect::look(&self.file(name, REGION_END), &Wish::open(name))
     }
 }

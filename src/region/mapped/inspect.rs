@@ -4,6 +4,7 @@ use super::header::{Header, KIND_VACANT, SECTIONS_OFFSET};
 use super::journal::Journal;
 use super::os;
 use crate::error::Error;
+use crate::region::Wish;
 use crate::region::layout::{KIND_FIFO, KIND_QUEUE, QueueHead};
 use crate::region::policy::{DEAD_LETTERS, DELETED, SETTINGS, value_of};
 use crate::region::shelf::{Look, State};
@@ -66,8 +67,8 @@ pub fn state(path: &Path) -> Result<State, Error> {
     Ok(State::Ready { dead_letters })
 }
 
-/// All that is checked when a region is opened.
-pub fn look(path: &Path) -> Result<Look, Error> {
+/// All that is checked when a region is opened with this wish, its kind included.
+pub fn look(path: &Path, wish: &Wish) -> Result<Look, Error> {
     let file = open(path)?;
     let (birth, file_len) = os::read_birth(&file)?;
     birth.verify(file_len)?;
@@ -107,6 +108,7 @@ pub fn look(path: &Path) -> Result<Look, Error> {
     // SAFETY: the section is mapped and aligned to a page; nothing of it is written here, and
     // shared memory is reached through atomics only.
     let place = unsafe { verify(base, len - offset, offset, kind) }?;
+    place.check_kind(wish)?;
     // SAFETY: `verify` has found room for the head, which consists of atomics.
     let head = unsafe { &*(base as *const QueueHead) };
     let policy = head.policy.numbers();

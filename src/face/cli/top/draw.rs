@@ -11,8 +11,11 @@ use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table, TableState};
 
 use super::source::{Seen, Sight};
 use super::state::{Action, HISTORY, Mode, Row, Sort, State};
+use crate::FifoStats;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// From this width on there is room for the figures of groups.
+const GROUPED_WIDTH: u16 = 118;
 const KEYS: &str = "j/k select  s sort  r reverse  / filter  p peek  P purge  R redrive  q quit";
 const KEYS_MESSAGES: &str = "j/k scroll  p look again  q back";
 
@@ -87,10 +90,18 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
             title.right_aligned()
         })
     });
+    let shown = state.shown();
+    let grouped = area.width >= GROUPED_WIDTH && shown.iter().any(|row| row.groups.is_some());
+    let of_groups = |heads: [&'static str; 2]| heads.into_iter().filter(move |_| grouped);
+    let heads = heads.chain(
+        of_groups(["GRP READY", "GRP LOCK"])
+            .map(|title| Cell::from(Line::raw(title).right_aligned())),
+    );
     let heads = Cells::new(heads.chain([Cell::from("VISIBLE, LATELY")]));
     let widths = columns.iter().map(|(_, width)| *width);
+    let widths = widths.chain(of_groups([""; 2]).map(|_| Constraint::Length(9)));
     let widths = widths.chain([Constraint::Length(HISTORY as u16)]);
-    let rows = state.shown().into_iter().map(cells);
+    let rows = shown.into_iter().map(|row| cells(row, grouped));
     let table = Table::new(rows, widths)
         .header(heads.style(Style::new().add_modifier(Modifier::UNDERLINED)))
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
@@ -98,10 +109,17 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &State) {
     frame.render_stateful_widget(table, area, &mut chosen);
 }
 
-fn cells(row: &Row) -> Cells<'static> {
+/// A row; with the figures of its groups if `grouped`.
+fn cells(row: &Row, grouped: bool) -> Cells<'static> {
     let right = |text: String| Cell::from(Line::raw(text).right_aligned());
     let oldest = row.stats.oldest_age.map_or("-".to_owned(), age);
-    Cells::new([
+    let group = |figure: fn(&FifoStats) -> u64| match &row.groups {
+        Some(groups) => figure(groups).to_string(),
+        None => "-".to_owned(),
+    };
+    let groups = [group(|groups| groups.ready), group(|groups| groups.locked)];
+    let groups = groups.into_iter().filter(|_| grouped).map(right);
+    let cells = [
         Cell::from(row.name.clone()),
         right(row.stats.visible.to_string()),
         right(row.stats.in_flight.to_string()),
@@ -110,8 +128,9 @@ fn cells(row: &Row) -> Cells<'static> {
         right(rate(row.rates.sent)),
         right(rate(row.rates.received)),
         right(rate(row.rates.deleted)),
-        Cell::from(bars(row.history.iter().copied())),
-    ])
+    ];
+    let bars = Cell::from(bars(row.history.iter().copied()));
+    Cells::new(cells.into_iter().chain(groups).chain([bars]))
 }
 
 /// A rate in few characters.

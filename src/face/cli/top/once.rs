@@ -26,6 +26,11 @@ struct Line<'a> {
     sent_per_s: f64,
     received_per_s: f64,
     deleted_per_s: f64,
+    /// Of a FIFO queue alone, as is the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups_ready: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups_locked: Option<u64>,
 }
 
 /// Looks twice, and prints a line for each queue.
@@ -47,6 +52,8 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
         sent_per_s: tenth(row.rates.sent),
         received_per_s: tenth(row.rates.received),
         deleted_per_s: tenth(row.rates.deleted),
+        groups_ready: row.groups.map(|groups| groups.ready),
+        groups_locked: row.groups.map(|groups| groups.locked),
     });
     if json {
         for line in lines {
@@ -56,7 +63,8 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
+    let grouped = rows.iter().any(|row| row.groups.is_some());
+    let heads = [
         "NAME",
         "VISIBLE",
         "IN FLIGHT",
@@ -65,10 +73,14 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
         "SENT/s",
         "RECV/s",
         "DEL/s",
-    ]);
+    ];
+    let of_groups = ["GRP READY", "GRP LOCK"].into_iter();
+    table.set_header(heads.into_iter().chain(of_groups.filter(|_| grouped)));
     for line in lines {
         let oldest = line.oldest_age_ms.map(Duration::from_millis);
-        table.add_row([
+        let group = |figure: Option<u64>| figure.map_or("-".to_owned(), |n| n.to_string());
+        let groups = [group(line.groups_ready), group(line.groups_locked)];
+        let cells = [
             line.name.to_owned(),
             line.visible.to_string(),
             line.in_flight.to_string(),
@@ -77,7 +89,12 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
             format!("{:.1}", line.sent_per_s),
             format!("{:.1}", line.received_per_s),
             format!("{:.1}", line.deleted_per_s),
-        ]);
+        ];
+        table.add_row(
+            cells
+                .into_iter()
+                .chain(groups.into_iter().filter(|_| grouped)),
+        );
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

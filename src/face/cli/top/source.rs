@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::face::cli::any::AnyQueue;
 use crate::face::cli::exit::Trouble;
-use crate::{Engine, EngineQueue, Error, MessageState, QueueStats, RedriveOptions};
+use crate::face::cli::spot;
+use crate::{Engine, Error, FifoStats, MessageState, QueueStats, RedriveOptions};
 
 /// Bytes of a body that are shown.
 pub(super) const BODY_SHOWN: usize = 120;
@@ -16,6 +18,8 @@ const MESSAGES_SHOWN: usize = 200;
 pub(super) struct Look {
     pub(super) name: String,
     pub(super) stats: QueueStats,
+    /// Of a FIFO queue alone.
+    pub(super) groups: Option<FifoStats>,
 }
 
 /// A message, as a peek finds it.
@@ -53,7 +57,7 @@ pub(super) trait Source {
 /// The queues of an engine; each stays open while it is there.
 pub(super) struct Queues {
     engine: Engine,
-    open: BTreeMap<String, EngineQueue>,
+    open: BTreeMap<String, AnyQueue>,
 }
 
 impl Queues {
@@ -62,12 +66,17 @@ impl Queues {
         Self { engine, open }
     }
 
-    fn queue(&mut self, name: &str) -> Result<&EngineQueue, Error> {
+    fn queue(&mut self, name: &str) -> Result<&AnyQueue, Error> {
         if !self.open.contains_key(name) {
-            let queue = self.engine.open_queue(name)?.leave_tending();
+            let queue = spot::open_named(&self.engine, name)?.leave_tending();
             self.open.insert(name.to_owned(), queue);
         }
         self.open.get(name).ok_or(Error::NoQueue)
+    }
+
+    fn figures(&mut self, name: &str) -> Result<(QueueStats, Option<FifoStats>), Error> {
+        let queue = self.queue(name)?;
+        Ok((queue.stat()?, queue.groups()?))
     }
 }
 
@@ -77,16 +86,20 @@ impl Source for Queues {
         self.open.retain(|name, _| names.contains(name));
         let mut looks = Vec::with_capacity(names.len());
         for name in names {
-            let stats = match self.queue(&name).and_then(|queue| queue.stat()) {
+            let figures = match self.figures(&name) {
                 // Deleted, and perhaps made anew.
                 Err(Error::Deleted) => {
                     self.open.remove(&name);
-                    self.queue(&name).and_then(|queue| queue.stat())
+                    self.figures(&name)
                 }
-                stats => stats,
+                figures => figures,
             };
-            match stats {
-                Ok(stats) => looks.push(Look { name, stats }),
+            match figures {
+                Ok((stats, groups)) => looks.push(Look {
+                    name,
+                    stats,
+                    groups,
+                }),
                 Err(Error::NoQueue | Error::Deleted) => {}
                 Err(error) => return Err(Trouble::new(format_args!("{name}: {error}"))),
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::source::{Look, Sight};
-use crate::{QueueRates, QueueStats};
+use crate::{FifoStats, QueueRates, QueueStats};
 
 /// Looks that a row remembers for its sparkline.
 pub(super) const HISTORY: usize = 20;
@@ -99,6 +99,8 @@ impl Sort {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) stats: QueueStats,
+    /// Of a FIFO queue alone.
+    pub(super) groups: Option<FifoStats>,
     pub(super) rates: QueueRates,
     /// Visible messages at the latest looks, the latest last.
     pub(super) history: VecDeque<u64>,
@@ -161,7 +163,12 @@ impl State {
             .collect();
         self.rows = looks
             .into_iter()
-            .map(|Look { name, stats }| {
+            .map(|look| {
+                let Look {
+                    name,
+                    stats,
+                    groups,
+                } = look;
                 let old = before.remove(&name);
                 let (rates, mut history) = match old {
                     Some(old) => {
@@ -178,6 +185,7 @@ impl State {
                 Row {
                     name,
                     stats,
+                    groups,
                     rates,
                     history,
                 }

@@ -10,7 +10,7 @@ use super::source::{Look, Seen, Sight, Source};
 use super::state::{Action, Command, Key, Mode, Sort, State};
 use super::{Stroke, key_of, obey};
 use crate::face::cli::exit::Trouble;
-use crate::{Heap, ManualClock, Queue, QueueOptions};
+use crate::{FifoOptions, FifoQueue, Heap, ManualClock, Queue, QueueOptions};
 
 /// A look at a queue with so many visible messages, of which so many were ever sent.
 fn look(name: &str, visible: u64, sent: u64) -> Look {
@@ -21,7 +21,11 @@ fn look(name: &str, visible: u64, sent: u64) -> Look {
     (stats.visible, stats.sent) = (visible, sent);
     stats.oldest_age = (visible != 0).then_some(Duration::from_secs(75));
     let name = name.to_owned();
-    Look { name, stats }
+    Look {
+        name,
+        stats,
+        groups: None,
+    }
 }
 
 fn three(state: &mut State) {
@@ -63,6 +67,33 @@ orders-dead          0          0        0        -      0.0      0.0      0.0 â
 
 j/k select  s sort  r reverse  / filter  p peek  P purge  R redrive  q quit";
     assert_eq!(text(&state, 99, 7).join("\n"), wanted);
+}
+
+#[test]
+fn figures_of_groups_are_drawn_where_there_is_room() {
+    let clock = ManualClock::new(1_000_000);
+    let region = Heap::new(1 << 18).expect("memory");
+    let queue = FifoQueue::create_with(region, FifoOptions::new(), &clock).expect("a queue");
+    for group in ["a", "b", "c"] {
+        queue.send(group, group, b"body").expect("room");
+    }
+    let _held = queue.receive().expect("received").expect("sent");
+    let mut fifo = look("orders.fifo", 2, 3);
+    fifo.groups = Some(queue.groups().expect("figures"));
+    let mut state = State::new();
+    state.look(vec![look("billing", 7, 100), fifo], None);
+    let wide = text(&state, 118, 5);
+    assert!(wide[1].contains("GRP READY  GRP LOCK"), "{wide:#?}");
+    let words = |line: &str| -> Vec<String> {
+        let words = line.split_whitespace().map(str::to_owned);
+        words.collect()
+    };
+    assert_eq!(words(&wide[2])[8..10], ["-", "-"], "{wide:#?}");
+    assert_eq!(words(&wide[3])[8..10], ["2", "1"], "{wide:#?}");
+    let narrow = text(&state, 117, 5);
+    assert!(!narrow[1].contains("GRP"), "{narrow:#?}");
+    state.filter = "bill".to_owned();
+    assert!(!text(&state, 118, 5)[1].contains("GRP"), "none is shown");
 }
 
 #[test]
