@@ -4,6 +4,7 @@ use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::Block;
 use ringmain::internals::due::Due;
+use ringmain::internals::fifo::attempts::{Attempt, Attempts, WAYS};
 use ringmain::internals::fifo::layout::{FifoHead, Group, Link, Remembered};
 use ringmain::internals::layout::{FifoShape, Note, QueueHead, Settings, Shape, SlotHead};
 use ringmain::internals::maps::Map;
@@ -34,6 +35,8 @@ struct FifoMemory {
     ids: Vec<Remembered>,
     id_buckets: Vec<AtomicU64>,
     tickets: Vec<AtomicU64>,
+    sets: Vec<AtomicU64>,
+    attempts: Vec<Attempt>,
 }
 
 /// A visibility timeout, ms: nothing is due before this.
@@ -74,7 +77,18 @@ impl Memory {
             ids: (0..ids).map(|_| Remembered::new()).collect(),
             id_buckets: words(1),
             tickets: words(4),
+            sets: Vec::new(),
+            attempts: Vec::new(),
         });
+        Arc::new(memory)
+    }
+
+    /// A FIFO queue of `slots` slots, which remembers one set of receive attempts.
+    pub fn fifo_with_attempts(slots: usize) -> Arc<Self> {
+        let mut memory = Arc::into_inner(Self::fifo(slots)).expect("the only one");
+        let fifo = memory.fifo.as_mut().expect("a FIFO queue");
+        fifo.sets.push(AtomicU64::new(0));
+        fifo.attempts.extend((0..WAYS).map(|_| Attempt::new()));
         Arc::new(memory)
     }
 
@@ -134,6 +148,10 @@ impl Memory {
                 ids: &fifo.ids,
                 id_buckets: &fifo.id_buckets,
                 tickets: &fifo.tickets,
+                attempts: Attempts {
+                    sets: &fifo.sets,
+                    entries: &fifo.attempts,
+                },
             }),
         })
     }
