@@ -67,6 +67,10 @@ impl Memory {
 
     /// The same with `ids` ids.
     pub fn fifo_with(slots: usize, ids: usize) -> Arc<Self> {
+        Arc::new(Self::in_groups(slots, ids, 0))
+    }
+
+    fn in_groups(slots: usize, ids: usize, sets: usize) -> Self {
         let mut memory = Self::with(slots, 0);
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         memory.fifo = Some(FifoMemory {
@@ -77,19 +81,15 @@ impl Memory {
             ids: (0..ids).map(|_| Remembered::new()).collect(),
             id_buckets: words(1),
             tickets: words(4),
-            sets: Vec::new(),
-            attempts: Vec::new(),
+            sets: words(sets),
+            attempts: (0..sets * WAYS).map(|_| Attempt::new()).collect(),
         });
-        Arc::new(memory)
+        memory
     }
 
     /// A FIFO queue of `slots` slots, which remembers one set of receive attempts.
     pub fn fifo_with_attempts(slots: usize) -> Arc<Self> {
-        let mut memory = Arc::into_inner(Self::fifo(slots)).expect("the only one");
-        let fifo = memory.fifo.as_mut().expect("a FIFO queue");
-        fifo.sets.push(AtomicU64::new(0));
-        fifo.attempts.extend((0..WAYS).map(|_| Attempt::new()));
-        Arc::new(memory)
+        Arc::new(Self::in_groups(slots, 2, 1))
     }
 
     fn with(slots: usize, groups: usize) -> Self {

@@ -98,6 +98,9 @@ pub unsafe fn verify(
     }
     in_range(&seldom.time_high_ms, 0, DUE_NONE_MS, "latest time")?;
     let flags = in_range(&config.flags, 0, flags_max, "flags")?;
+    if flags & !flags_max != 0 {
+        return Err(Error::Damaged { field: "flags" });
+    }
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(Error::Damaged {
             field: "configuration checksum",

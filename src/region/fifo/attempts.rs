@@ -33,9 +33,9 @@
 //! when its turn has been looked at for the last time, so none is taken away from a turn that has
 //! just begun.
 //!
-//! An entry whose first hold stands no longer is over, as one is after [`KEPT_MS`]: it gives what no
-//! entry would, and may be used for another id. So a table is full only of attempts whose messages
-//! are in flight.
+//! An entry whose first hold stands no longer is over, as one is after [`KEPT_MS`]: it gives what
+//! no entry would, and may be used for another id. So a table is full only of attempts whose
+//! messages are in flight.
 //!
 //! # Deaths
 //!

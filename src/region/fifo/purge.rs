@@ -1,4 +1,4 @@
-//! Emptying a FIFO queue: its messages, the window of their deduplication ids, and receive attempts.
+//! Emptying a FIFO queue: its messages, the window of their deduplication ids, and attempts.
 
 use super::layout::UNORDERED;
 use crate::region::repair::extent;
