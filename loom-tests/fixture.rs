@@ -4,6 +4,7 @@ use loom::sync::Arc;
 use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::Block;
 use ringmain::internals::due::Due;
+use ringmain::internals::fifo::attempts::{Attempt, Attempts, WAYS};
 use ringmain::internals::fifo::layout::{FifoHead, Group, Link, Remembered};
 use ringmain::internals::layout::{FifoShape, Note, QueueHead, Settings, Shape, SlotHead};
 use ringmain::internals::maps::Map;
@@ -34,6 +35,8 @@ struct FifoMemory {
     ids: Vec<Remembered>,
     id_buckets: Vec<AtomicU64>,
     tickets: Vec<AtomicU64>,
+    sets: Vec<AtomicU64>,
+    attempts: Vec<Attempt>,
 }
 
 /// A visibility timeout, ms: nothing is due before this.
@@ -64,6 +67,10 @@ impl Memory {
 
     /// The same with `ids` ids.
     pub fn fifo_with(slots: usize, ids: usize) -> Arc<Self> {
+        Arc::new(Self::in_groups(slots, ids, 0))
+    }
+
+    fn in_groups(slots: usize, ids: usize, sets: usize) -> Self {
         let mut memory = Self::with(slots, 0);
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         memory.fifo = Some(FifoMemory {
@@ -74,8 +81,15 @@ impl Memory {
             ids: (0..ids).map(|_| Remembered::new()).collect(),
             id_buckets: words(1),
             tickets: words(4),
+            sets: words(sets),
+            attempts: (0..sets * WAYS).map(|_| Attempt::new()).collect(),
         });
-        Arc::new(memory)
+        memory
+    }
+
+    /// A FIFO queue of `slots` slots, which remembers one set of receive attempts.
+    pub fn fifo_with_attempts(slots: usize) -> Arc<Self> {
+        Arc::new(Self::in_groups(slots, 2, 1))
     }
 
     fn with(slots: usize, groups: usize) -> Self {
@@ -134,6 +148,10 @@ impl Memory {
                 ids: &fifo.ids,
                 id_buckets: &fifo.id_buckets,
                 tickets: &fifo.tickets,
+                attempts: Attempts {
+                    sets: &fifo.sets,
+                    entries: &fifo.attempts,
+                },
             }),
         })
     }

@@ -16,7 +16,7 @@ use ringmain::sync::Ordering;
 const GROUP: [u64; 2] = [8, 9];
 
 impl Memory {
-    fn id(number: u64) -> IdKey {
+    pub fn id(number: u64) -> IdKey {
         let mut words = [0; ringmain::internals::fifo::layout::ID_WORDS];
         words[0] = number;
         IdKey {
@@ -26,14 +26,14 @@ impl Memory {
     }
 
     /// Sends `value` to the group, with `id` for its deduplication id.
-    fn send_to_group(&self, value: u64, id: u64, owner: u32) -> Sent {
+    pub fn send_to_group(&self, value: u64, id: u64, owner: u32) -> Sent {
         let store = self.store();
         let claimed = self.fill_slot(value, owner);
         store.send_in_order(claimed, &message(&Self::id(id)), owner)
     }
 
     /// Sends `value` to another group; the id's window is over at once.
-    fn send_to(&self, group: u64, value: u64, owner: u32) -> Sent {
+    pub fn send_to(&self, group: u64, value: u64, owner: u32) -> Sent {
         let claimed = self.fill_slot(value, owner);
         let id = Self::id(value);
         let message = Ordered {
@@ -52,12 +52,13 @@ impl Memory {
     }
 
     /// What repair does after the death of `dead`.
-    fn repair_groups(&self, dead: u32, owner: u32, now_ms: u64) {
+    pub fn repair_groups(&self, dead: u32, owner: u32, now_ms: u64) {
         let store = self.store();
         let is_dead = move |owner| owner == dead;
         store.repair(&is_dead, owner);
         store.mend_groups(&is_dead);
         store.ids_table().repair(&is_dead);
+        store.mend_attempts(&is_dead, owner);
         store.mend_sends(0..usize::MAX, owner);
         store.mend_tickets(0..usize::MAX, now_ms, owner);
     }
@@ -73,7 +74,7 @@ impl Memory {
     }
 
     /// Receives up to `max` messages of the first group that is free, by its ticket.
-    fn turn(&self, owner: u32, now_ms: u64, max: usize) -> Vec<Hold> {
+    pub fn turn(&self, owner: u32, now_ms: u64, max: usize) -> Vec<Hold> {
         let mut holds = Vec::new();
         let turn = turn(owner, now_ms);
         self.store().receive_in_turn(&turn, max, |hold| {
@@ -95,12 +96,12 @@ impl Memory {
         values
     }
 
-    fn settle(&self, hold: &Hold, now_ms: u64, owner: u32) -> bool {
+    pub fn settle(&self, hold: &Hold, now_ms: u64, owner: u32) -> bool {
         self.store().delete_in_turn(hold, 1, now_ms, owner) == Ok(true)
     }
 
     /// All that is left, in order, received one by one and deleted.
-    fn drain(&self, owner: u32, now_ms: u64) -> Vec<u64> {
+    pub fn drain(&self, owner: u32, now_ms: u64) -> Vec<u64> {
         let mut values = Vec::new();
         loop {
             let holds = self.turn(owner, now_ms, 1);
@@ -125,7 +126,7 @@ fn message(id: &IdKey) -> Ordered<'_> {
     }
 }
 
-fn turn(owner: u32, now_ms: u64) -> Turn {
+pub fn turn(owner: u32, now_ms: u64) -> Turn {
     Turn {
         owner,
         borrowed: true,

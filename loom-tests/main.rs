@@ -5,6 +5,7 @@
 //! nothing of death, so models of deaths choose the step at which a participant stops for ever.
 #![cfg(ringmain_loom)]
 
+mod attempts;
 mod bag;
 mod chains;
 mod dues;

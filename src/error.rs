@@ -116,6 +116,19 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// The id of a receive attempt breaks a rule.
+    AttemptId {
+        /// The rule.
+        rule: &'static str,
+        /// The byte, from 0, at which it does.
+        at: usize,
+    },
+    /// As many receive attempts have messages in flight as can be remembered, in all or where this
+    /// one has its place; none is forgotten early (`FifoOptions::attempts`).
+    AttemptsFull {
+        /// The limit.
+        max: u64,
+    },
     /// The queue has a quota of calls, which is used up for the moment.
     Throttled {
         /// Calls in a second.

@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "fifo/attempts.rs"]
+mod attempts;
 #[path = "fifo/basics.rs"]
 mod basics;
 #[path = "fifo/batches.rs"]
@@ -48,6 +50,10 @@ macro_rules! over_each_home {
 }
 
 over_each_home! {
+    attempts: a_repetition_gives_the_same a_repetition_begins_the_timeout_anew
+        a_repetition_ends_at_what_is_gone an_attempt_is_kept_for_five_minutes
+        attempt_ids_keep_the_rules a_full_table_of_attempts_refuses a_purge_ends_attempts
+        repetitions_count three_readers_are_told;
     basics: a_group_is_received_in_order a_locked_group_gives_nothing
         a_batch_drains_a_group_before_the_next duplicates_are_accepted_and_not_delivered
         what_comes_back_is_the_oldest_again expired_receipts_are_refused

@@ -82,6 +82,14 @@ impl Error {
                 f,
                 "{max} deduplication ids are remembered, the most there may be; one has to expire"
             ),
+            Error::AttemptId { rule, at } => {
+                write!(f, "the attempt id is refused at byte {at}: {rule}")
+            }
+            Error::AttemptsFull { max } => write!(
+                f,
+                "no room for another receive attempt: {max} are remembered at most, by their ids' \
+                 hashes in sets of 8, and 8 of its set have messages in flight"
+            ),
             Error::Throttled { max, wait_ms } => write!(
                 f,
                 "more than {max} calls a second; try again in {wait_ms} ms"

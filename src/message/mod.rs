@@ -19,6 +19,6 @@ mod value;
 pub use attributes::{Attributes, AttributesIter};
 pub use message::Message;
 #[cfg(feature = "fifo")]
-pub(crate) use names::Names;
+pub(crate) use names::{Names, name_refused};
 pub(crate) use origin::Origin;
 pub use value::Value;

@@ -178,7 +178,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// How this participant receives now.
     #[inline(always)]
-    fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
+    pub(super) fn how(&self, store: &Store<'_>, max: usize, visibility_ms: Option<u64>) -> Receive {
         let own_ms = self.own_ms();
         let now_ms = self.later_ms(store, own_ms);
         let policy = &store.head().policy;
@@ -232,7 +232,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
 
     /// A hold as a message to hand out, unless its bytes are damaged or it is too old.
     #[inline(always)]
-    fn admit_hold(
+    pub(super) fn admit_hold(
         &self,
         store: &Store<'_>,
         hold: Hold,

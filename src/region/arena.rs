@@ -503,7 +503,7 @@ impl Store<'_> {
     }
 
     /// The word of `hold` if it is in flight: the latest receive, and its time not over.
-    fn in_flight(&self, hold: &Hold, now_ms: u64) -> Result<Word, Error> {
+    pub(super) fn in_flight(&self, hold: &Hold, now_ms: u64) -> Result<Word, Error> {
         let seen = self.current(hold).ok_or(Error::NotInFlight)?;
         if seen.generation() != hold.word.generation() {
             return Err(Error::StaleReceipt);

@@ -1,5 +1,6 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
+use super::fifo::attempts::Attempt;
 use super::fifo::layout::{FifoHead, Group, Link, Remembered};
 pub use super::fifo::shape::*;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
@@ -90,7 +91,7 @@ pub struct Config {
     pub blocks: AtomicU64,
     /// Longest body, bytes.
     pub body_bytes_max: AtomicU64,
-    /// Bit 0: bodies carry checksums.
+    /// Bit 0: bodies carry checksums; those of a FIFO queue: see [`FLAGS_FIFO`], [`SETS_SHIFT`].
     pub flags: AtomicU64,
     /// Random name of the queue: part of message ids and receipts.
     pub nonce: AtomicU64,
@@ -451,7 +452,7 @@ impl Shape {
 }
 
 /// How many parts a FIFO queue has of its own.
-pub const FIFO_PARTS: usize = 7;
+pub const FIFO_PARTS: usize = 9;
 
 /// Where the parts of a queue lie, in bytes from its head; each part has lines of its own.
 #[derive(Debug, Clone, Copy)]
@@ -464,7 +465,8 @@ pub struct Offsets {
     pub words: usize,
     /// Notes.
     pub notes: usize,
-    /// A FIFO queue's own: head, links, groups, their buckets, ids, their buckets, tickets.
+    /// A FIFO queue's own: head, links, groups, their buckets, ids, their buckets, tickets,
+    /// sets of attempts, and attempts.
     pub fifo: [usize; FIFO_PARTS],
     /// Slots.
     pub slots: usize,
@@ -506,6 +508,8 @@ impl Offsets {
             (shape.fifo.ids, size_of::<Remembered>()),
             (shape.fifo.id_buckets, size_of::<AtomicU64>()),
             (shape.fifo.tickets, size_of::<AtomicU64>()),
+            (shape.fifo.sets, size_of::<AtomicU64>()),
+            (shape.fifo.attempts(), size_of::<Attempt>()),
             (shape.slots, shape.slot_bytes),
         ];
         let mut part = 0;
@@ -518,7 +522,7 @@ impl Offsets {
                 1..=3 => offsets.maps[part - 1] = at,
                 4 => offsets.words = at,
                 5 => offsets.notes = at,
-                6..=12 => offsets.fifo[part - 6] = at,
+                6..=14 => offsets.fifo[part - 6] = at,
                 _ => offsets.slots = at,
             }
             let (count, bytes) = parts[part];

@@ -1,10 +1,11 @@
 //! A queue laid out in plain memory: how a region's bytes become a [`Store`].
 
+use super::fifo::attempts::WAYS;
 use super::home::{FifoWish, Wish};
 use super::layout::{
     ATTRIBUTES_MAX, DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CHECKSUM, FLAG_CONTENT, FLAG_QUOTA,
     FLAGS_FIFO, FifoShape, KIND_FIFO, KIND_QUEUE, NAMES_BYTES_TYPICAL, Note, Offsets, QueueHead,
-    SLOT_HEAD_BYTES, Settings, Shape,
+    SETS_SHIFT, SLOT_HEAD_BYTES, Settings, Shape,
 };
 use super::policy::{OPTIONS, RANGES};
 use super::store::Store;
@@ -70,7 +71,11 @@ fn slot_bytes(wish: &Wish) -> usize {
 pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), Error> {
     let slot_bytes = slot_bytes(wish);
     let fifo_of = |slots: usize| match &wish.fifo {
-        Some(fifo) => FifoShape::of(slots, fifo.ids.unwrap_or_else(|| ids_of(slots))),
+        Some(fifo) => {
+            let attempts = fifo.attempts.unwrap_or_else(|| attempts_of(slots));
+            FifoShape::of(slots, fifo.ids.unwrap_or_else(|| ids_of(slots)))
+                .with_sets(attempts.div_ceil(WAYS))
+        }
         None => FifoShape::NONE,
     };
     let least = Shape {
@@ -123,7 +128,9 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
     };
     let settings = Settings {
         policy: wish.policy,
-        flags: checksum | wish.fifo.map_or(0, |fifo| fifo.flags & FLAGS_FIFO),
+        flags: checksum
+            | wish.fifo.map_or(0, |fifo| fifo.flags & FLAGS_FIFO)
+            | (shape.fifo.sets as u64) << SETS_SHIFT,
         nonce: 0,
         durability: wish.durability,
         window: match &wish.fifo {
@@ -140,6 +147,11 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
 /// Ids that a FIFO queue with so many slots remembers, unless it is told.
 fn ids_of(slots: usize) -> usize {
     (2 * slots).max(64)
+}
+
+/// Receive attempts that it remembers, unless it is told.
+fn attempts_of(slots: usize) -> usize {
+    (slots / 16).clamp(16, 1024)
 }
 
 /// Slots are named by 31 bits of a run and 32 bits of an index; in a FIFO queue groups, of which
@@ -259,6 +271,10 @@ fn agree_fifo(
     option("dedup_interval (ms)", found, given)?;
     if let Some(ids) = wish.ids {
         option("dedup_ids", place.shape.fifo.ids as u64, ids as u64)?;
+    }
+    if let Some(attempts) = wish.attempts {
+        let (found, given) = (place.shape.fifo.sets, attempts.div_ceil(WAYS));
+        option("attempts (sets of 8)", found as u64, given as u64)?;
     }
     Ok(())
 }

@@ -102,7 +102,9 @@ mod home {
     pub struct FifoWish {
         /// How many deduplication ids are remembered; `None`: twice as many as there are slots.
         pub ids: Option<usize>,
-        /// For how long, ms.
+        /// How many receive attempts are remembered; `None`: by the slots.
+        pub attempts: Option<usize>,
+        /// For how long an id is remembered, ms.
         pub interval_ms: u64,
         /// See `Config::flags`.
         pub flags: u64,

@@ -1,6 +1,7 @@
 //! A queue's memory as typed references: what `region` makes of its bytes, and all that the
 //! protocols see.
 
+use super::fifo::attempts::Attempts;
 use super::fifo::layout::{FifoHead, Group, Link, Remembered};
 use super::layout::{Note, QueueHead, Shape, SlotHead};
 #[cfg(not(ringmain_loom))]
@@ -194,6 +195,19 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Receive attempts.
+    #[inline(always)]
+    pub fn attempts(&self) -> Attempts<'a> {
+        let (offsets, fifo) = (&self.place.offsets.fifo, &self.place.shape.fifo);
+        // SAFETY: where they are.
+        unsafe {
+            Attempts {
+                sets: self.part(offsets[7], fifo.sets),
+                entries: self.part(offsets[8], fifo.attempts()),
+            }
+        }
+    }
+
     /// The verified layout.
     #[inline(always)]
     pub fn shape(&self) -> &'a Shape {
@@ -338,6 +352,8 @@ pub struct ModelledFifo<'a> {
     pub id_buckets: &'a [AtomicU64],
     /// Cells of tickets.
     pub tickets: &'a [AtomicU64],
+    /// Receive attempts.
+    pub attempts: Attempts<'a>,
 }
 
 /// A slot of a modelled queue.
@@ -413,6 +429,10 @@ impl<'a> Store<'a> {
             last: &head.tickets_last,
             cells,
         }
+    }
+
+    pub fn attempts(&self) -> Attempts<'a> {
+        self.fifo().attempts
     }
 
     pub fn journaled(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::layout::{
     Config, DURABILITY_PROCESS, FLAG_CHECKSUM, FLAGS_FIFO, FifoShape, KIND_FIFO, Offsets,
-    QueueHead, SLOT_HEAD_BYTES, Shape, is_durability, is_window,
+    QueueHead, SETS_MAX, SETS_SHIFT, SLOT_HEAD_BYTES, Shape, is_durability, is_window,
 };
 use super::memory::Place;
 use crate::error::Error;
@@ -39,10 +39,11 @@ pub unsafe fn verify(
             field: "number of slots",
         })?;
     let window = config.window.load(Ordering::Acquire);
+    let sets = config.flags.load(Ordering::Acquire) >> SETS_SHIFT & SETS_MAX;
     let (fifo, flags_max) = match kind {
         KIND_FIFO if is_window(window) => (
-            FifoShape::of(slots, (window & 0xffff_ffff) as usize),
-            FLAG_CHECKSUM | FLAGS_FIFO,
+            FifoShape::of(slots, (window & 0xffff_ffff) as usize).with_sets(sets as usize),
+            FLAG_CHECKSUM | FLAGS_FIFO | SETS_MAX << SETS_SHIFT,
         ),
         _ if kind != KIND_FIFO && window == 0 => (FifoShape::NONE, FLAG_CHECKSUM),
         _ => {
@@ -97,6 +98,9 @@ pub unsafe fn verify(
     }
     in_range(&seldom.time_high_ms, 0, DUE_NONE_MS, "latest time")?;
     let flags = in_range(&config.flags, 0, flags_max, "flags")?;
+    if flags & !flags_max != 0 {
+        return Err(Error::Damaged { field: "flags" });
+    }
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(Error::Damaged {
             field: "configuration checksum",

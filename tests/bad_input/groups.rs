@@ -18,6 +18,8 @@ const CHECK: usize = 56;
 const WINDOW: usize = 64;
 /// Ids that are remembered.
 const IDS: u64 = 100;
+/// Sets of receive attempts.
+const SETS: u64 = 2;
 /// What hangs for so long is told by name.
 const HANG: Duration = Duration::from_secs(60);
 const START_MS: u64 = 1000;
@@ -53,6 +55,14 @@ fn whole(dir: &Dir) -> Vec<u8> {
             }
         }
     }
+    for max in [2, 1] {
+        let batch = queue
+            .receive_batch_attempt(max, "attempt")
+            .expect("a receive");
+        for got in batch {
+            let _ = got.detach();
+        }
+    }
     let late = |options: FifoOptions| options.delay(Duration::from_secs(100));
     queue.reconfigure(late).expect("a delay");
     queue.send("late", "late", &body(99, 60)).expect("room");
@@ -72,9 +82,10 @@ fn each_configured_field_is_told() {
         u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
     };
     let window = |interval_ms: u64, ids: u64| interval_ms << 32 | ids;
-    assert_eq!((word(FLAGS), word(WINDOW)), (0b11, window(300_000, IDS)));
+    let flags = 0b11 | SETS << 16;
+    assert_eq!((word(FLAGS), word(WINDOW)), (flags, window(300_000, IDS)));
     let (wide, late) = ((1 << 31) + 1, 86_400_001);
-    let table: [(&str, usize, &[u64]); 9] = [
+    let table: [(&str, usize, &[u64]); 11] = [
         ("deduplication window", WINDOW, &[0, u64::MAX]),
         (
             "deduplication window",
@@ -96,7 +107,9 @@ fn each_configured_field_is_told() {
             WINDOW,
             &[window(300_001, IDS), window(300_000, IDS - 1)],
         ),
-        ("flags", FLAGS, &[1 << 4, 1 << 63, u64::MAX]),
+        ("flags", FLAGS, &[1 << 4, 1 << 32, 1 << 63]),
+        ("queue size", FLAGS, &[flags | 0xffff << 16, u64::MAX]),
+        ("checksum", FLAGS, &[0b11, 0b11 | (SETS - 1) << 16]),
         ("checksum", FLAGS, &[0b10, 0b01, 0b111, 0b1011]),
         ("checksum", CHECK, &[0, 1, u64::MAX]),
         ("number of slots", 8, &[0, (1 << 30) + 1]),
@@ -142,7 +155,11 @@ fn use_it(queue: &FifoQueue<Mapped, &ManualClock>, clock: &ManualClock, seed: u6
         let _ = queue.send_batch(&entries);
         let _ = (queue.stat(), queue.peeks().flatten().count());
         for max in [1, 10] {
-            let Ok(batch) = queue.receive_batch(max) else {
+            let batch = match (round + max as u64) % 2 {
+                0 => queue.receive_batch(max),
+                _ => queue.receive_batch_attempt(max, ["attempt", "other"][round as usize / 2]),
+            };
+            let Ok(batch) = batch else {
                 continue;
             };
             for (at, mut got) in batch.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Keys: what a group and a deduplication id are to the queue's memory.
+//! Keys: what a group, a deduplication id and an attempt's id are to the queue's memory.
 //!
 //! A group's key is 128 bits of a seeded hash of its id: should two groups ever have one, they are
 //! one group, and lose nothing but that they could be received from at once. A deduplication id is
@@ -45,6 +45,12 @@ pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool, seed: u64) -> IdKe
     }
     let digest: [u8; DIGEST_BYTES] = Sha256::digest(body).into();
     key_of(Form::Content, Form::ContentDigest, group, &digest, seed)
+}
+
+/// The key of a receive attempt's id.
+#[inline]
+pub fn attempt_key(id: &str, seed: u64) -> IdKey {
+    key_of(Form::Plain, Form::Digest, "", id.as_bytes(), seed)
 }
 
 #[inline(always)]

@@ -1,9 +1,10 @@
 //! FIFO queues: exact order in each group, each deduplication id accepted once.
 //!
 //! What happens in memory is told in `region::fifo`. Here are the rules over it: what ids may be
-//! ([`entry`], [`key`]), how messages are sent ([`send`]), received and settled ([`turn`]), and the
-//! quota of who wants that of SQS ([`quota`]).
+//! ([`entry`], [`key`]), how messages are sent ([`send`]), received and settled ([`turn`]),
+//! receives that may be repeated ([`attempt`]), and the quota of who wants that of SQS ([`quota`]).
 
+mod attempt;
 mod dead;
 mod entry;
 mod key;

@@ -4,8 +4,9 @@ use crate::error::Error;
 #[cfg(feature = "mapped")]
 use crate::queue::durability::Durability;
 use crate::queue::options::{QueueOptions, in_range, whole_ms};
+use crate::region::fifo::attempts::WAYS;
 use crate::region::layout::{
-    DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, WINDOW_MS_MAX,
+    DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, WINDOW_MS_MAX,
     WINDOW_MS_MIN,
 };
 use crate::region::memory::Place;
@@ -39,9 +40,10 @@ pub enum DedupScope {
 /// | [`dedup_scope`](Self::dedup_scope) | `DedupScope::Queue` | |
 /// | [`dedup_interval`](Self::dedup_interval) | 5 min | 1 s to 1 day |
 /// | [`dedup_ids`](Self::dedup_ids) | twice the slots | 1 to 2 147 483 648 |
+/// | [`attempts`](Self::attempts) | a 16th of the slots, 16 to 1024 | 0 to 524 280 |
 /// | [`quota`](Self::quota) | off | |
 ///
-/// What concerns deduplication, and the quota, is fixed at creation.
+/// What concerns deduplication, attempts and the quota is fixed at creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct FifoOptions {
@@ -50,8 +52,12 @@ pub struct FifoOptions {
     dedup_scope: DedupScope,
     dedup_interval: Duration,
     dedup_ids: Option<u64>,
+    attempts: Option<u64>,
     quota: bool,
 }
+
+/// What `attempts` is compared by.
+const SETS: &str = "attempts (sets of 8)";
 
 /// Builders that [`QueueOptions`] has too.
 macro_rules! as_queue_options {
@@ -75,6 +81,7 @@ impl FifoOptions {
             dedup_scope: DedupScope::Queue,
             dedup_interval: Duration::from_secs(300),
             dedup_ids: None,
+            attempts: None,
             quota: false,
         }
     }
@@ -136,6 +143,16 @@ impl FifoOptions {
         self
     }
 
+    /// How many receives with an attempt id, whose messages are in flight, are remembered at once,
+    /// rounded up to eights, at 257 bytes each: see
+    /// [`receive_batch_attempt`](crate::FifoQueue::receive_batch_attempt). An id has its place in
+    /// one of sets of eight, so one in four of these may be in use before another one is, rarely,
+    /// refused. 0: none, and such receives are [`Error::Unsupported`].
+    pub const fn attempts(mut self, attempts: u64) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
     /// Whether more than 300 calls a second of send, of receive or of delete are refused, as SQS
     /// does: [`Error::Throttled`]. A batch is one call.
     pub const fn quota(mut self, on: bool) -> Self {
@@ -168,6 +185,11 @@ impl FifoOptions {
         self.dedup_ids
     }
 
+    /// See [`attempts`](Self::attempts); `None`: the default. A queue that exists has a number.
+    pub const fn get_attempts(&self) -> Option<u64> {
+        self.attempts
+    }
+
     /// See [`quota`](Self::quota).
     pub const fn get_quota(&self) -> bool {
         self.quota
@@ -185,6 +207,7 @@ impl FifoOptions {
             },
             dedup_interval: Duration::from_millis(place.window >> 32),
             dedup_ids: Some(place.shape.fifo.ids as u64),
+            attempts: Some(place.shape.fifo.attempts() as u64),
             quota: has(FLAG_QUOTA),
         }
     }
@@ -210,8 +233,12 @@ impl FifoOptions {
             whole_ms(self.dedup_interval),
         );
         option("dedup_interval (ms)", found, given)?;
-        match (there.dedup_ids, self.dedup_ids) {
-            (Some(found), Some(given)) => option("dedup_ids", found, given),
+        if let (Some(found), Some(given)) = (there.dedup_ids, self.dedup_ids) {
+            option("dedup_ids", found, given)?;
+        }
+        let sets = |attempts: u64| attempts.div_ceil(WAYS as u64);
+        match (there.attempts, self.attempts) {
+            (Some(found), Some(given)) => option(SETS, sets(found), sets(given)),
             _ => Ok(()),
         }
     }
@@ -241,9 +268,15 @@ impl FifoOptions {
             Some(ids) => Some(in_range("dedup_ids", ids, 1, IDS_MAX)? as usize),
             None => None,
         };
+        let attempts_max = SETS_MAX * WAYS as u64;
+        let attempts = match self.attempts {
+            Some(attempts) => Some(in_range("attempts", attempts, 0, attempts_max)? as usize),
+            None => None,
+        };
         Ok(Wish {
             fifo: Some(FifoWish {
                 ids,
+                attempts,
                 interval_ms,
                 flags: self.flags(),
             }),

@@ -37,6 +37,7 @@ use core::time::Duration;
 /// | `send`, `send_message`, and batches | lock-free; over 64 slots obstruction-free | sent or not; part of a batch |
 /// | `receive`, `receive_batch`, `receive_into` | lock-free | the messages come back, in order |
 /// | `delete`, `extend`, `release`, and batches | lock-free | done or not done |
+/// | `receive_batch_attempt` | lock-free | the messages come back, in order |
 /// | `receive_timeout`, `receive_async` | wait for a free group | the messages come back, in order |
 /// | `peek`, `peeks`, `peek_at` | lock-free | nothing is left |
 /// | `purge`, `stat`, `tend` | lock-free, a scan | a part is done |

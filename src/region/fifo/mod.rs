@@ -3,8 +3,10 @@
 //! A message lives in a slot as in a standard queue, and its state word is the truth about it. What
 //! a FIFO queue has beside: an order of the messages of each group ([`list`]), entries by which
 //! groups are found ([`group`]), who may receive from a group and when ([`turn`]), ids that were
-//! sent lately ([`ids`]), and the way of a message from its sender into its group ([`send`]).
+//! sent lately ([`ids`]), receives that may be repeated ([`attempts`]), and the way of a message
+//! from its sender into its group ([`send`]).
 
+pub mod attempts;
 pub mod due;
 pub mod group;
 pub mod ids;
@@ -35,6 +37,7 @@ impl Store<'_> {
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
         self.mend_groups(dead);
         self.ids_table().repair(dead);
+        self.mend_attempts(dead, owner);
         self.mend_both(
             0..self.words().len(),
             0..self.groups().elements.len(),

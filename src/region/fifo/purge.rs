@@ -1,4 +1,4 @@
-//! Emptying a FIFO queue: its messages, and the window of their deduplication ids.
+//! Emptying a FIFO queue: its messages, the window of their deduplication ids, and attempts.
 
 use super::layout::UNORDERED;
 use crate::region::repair::extent;
@@ -25,6 +25,7 @@ impl Store<'_> {
         // ORDERING: AcqRel; after the messages: an id is remembered as long as its message is
         // there.
         head.forgotten.fetch_max(last, Ordering::AcqRel);
+        self.forget_attempts(owner);
         for group in 0..self.groups().elements.len() {
             self.offer(group, now_ms, owner); // which takes out what is at the head
         }

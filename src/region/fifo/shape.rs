@@ -1,5 +1,7 @@
 //! What is fixed when a FIFO queue is created: flags, limits, and the sizes of its own parts.
 
+use super::attempts::WAYS;
+
 /// A FIFO queue takes the digest of a body for its deduplication id.
 pub const FLAG_CONTENT: u64 = 1 << 1;
 /// A FIFO queue's deduplication ids count within their groups.
@@ -8,6 +10,11 @@ pub const FLAG_BY_GROUP: u64 = 1 << 2;
 pub const FLAG_QUOTA: u64 = 1 << 3;
 /// The flags that only FIFO queues have.
 pub const FLAGS_FIFO: u64 = FLAG_CONTENT | FLAG_BY_GROUP | FLAG_QUOTA;
+/// Where the flags of a FIFO queue say how many sets of receive attempts there are: 16 bits.
+pub const SETS_SHIFT: u32 = 16;
+/// The most sets of receive attempts.
+#[cfg(any(feature = "fifo", feature = "mapped"))]
+pub const SETS_MAX: u64 = (1 << 16) - 1;
 
 /// The most ids that a FIFO queue remembers.
 #[cfg(any(feature = "fifo", feature = "mapped"))]
@@ -43,6 +50,8 @@ pub struct FifoShape {
     pub id_buckets: usize,
     /// Cells of tickets: a power of two.
     pub tickets: usize,
+    /// Sets of receive attempts; 0: none are remembered.
+    pub sets: usize,
 }
 
 impl FifoShape {
@@ -53,6 +62,7 @@ impl FifoShape {
         ids: 0,
         id_buckets: 0,
         tickets: 0,
+        sets: 0,
     };
 
     /// Of a FIFO queue with so many slots that remembers so many ids. There are more entries of
@@ -65,7 +75,18 @@ impl FifoShape {
             ids,
             id_buckets: ids.next_power_of_two(),
             tickets: (2 * groups).next_power_of_two(),
+            sets: 0,
         }
+    }
+
+    /// The same with so many sets of receive attempts.
+    pub const fn with_sets(self, sets: usize) -> Self {
+        Self { sets, ..self }
+    }
+
+    /// Entries of receive attempts.
+    pub const fn attempts(&self) -> usize {
+        self.sets * WAYS
     }
 
     /// Whether the queue is a FIFO queue.
