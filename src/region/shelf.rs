@@ -311,6 +311,7 @@ impl Wish {
     pub fn open(name: &str) -> Self {
         let fifo = FifoWish {
             ids: None,
+            attempts: None,
             interval_ms: 0,
             flags: 0,
         };
