@@ -7,6 +7,9 @@ const HEAD_BYTES: usize = 7 * 128;
 const LINK_BYTES: usize = 64;
 const GROUP_BYTES: usize = 64;
 const ID_BYTES: usize = 128;
+const ATTEMPT_BYTES: usize = 256;
+/// Attempts of a set.
+const WAYS: usize = 8;
 /// Of a sequence word: the message is not in order yet.
 const UNORDERED: u64 = 1 << 63;
 /// Phases of an id's entry.
@@ -45,6 +48,9 @@ impl Parts {
         let ids_at = part(chains + 8 * groups.next_power_of_two());
         let chains = part(ids_at + ID_BYTES * ids);
         let tickets = part(chains + 8 * ids.next_power_of_two());
+        let attempt_sets = config(4) >> 16 & 0xffff;
+        let sets = part(tickets + 8 * (2 * groups).next_power_of_two());
+        let attempts = part(sets + 8 * attempt_sets);
         Self {
             slots,
             slot_bytes,
@@ -53,7 +59,7 @@ impl Parts {
             groups: (groups_at, groups),
             ids: (ids_at, ids),
             chains: (chains, ids.next_power_of_two()),
-            bodies: part(tickets + 8 * (2 * groups).next_power_of_two()),
+            bodies: part(attempts + ATTEMPT_BYTES * WAYS * attempt_sets),
             image,
         }
     }
@@ -76,6 +82,15 @@ impl Parts {
             (owner as u32, self.image.word(body))
         })
         .collect()
+    }
+
+    /// Whether two former holders read the message that is held and has this seed.
+    pub fn is_read_by_two(&self, seed: u64) -> bool {
+        let both =
+            |slot: &usize| self.word_of(*slot) >> 62 == 3 && self.word_of(*slot) >> 59 & 3 == 3;
+        let body = |slot| self.bodies + self.slot_bytes * slot + 16;
+        let mut read = (0..self.slots).filter(both);
+        read.any(|slot| self.image.word(body(slot)) == seed)
     }
 
     /// Entries of ids in this phase whose message has no number: each one's number, and state.

@@ -5,8 +5,12 @@ use super::super::super::ground::{Image, ONE, RETENTION_MS, RUN, VISIBILITY_MS};
 use super::super::super::stage::Stage;
 use super::super::super::tracer::{begin, end};
 use super::super::Grouped;
-use super::super::ground::{Maker, Orders, two_groups};
+use super::super::ground::{Held, Maker, Orders, two_groups};
 use super::{PLAIN, holds, opened, settle};
+use ringmain::Error;
+
+/// The id of a receive that is repeated.
+const ATTEMPT: &str = "attempt";
 
 pub const ALL: &[Grouped] = &[
     Grouped {
@@ -49,6 +53,21 @@ pub const ALL: &[Grouped] = &[
         name: "FIFO receive, dropping old ones",
         prepare: old,
         operate: |stage| receive(stage, &opened(stage), 10),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO receive_batch_attempt",
+        operate: |stage| attempt(stage, &opened(stage)),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO receive_batch_attempt, again",
+        operate: |stage| {
+            let queue = opened(stage);
+            let before = queue.receive_batch_attempt(10, ATTEMPT).expect("received");
+            before.iter().for_each(|held| _ = holds(stage, held));
+            attempt(stage, &queue);
+        },
         ..PLAIN
     },
     Grouped {
@@ -102,8 +121,21 @@ fn old(maker: &Maker<'_>) -> Option<Image> {
 }
 
 pub fn receive(stage: &Stage<'_>, queue: &Orders, max: usize) {
+    received(stage, || queue.receive_batch(max));
+}
+
+fn attempt(stage: &Stage<'_>, queue: &Orders) {
+    received(stage, || queue.receive_batch_attempt(10, ATTEMPT));
+}
+
+/// Receives under trace, and settles.
+fn received<'q, B>(stage: &Stage<'_>, receive: impl FnOnce() -> Result<B, Error>)
+where
+    B: IntoIterator<Item = Held<'q>>,
+    for<'b> &'b B: IntoIterator<Item = &'b Held<'q>>,
+{
     begin();
-    let batch = queue.receive_batch(max);
+    let batch = receive();
     for held in batch.iter().flatten() {
         holds(stage, held);
     }
