@@ -138,8 +138,10 @@ fn groups<R: Region, C: Clock>(queue: &FifoQueue<R, C>, round: u32) -> Result<bo
     queue.delete(&copied.receipt)?;
     let mut left = 5;
     while left != 0 {
-        let batch = queue.receive_batch(10)?;
+        let unheard = queue.receive_batch_attempt(10, &id[..9])?;
+        let batch = queue.receive_batch_attempt(10, &id[..9])?;
         left -= batch.len();
+        right &= unheard.len() == batch.len();
         if batch.is_empty() || batch.delete().iter().any(|one| one.is_err()) {
             return Ok(false);
         }

@@ -342,8 +342,8 @@ impl Store<'_> {
             && let Some(position) = self.tickets().push(group as u32)
         {
             let ticket = &self.groups().elements[group].ticket;
-            // ORDERING: Release; who reads it finds the ticket pushed. One who reads what stood
-            // here before may issue another; of two who issue at once either may stand here.
+            // ORDERING: Release; [passed-seen] who reads it finds the ticket pushed. Who reads what
+            // stood here before may issue another; of two who issue at once either may stand here.
             ticket.store(position.wrapping_add(1), Ordering::Release);
         }
     }
