@@ -12,6 +12,7 @@ mod dues;
 mod event;
 mod fixture;
 mod groups;
+mod log;
 mod maps;
 mod marks;
 mod moving;

@@ -136,6 +136,52 @@ pub enum Error {
         /// How long to wait, ms.
         wait_ms: u64,
     },
+    /// A partition key has 1 to 256 characters.
+    PartitionKey {
+        /// How many it has.
+        characters: usize,
+    },
+    /// The data of a record is longer than the stream takes.
+    DataTooLong {
+        /// Length of the data, bytes.
+        len: usize,
+        /// The stream's limit, bytes.
+        max: usize,
+    },
+    /// The stream has no such shard.
+    NoShard {
+        /// The shard.
+        shard: u32,
+        /// How many there are.
+        shards: u32,
+    },
+    /// The shard is closed: nothing is put there any more, and all that was has been read.
+    ShardClosed,
+    /// As many cursors are at the shard as there may be (`StreamOptions::readers`).
+    Readers {
+        /// The limit.
+        max: usize,
+    },
+    /// The oldest segment of the shard would have to be written anew, and somebody who lives is in
+    /// it: reading in place, or writing a record that it has claimed.
+    SegmentInUse {
+        /// Whose attachment.
+        owner: u32,
+        /// Reading; else writing.
+        reading: bool,
+    },
+    /// The cursor had fallen behind what the stream keeps, and stands at the oldest record now.
+    Lost {
+        /// What it has missed, bytes of the shard.
+        bytes: u64,
+    },
+    /// The bytes of a record fail their checksum. The cursor stands behind it now.
+    RecordDamaged {
+        /// Its sequence number.
+        sequence: u64,
+    },
+    /// A shard has come to the end of its sequence numbers, after 2^34 laps over its memory.
+    Exhausted,
     /// This cannot be had together.
     Unsupported {
         /// What.

@@ -18,6 +18,8 @@ mod pod;
 mod queue;
 mod region;
 pub mod ring;
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+mod stream;
 #[cfg(ringmain_loom)]
 pub mod sync;
 #[cfg(not(ringmain_loom))]
@@ -70,6 +72,11 @@ pub use region::Mapped;
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use region::{Home, Named};
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+pub use stream::{
+    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardStats,
+    Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
@@ -82,6 +89,8 @@ pub mod internals {
     pub use crate::region::{
         arena, duty, event, fifo, layout, marks, moving, peek, repair, store, word,
     };
+    #[cfg(feature = "stream")]
+    pub use crate::ring::log;
     pub use crate::ring::{blocks, chains, due, maps, tickets};
 }
 

@@ -6,7 +6,7 @@ use core::fmt;
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::Full => f.write_str("the queue is full"),
+            Error::Full => f.write_str("the queue or shard is full"),
             Error::BodyEmpty => f.write_str("the body is empty; a message has at least 1 byte"),
             Error::BodyTooLong { len, max } => {
                 write!(
@@ -60,12 +60,48 @@ impl fmt::Display for Error {
                     "{max} futures already wait at this handle, which is the most"
                 )
             }
-            ref other => other.fmt_fifo(f),
+            ref other => other.fmt_stream(f),
         }
     }
 }
 
 impl Error {
+    fn fmt_stream(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Error::PartitionKey { characters } => write!(
+                f,
+                "the partition key has {characters} characters; it must have 1 to 256"
+            ),
+            Error::DataTooLong { len, max } => write!(
+                f,
+                "the data has {len} bytes; a record of this stream takes at most {max}"
+            ),
+            Error::NoShard { shard, shards } => {
+                write!(f, "no shard {shard}; the stream has {shards}, from 0 on")
+            }
+            Error::ShardClosed => f.write_str("the shard is closed"),
+            Error::Readers { max } => {
+                write!(f, "{max} cursors are at the shard, which is the most")
+            }
+            Error::SegmentInUse { owner, reading } => {
+                let what = if reading { "reads" } else { "writes" };
+                write!(
+                    f,
+                    "attachment {owner} still {what} in the oldest segment of the shard"
+                )
+            }
+            Error::Lost { bytes } => write!(
+                f,
+                "the cursor fell behind: {bytes} bytes of the shard are gone unread"
+            ),
+            Error::RecordDamaged { sequence } => {
+                write!(f, "the record {sequence} fails its checksum")
+            }
+            Error::Exhausted => f.write_str("the shard has no more sequence numbers"),
+            ref other => other.fmt_fifo(f),
+        }
+    }
+
     fn fmt_fifo(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Error::GroupId { rule, at } => {

@@ -41,6 +41,13 @@ pub fn checksum(body: &[u8], stamp: u64) -> u32 {
     xxhash_rust::xxh3::xxh3_64_with_seed(body, stamp) as u32
 }
 
+/// xxh3, 128 bits.
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+#[inline]
+pub fn xxh3_128(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}
+
 /// xxh3, 128 bits, seeded: low half first.
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
 #[inline]

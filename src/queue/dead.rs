@@ -334,7 +334,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
             landing
         });
         for to in targets.iter().filter(usable) {
-            to.region.tend(to.place); // so that what the dead were moving there is orphaned
+            to.region.tend(); // so that what the dead were moving there is orphaned
             let target = to.region.store(to.place);
             let tag = tag_of(name_of(&target));
             target.settle_orphans(to.region.owner(), tag, nonce, &store);

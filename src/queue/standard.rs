@@ -349,7 +349,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// Lock-free; one system call, another for each attachment, and a scan after a death.
     pub fn tend(&self) -> Result<Tended, Error> {
         self.region.check()?;
-        let tended = self.region.tend(&self.place);
+        let tended = self.region.tend();
         // Now it is known whether the file is cut short: nothing of it was touched before.
         self.check()?;
         let store = self.store();
@@ -394,7 +394,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         let tended = &store.head().receive.tended_ms;
         let mine = tended.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         if mine.is_ok() {
-            self.region.tend(&self.place);
+            self.region.tend();
             self.finish_moves_if_bereaved(store);
         }
     }

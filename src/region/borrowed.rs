@@ -3,7 +3,10 @@
 use super::home::{Intent, Region, Wish};
 use super::layout::{DURABILITY_PROCESS, FLAG_CHECKSUM, Offsets};
 use super::memory::{self, Place};
+use super::section::Section;
 use super::store::Store;
+#[cfg(feature = "stream")]
+use super::stream::{self, StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 use core::marker::PhantomData;
@@ -29,14 +32,14 @@ pub struct Borrowed<'a> {
     len: usize,
     clean: bool,
     state: AtomicU64,
-    place: UnsafeCell<Option<Place>>,
+    section: UnsafeCell<Option<Section>>,
     #[cfg(feature = "async")]
     wakers: crate::sync::WakerSet,
     memory: PhantomData<&'a mut [u8]>,
 }
 
 // SAFETY: the memory is exclusive to this value and reached through stores, whose protocol orders
-// it; `place` is written once before `state` becomes READY.
+// it; `section` is written once before `state` becomes READY.
 unsafe impl Send for Borrowed<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Borrowed<'_> {}
@@ -70,7 +73,7 @@ impl<'a> Borrowed<'a> {
             len,
             clean,
             state: AtomicU64::new(VACANT),
-            place: UnsafeCell::new(None),
+            section: UnsafeCell::new(None),
             #[cfg(feature = "async")]
             wakers: crate::sync::WakerSet::new(),
             memory: PhantomData,
@@ -83,13 +86,13 @@ impl<'a> Borrowed<'a> {
         self.len
     }
 
-    fn existing(&self) -> Option<Place> {
-        // ORDERING: Acquire; [heap-ready] the place was written before.
+    fn existing(&self) -> Option<Section> {
+        // ORDERING: Acquire; [heap-ready] the section was written before.
         if self.state.load(Ordering::Acquire) != READY {
             return None;
         }
         // SAFETY: READY: it was written once before and is never written again.
-        self.place.with(|place| unsafe { *place })
+        self.section.with(|section| unsafe { *section })
     }
 
     fn lay_out(&self, wish: &Wish) -> Result<Option<Place>, Error> {
@@ -99,13 +102,7 @@ impl<'a> Borrowed<'a> {
                 field: "queue size",
             });
         };
-        // ORDERING: Acquire; only one thread lays the queue out.
-        let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
-        if self
-            .state
-            .compare_exchange(VACANT, BUSY, done, failed)
-            .is_err()
-        {
+        if !self.begins() {
             return Ok(None);
         }
         settings.nonce = nonce(self.base.addr() as u64);
@@ -120,15 +117,46 @@ impl<'a> Borrowed<'a> {
             window: settings.window,
             durability: DURABILITY_PROCESS,
         };
-        // SAFETY: BUSY is ours alone: nobody uses the memory or `place` now; `fit` has made the
-        // shape fit the length.
-        unsafe {
-            memory::format(self.base, shape, settings, self.clean);
-            self.place.with_mut(|cell| *cell = Some(place));
+        // SAFETY: BUSY is ours alone: nobody uses the memory now; `fit` has made the shape fit the
+        // length.
+        unsafe { memory::format(self.base, shape, settings, self.clean) };
+        self.is_ready(Section::Queue(place));
+        Ok(Some(place))
+    }
+
+    /// Makes a stream; `None` if another thread lays something out.
+    #[cfg(feature = "stream")]
+    fn lay_out_stream(&self, wish: &StreamWish) -> Result<Option<StreamPlace>, Error> {
+        let mut settings = stream::fit(wish, self.len, false)?;
+        if !self.begins() {
+            return Ok(None);
         }
+        settings.nonce = nonce(self.base.addr() as u64);
+        // SAFETY: as in `lay_out`.
+        let place = unsafe { stream::format(self.base, &settings, self.clean) };
+        let place = place.ok_or(Error::Damaged {
+            field: "stream size",
+        })?;
+        self.is_ready(Section::Stream(place));
+        Ok(Some(place))
+    }
+
+    /// Whether this thread is the one that lays something out.
+    fn begins(&self) -> bool {
+        // ORDERING: Acquire; only one thread does.
+        let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+        self.state
+            .compare_exchange(VACANT, BUSY, done, failed)
+            .is_ok()
+    }
+
+    /// Tells the others what was laid out.
+    fn is_ready(&self, section: Section) {
+        // SAFETY: BUSY is ours alone: nobody uses `section` now.
+        self.section
+            .with_mut(|cell| unsafe { *cell = Some(section) });
         // ORDERING: Release; [heap-ready].
         self.state.store(READY, Ordering::Release);
-        Ok(Some(place))
     }
 }
 
@@ -139,13 +167,38 @@ unsafe impl Region for Borrowed<'_> {
             match (self.existing(), intent) {
                 (Some(_), Intent::Create) => return Err(Error::Occupied),
                 (None, Intent::Open) => return Err(Error::Vacant),
-                (Some(place), Intent::Open) => return place.check_kind(wish).map(|()| place),
-                (Some(place), Intent::OpenOrCreate) => {
+                (Some(section), Intent::Open) => {
+                    let place = section.queue(wish)?;
+                    return place.check_kind(wish).map(|()| place);
+                }
+                (Some(section), Intent::OpenOrCreate) => {
+                    let place = section.queue(wish)?;
                     let store = self.store(&place);
                     return memory::agree(wish, &place, &store).map(|()| place);
                 }
                 (None, _) => {
                     if let Some(place) = self.lay_out(wish)? {
+                        return Ok(place);
+                    }
+                    crate::sync::spin_hint(); // another thread is laying it out: microseconds
+                }
+            }
+        }
+    }
+
+    #[cfg(feature = "stream")]
+    fn stream_place(&self, intent: Intent, wish: &StreamWish) -> Result<StreamPlace, Error> {
+        loop {
+            match (self.existing(), intent) {
+                (Some(_), Intent::Create) => return Err(Error::Occupied),
+                (None, Intent::Open) => return Err(Error::Vacant),
+                (Some(section), Intent::Open) => return section.stream(),
+                (Some(section), Intent::OpenOrCreate) => {
+                    let place = section.stream()?;
+                    return place.agree(wish).map(|()| place);
+                }
+                (None, _) => {
+                    if let Some(place) = self.lay_out_stream(wish)? {
                         return Ok(place);
                     }
                     crate::sync::spin_hint(); // another thread is laying it out: microseconds

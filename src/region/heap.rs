@@ -4,6 +4,8 @@ use super::borrowed::Borrowed;
 use super::home::{Intent, Region, Wish};
 use super::memory::Place;
 use super::store::Store;
+#[cfg(feature = "stream")]
+use super::stream::{StreamPlace, StreamWish};
 use crate::error::Error;
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
@@ -78,6 +80,11 @@ impl Drop for Heap {
 unsafe impl Region for Heap {
     fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
         self.memory.place(intent, wish)
+    }
+
+    #[cfg(feature = "stream")]
+    fn stream_place(&self, intent: Intent, wish: &StreamWish) -> Result<StreamPlace, Error> {
+        self.memory.stream_place(intent, wish)
     }
 
     #[inline(always)]

@@ -26,6 +26,8 @@ pub mod policy;
 pub mod repair;
 pub mod sets;
 pub mod store;
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+pub(crate) mod stream;
 mod tally;
 pub mod word;
 
@@ -47,6 +49,8 @@ pub(crate) mod memory;
 pub(crate) mod named;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod park;
+#[cfg(not(ringmain_loom))]
+mod section;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) mod shelf;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -133,11 +137,26 @@ mod home {
     /// # Safety
     ///
     /// [`store`](Region::store) returns the same memory for the same place for as long as the
-    /// region lives, and nobody else uses that memory but through such stores.
+    /// region lives, and nobody else uses that memory but through such stores. So it is with
+    /// streams and their places.
     pub unsafe trait Region {
         /// Finds or makes a queue in this region.
         #[doc(hidden)]
         fn place(&self, intent: Intent, wish: &Wish) -> Result<Place, Error>;
+
+        /// Finds or makes a stream in this region. It lies where the place says for as long as the
+        /// region lives, though that be moved.
+        #[cfg(feature = "stream")]
+        #[doc(hidden)]
+        fn stream_place(
+            &self,
+            _intent: Intent,
+            _wish: &super::stream::StreamWish,
+        ) -> Result<super::stream::StreamPlace, Error> {
+            Err(Error::Unsupported {
+                what: "this kind of memory has no room for a stream",
+            })
+        }
 
         /// The memory of a queue that [`place`](Region::place) verified.
         #[doc(hidden)]
@@ -170,7 +189,7 @@ mod home {
 
         /// Asks the kernel who has died, and takes back what they held.
         #[doc(hidden)]
-        fn tend(&self, _place: &Place) -> Tended {
+        fn tend(&self) -> Tended {
             Tended::default()
         }
 
@@ -245,6 +264,14 @@ mod home {
             fn place(&$self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
                 $get.place(intent, wish)
             }
+            #[cfg(feature = "stream")]
+            fn stream_place(
+                &$self,
+                intent: Intent,
+                wish: &crate::region::stream::StreamWish,
+            ) -> Result<crate::region::stream::StreamPlace, Error> {
+                $get.stream_place(intent, wish)
+            }
             #[inline(always)]
             fn store<'s>(&'s $self, place: &'s Place) -> Store<'s> {
                 $get.store(place)
@@ -265,8 +292,8 @@ mod home {
             fn check(&$self) -> Result<(), Error> {
                 $get.check()
             }
-            fn tend(&$self, place: &Place) -> Tended {
-                $get.tend(place)
+            fn tend(&$self) -> Tended {
+                $get.tend()
             }
             #[cfg(feature = "std")]
             fn wait_begins(&$self) {

@@ -15,6 +15,10 @@ pub(crate) mod due;
 #[cfg(ringmain_loom)]
 pub mod due;
 mod error;
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+pub(crate) mod log;
+#[cfg(all(feature = "stream", ringmain_loom))]
+pub mod log;
 #[cfg(not(ringmain_loom))]
 pub(crate) mod maps;
 #[cfg(ringmain_loom)]

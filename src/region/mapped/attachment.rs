@@ -11,7 +11,10 @@ use crate::region::layout::{
     DURABILITY_INTERVAL, DURABILITY_PROCESS, KIND_FIFO, KIND_QUEUE, QueueHead, Settings, Shape,
 };
 use crate::region::memory::{self, Place};
+use crate::region::section::Section;
 use crate::region::store::Store;
+#[cfg(feature = "stream")]
+use crate::region::stream;
 use crate::region::verify::verify;
 use crate::region::word::{Phase, Word};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -41,8 +44,8 @@ pub struct Attachment {
     pub(super) fork: ForkMark,
     pub(super) tending: AtomicBool,
     pub(super) tended: AtomicU64,
-    /// The queue, once verified: what the file says of it later is not believed.
-    place: OnceLock<Place>,
+    /// What it holds, once verified: what the file says of it later is not believed.
+    section: OnceLock<Section>,
     setup: Mutex<()>,
     journal: OnceLock<Journal>,
     #[cfg(feature = "async")]
@@ -73,7 +76,7 @@ impl Attachment {
             fork: ForkMark::new()?,
             tending: AtomicBool::new(false),
             tended: AtomicU64::new(0),
-            place: OnceLock::new(),
+            section: OnceLock::new(),
             setup: Mutex::new(()),
             journal: OnceLock::new(),
             #[cfg(feature = "async")]
@@ -178,7 +181,13 @@ impl Attachment {
         if same && sound && boot != [0, 0] {
             return Ok(base);
         }
-        let mut high = place.map_or(0, |place| self.latest_ms(&place));
+        let mut high = match place {
+            Some(place) => self.latest_ms(&place),
+            #[cfg(feature = "stream")]
+            None => self.latest_of_stream_ms(),
+            #[cfg(not(feature = "stream"))]
+            None => 0,
+        };
         // A wrong time alone, in the same boot, is damage: the queue is as its participants know
         // it.
         let restarted = journaled.filter(|_| !same || boot == [0, 0]);
@@ -253,7 +262,7 @@ impl Attachment {
     ///
     /// The shape fits the section, and nobody else uses it.
     unsafe fn format(&self, shape: Shape, settings: Settings, clean: bool) {
-        let base = self.section().0;
+        let base = self.memory().0;
         // SAFETY: the caller's promise; the section is mapped and aligned to a page.
         unsafe { memory::format(base, shape, settings, clean) };
         // SAFETY: laid out just now; it consists of atomics.
@@ -279,7 +288,7 @@ impl Attachment {
         let Some((shape, settings)) = journal::kept(&self.path, region) else {
             return Err(damage);
         };
-        let head = self.section().0 as *mut QueueHead;
+        let head = self.memory().0 as *mut QueueHead;
         // SAFETY: a section has room for a head, and is aligned to a page. Nobody else uses it:
         // nobody is attached, and who wants to be settles the time first; that lock is ours.
         unsafe { head.write(QueueHead::new(shape, settings)) };
@@ -370,7 +379,8 @@ impl Attachment {
         timed.then(|| Duration::from_millis(place.durability >> 2))
     }
 
-    fn section(&self) -> (*mut u8, usize) {
+    /// Where the section lies, and how long it is.
+    pub(super) fn memory(&self) -> (*mut u8, usize) {
         let offset = SECTIONS_OFFSET as usize;
         (
             self.map.as_mut_ptr().wrapping_add(offset),
@@ -378,20 +388,34 @@ impl Attachment {
         )
     }
 
-    /// The queue in this region, verified once; `None` if there is none yet.
+    /// The queue in this region, verified once; `None` if there is none.
     pub(super) fn existing(&self) -> Result<Option<Place>, Error> {
-        if let Some(place) = self.place.get() {
-            return Ok(Some(*place));
+        match self.section()? {
+            Some(Section::Queue(place)) => Ok(Some(place)),
+            _ => Ok(None),
         }
+    }
+
+    /// What is in this region, verified once; `None` if there is nothing yet.
+    pub(super) fn section(&self) -> Result<Option<Section>, Error> {
+        if let Some(section) = self.section.get() {
+            return Ok(Some(*section));
+        }
+        let (base, len) = self.memory();
         // ORDERING: Acquire; [section-ready] the section was laid out before.
         match self.header().section.kind.load(Ordering::Acquire) {
             KIND_VACANT => Ok(None),
             kind @ (KIND_QUEUE | KIND_FIFO) => {
-                let (base, len) = self.section();
                 // SAFETY: the section is mapped, aligned to a page, and shared memory is reached
                 // through atomics only.
                 let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize, kind) }?;
-                Ok(Some(*self.place.get_or_init(|| place)))
+                Ok(Some(*self.section.get_or_init(|| Section::Queue(place))))
+            }
+            #[cfg(feature = "stream")]
+            stream::KIND_STREAM => {
+                // SAFETY: as above; granules are reached by the protocol of streams only.
+                let place = unsafe { stream::verify(base, len) }?;
+                Ok(Some(*self.section.get_or_init(|| Section::Stream(place))))
             }
             found => Err(Error::Kind {
                 found,
@@ -431,16 +455,20 @@ impl Attachment {
     }
 
     /// Writes the first `len` bytes to the disk.
-    fn flush(&self, len: usize) -> Result<(), Error> {
+    pub(super) fn flush(&self, len: usize) -> Result<(), Error> {
         self.map
             .flush_range(0, len)
             .map_err(|e| os::error("syncing the region", &e))
     }
 
-    /// Whether a section that calls itself vacant has a whole queue with something in it. A layout
-    /// that a death left half-made has not.
-    fn is_in_use(&self) -> bool {
-        let (base, len) = self.section();
+    /// Whether a section that calls itself vacant has a whole queue or stream with something in it.
+    /// A layout that a death left half-made has not.
+    pub(super) fn is_in_use(&self) -> bool {
+        #[cfg(feature = "stream")]
+        if self.has_records() {
+            return true;
+        }
+        let (base, len) = self.memory();
         [KIND_QUEUE, KIND_FIFO].into_iter().any(|kind| {
             // SAFETY: as in `existing`.
             let place = unsafe { verify(base, len, SECTIONS_OFFSET as usize, kind) };
@@ -452,7 +480,7 @@ impl Attachment {
     }
 
     pub(super) fn lay_out(&self, wish: &Wish) -> Result<Place, Error> {
-        let (_, len) = self.section();
+        let (_, len) = self.memory();
         let (shape, mut settings) = memory::fit(wish, len, true)?;
         settings.nonce = os::random();
         let section = &self.header().section;

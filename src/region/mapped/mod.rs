@@ -14,12 +14,16 @@ mod owners;
 pub(crate) mod side;
 #[cfg(feature = "async")]
 mod sleeper;
+#[cfg(feature = "stream")]
+mod streams;
 mod warden;
 mod watch;
 
 use super::home::{Intent, Region, Tended, Wish};
 use super::memory::{self, Place};
 use super::store::Store;
+#[cfg(feature = "stream")]
+use super::stream::{StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::pod::bytes_of;
 use crate::time::wall_ms;
@@ -174,12 +178,16 @@ unsafe impl Region for Mapped {
         self.attachment.look_at_file()?;
         let place = self
             .attachment
-            .with_setup(|region| match (region.existing()?, intent) {
+            .with_setup(|region| match (region.section()?, intent) {
                 (Some(_), Intent::Create) => Err(Error::Occupied),
                 (None, Intent::Open) => Err(Error::Vacant),
                 (None, _) => region.lay_out(wish),
-                (Some(place), Intent::Open) => place.check_kind(wish).map(|()| place),
-                (Some(place), Intent::OpenOrCreate) => {
+                (Some(section), Intent::Open) => {
+                    let place = section.queue(wish)?;
+                    place.check_kind(wish).map(|()| place)
+                }
+                (Some(section), Intent::OpenOrCreate) => {
+                    let place = section.queue(wish)?;
                     memory::agree(wish, &place, &region.store_at(&place)).map(|()| place)
                 }
             })?;
@@ -190,6 +198,22 @@ unsafe impl Region for Mapped {
                 .map_err(|e| os::error("starting a thread", &e))?;
         }
         Ok(place)
+    }
+
+    #[cfg(feature = "stream")]
+    fn stream_place(&self, intent: Intent, wish: &StreamWish) -> Result<StreamPlace, Error> {
+        self.attachment.look_at_file()?;
+        self.attachment
+            .with_setup(|region| match (region.section()?, intent) {
+                (Some(_), Intent::Create) => Err(Error::Occupied),
+                (None, Intent::Open) => Err(Error::Vacant),
+                (None, _) => region.lay_out_stream(wish),
+                (Some(section), Intent::Open) => section.stream(),
+                (Some(section), Intent::OpenOrCreate) => {
+                    let place = section.stream()?;
+                    place.agree(wish).map(|()| place)
+                }
+            })
     }
 
     #[inline(always)]
@@ -217,7 +241,7 @@ unsafe impl Region for Mapped {
         self.attachment.check()
     }
 
-    fn tend(&self, _place: &Place) -> Tended {
+    fn tend(&self) -> Tended {
         self.attachment.tend_owners()
     }
 

@@ -174,6 +174,8 @@ impl Attachment {
     /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.
     fn take_back(&self, dead: u32) -> u64 {
         let Ok(Some(place)) = self.existing() else {
+            #[cfg(feature = "stream")]
+            self.take_back_of_stream(dead);
             return 0;
         };
         let store: Store<'_> = self.store_at(&place);

@@ -1,0 +1,84 @@
+//! Streams in a mapped region: laying one out, and taking back what the dead have left.
+
+use super::attachment::Attachment;
+use super::header::SECTIONS_OFFSET;
+use super::{journal, os};
+use crate::error::Error;
+use crate::region::section::Section;
+use crate::region::stream::{self, KIND_STREAM, Shard, StreamPlace, StreamWish};
+use crate::ring::log::Position;
+use crate::sync::Ordering;
+use crate::time::wall_ms;
+
+/// A latest time that is further ahead of the wall clock cannot be true, ms.
+const AHEAD_MS_MAX: u64 = 400 * 86_400_000;
+
+impl Attachment {
+    pub(super) fn lay_out_stream(&self, wish: &StreamWish) -> Result<StreamPlace, Error> {
+        let (base, len) = self.memory();
+        let mut settings = stream::fit(wish, len, true)?;
+        settings.nonce = os::random();
+        let section = &self.header().section;
+        if section.dirty.load(Ordering::Acquire) != 0 && self.is_in_use() {
+            return Err(Error::Damaged {
+                field: "section kind",
+            });
+        }
+        // One that is left of a queue before: none of this stream's.
+        let region = self.header().birth[3].load(Ordering::Relaxed);
+        let _ = journal::remove_stale(&self.path, region);
+        // A death in here leaves a vacant section that is no longer clean.
+        let clean = section.dirty.swap(1, Ordering::AcqRel) == 0;
+        // SAFETY: the section is vacant and the set-up lock is ours, so nobody else uses it; `fit`
+        // has made the shape fit its length.
+        unsafe { stream::format(base, &settings, clean) };
+        self.flush(self.map.len())?;
+        // ORDERING: Release; [section-ready].
+        section.kind.store(KIND_STREAM, Ordering::Release);
+        // Others may use it by now, so it stays, and the error says so.
+        self.map
+            .flush_range(0, SECTIONS_OFFSET as usize)
+            .map_err(|e| os::sync_error("syncing the region; the stream is there", &e))?;
+        self.section()?.ok_or(Error::Vacant)?.stream()
+    }
+
+    fn shards<'s>(&'s self, place: &'s StreamPlace) -> impl Iterator<Item = Shard<'s>> {
+        // SAFETY: the place was verified against this mapping, which lives as long as `self`.
+        (0..place.shape.shards).filter_map(|number| unsafe { Shard::new(place, number) })
+    }
+
+    /// Whether a section that calls itself vacant has a stream with something in it.
+    pub(super) fn has_records(&self) -> bool {
+        let (base, len) = self.memory();
+        // SAFETY: the section is mapped, aligned to a page, and shared memory is reached through
+        // atomics only.
+        let place = unsafe { stream::verify(base, len) };
+        place.is_ok_and(|place| {
+            let tail = |shard: Shard<'_>| shard.log().tail(Position::FIRST);
+            self.shards(&place)
+                .any(|shard| tail(shard) != Ok(Position::FIRST))
+        })
+    }
+
+    /// The latest time in the stream of this region, unless it cannot be true, ms; 0 if there is
+    /// none.
+    pub(super) fn latest_of_stream_ms(&self) -> u64 {
+        let Ok(Some(Section::Stream(place))) = self.section() else {
+            return 0;
+        };
+        let shards = self.shards(&place);
+        let latest = |shard: Shard<'_>| shard.head().writers.latest_ms.load(Ordering::Relaxed);
+        let sound = |ms: &u64| *ms <= wall_ms() + AHEAD_MS_MAX;
+        shards.map(latest).filter(sound).max().unwrap_or(0)
+    }
+
+    /// Takes back what `dead` had claimed and pinned: how many claims there were.
+    pub(super) fn take_back_of_stream(&self, dead: u32) -> u64 {
+        let Ok(Some(Section::Stream(place))) = self.section() else {
+            return 0;
+        };
+        self.shards(&place)
+            .map(|shard| u64::from(shard.log().repair(dead)))
+            .sum()
+    }
+}

@@ -1,0 +1,182 @@
+//! The layout of a stream in memory: the same in each home. `docs/file-format-stream.md` draws it.
+
+use crate::region::layout::{EventSide, align_up};
+use crate::ring::log::{Pin, Positions, Shape};
+use crate::sync::{AtomicU64, Ordering, Padded};
+
+/// Kind of a region's section: a stream.
+pub const KIND_STREAM: u64 = 3;
+
+/// Bytes of a granule: a cache line.
+pub const GRANULE_BYTES: usize = 64;
+
+/// Granules to which one word of the index belongs.
+pub const BLOCK_GRANULES: u32 = crate::ring::log::BLOCK;
+
+/// Records carry checksums.
+pub const FLAG_CHECKSUM: u64 = 1;
+/// A full shard gives up its oldest segment.
+pub const FLAG_EVICT: u64 = 2;
+
+/// The most shards.
+pub const SHARDS_MAX: usize = 1024;
+/// The most readers of a shard at a time.
+pub const PINS_MAX: usize = 4096;
+/// The least granules of a segment: a block.
+pub const SEGMENT_MIN: u32 = BLOCK_GRANULES;
+/// The most granules of a segment: 8 MiB.
+pub const SEGMENT_MAX: u32 = 1 << 17;
+/// The longest retention, ms: 365 days.
+pub const RETENTION_MS_MAX: u64 = 365 * 86_400_000;
+/// The latest time that a record has, ms: 557 years.
+pub const TIME_MS_MAX: u64 = (1 << 44) - 2;
+
+/// What was fixed when the stream was created. Written once, before the stream is published.
+#[derive(Debug)]
+#[repr(C)]
+pub struct StreamConfig {
+    /// How many shards.
+    pub shards: AtomicU64,
+    /// Granules of a segment.
+    pub segment: AtomicU64,
+    /// Granules of a shard.
+    pub granules: AtomicU64,
+    /// Readers of a shard at a time.
+    pub pins: AtomicU64,
+    /// The longest data of a record, bytes.
+    pub data_bytes_max: AtomicU64,
+    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`].
+    pub flags: AtomicU64,
+    /// How old a record may become, ms.
+    pub retention_ms: AtomicU64,
+    /// Random name of the stream.
+    pub nonce: AtomicU64,
+    /// xxh3-64 of the fields above.
+    pub check: AtomicU64,
+}
+
+impl StreamConfig {
+    /// What [`check`](Self::check) has to be.
+    pub fn checksum(&self) -> u64 {
+        let fields = [
+            &self.shards,
+            &self.segment,
+            &self.granules,
+            &self.pins,
+            &self.data_bytes_max,
+            &self.flags,
+            &self.retention_ms,
+            &self.nonce,
+        ];
+        let mut bytes = [0; 64];
+        for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
+        }
+        crate::hash::xxh3_64(&bytes)
+    }
+}
+
+/// The head of a stream; the parts of its shards follow it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct StreamHead {
+    /// Fixed at creation.
+    pub config: Padded<StreamConfig>,
+    /// Whoever waits for records.
+    pub event: Padded<EventSide>,
+    /// When somebody last asked the kernel who has died, ms.
+    pub tended_ms: Padded<AtomicU64>,
+}
+
+/// What a shard has once.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ShardHead {
+    /// The writers' line.
+    pub writers: Padded<Writers>,
+    /// The part of the hash range that is this shard's: `[start, end]`, each low half first.
+    pub range: Padded<[AtomicU64; 4]>,
+}
+
+/// What writers change: the positions seldom, the time once a millisecond.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Writers {
+    /// Where the log begins and ends.
+    pub positions: Positions,
+    /// The latest time of a record, ms: it does not go back.
+    pub latest_ms: AtomicU64,
+    /// Segments that were given up to make room while their records were not over.
+    pub evicted: AtomicU64,
+}
+
+const _: () = {
+    assert!(size_of::<Pin>() == 16 && size_of::<Positions>() == 32);
+    #[cfg(not(target_os = "none"))]
+    assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 256);
+};
+
+/// The numbers that fix a stream's layout; verified before use, then kept outside the region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamShape {
+    /// How many shards.
+    pub shards: usize,
+    /// The ring of each.
+    pub ring: Shape,
+    /// Readers of a shard at a time.
+    pub pins: usize,
+    /// The longest data of a record, bytes.
+    pub data_bytes_max: usize,
+}
+
+/// Where the parts of a stream begin, as offsets from its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOffsets {
+    /// Heads of shards.
+    pub heads: usize,
+    /// Pins of all shards.
+    pub pins: usize,
+    /// Words of the index, of all shards.
+    pub index: usize,
+    /// Headers of all shards.
+    pub headers: usize,
+    /// Granules of all shards.
+    pub granules: usize,
+    /// Behind the last one.
+    pub end: usize,
+}
+
+impl StreamShape {
+    /// Granules that a record with so many bytes of key and data takes.
+    #[inline(always)]
+    pub const fn granules_of(len: usize) -> u32 {
+        ((len + super::memory::STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES)) as u32
+    }
+
+    /// Where the parts lie; `None` if that is beyond all memory.
+    pub fn offsets(&self) -> Option<StreamOffsets> {
+        let granules = self.shards.checked_mul(self.ring.granules as usize)?;
+        let parts = [
+            (self.shards, size_of::<ShardHead>()),
+            (self.shards.checked_mul(self.pins)?, size_of::<Pin>()),
+            (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
+            (granules, size_of::<AtomicU64>()),
+            (granules, GRANULE_BYTES),
+        ];
+        let mut starts = [0; 5];
+        let mut end = size_of::<StreamHead>();
+        for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
+            *start = align_up(end, 128)?;
+            end = start.checked_add(count.checked_mul(bytes)?)?;
+        }
+        let [heads, pins, index, headers, granules] = starts;
+        Some(StreamOffsets {
+            heads,
+            pins,
+            index,
+            headers,
+            granules,
+            end,
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! A stream laid out in plain memory, and how what lies there is checked.
+
+use super::layout::{
+    FLAG_CHECKSUM, FLAG_EVICT, GRANULE_BYTES, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig,
+    StreamHead, StreamOffsets, StreamShape, Writers,
+};
+use super::record::KEY_BYTES_MAX;
+use crate::error::Error;
+use crate::region::layout::EventSide;
+use crate::ring::log::{INDEX_BITS, Position, Positions, Shape};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};
+
+/// Bytes of a record before its key: checksum, lengths, time.
+pub const STORED_HEAD_BYTES: usize = 16;
+/// The longest data of a record by default, bytes: that of Kinesis.
+const DATA_BYTES_MAX: usize = 1 << 20;
+/// Segments into which a shard is divided, if nothing else speaks against it.
+const SEGMENTS: usize = 16;
+
+/// A stream's wishes for its memory, before the region says what it can give.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamWish {
+    /// How many shards.
+    pub shards: usize,
+    /// Bytes of a segment; `None`: a sixteenth of a shard.
+    pub segment_bytes: Option<usize>,
+    /// Readers of a shard at a time.
+    pub readers: usize,
+    /// The longest data of a record, bytes; `None`: 1 MiB, or what the region allows.
+    pub data_bytes_max: Option<usize>,
+    /// Checksums over records; `None`: if the region is shared.
+    pub checksum: Option<bool>,
+    /// Whether a full shard gives up its oldest segment.
+    pub evict: bool,
+    /// How old a record may become, ms.
+    pub retention_ms: u64,
+}
+
+/// Where a verified stream lies. Only this floor makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamPlace {
+    pub(super) base: *mut u8,
+    pub(super) offsets: StreamOffsets,
+    pub(crate) shape: StreamShape,
+    pub(crate) flags: u64,
+    pub(crate) retention_ms: u64,
+}
+
+// SAFETY: an address and numbers; what is done with the address is `Site`'s to answer for.
+unsafe impl Send for StreamPlace {}
+// SAFETY: as above.
+unsafe impl Sync for StreamPlace {}
+
+/// What a stream is created with, as numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamSettings {
+    pub(crate) shape: StreamShape,
+    pub(crate) flags: u64,
+    pub(crate) retention_ms: u64,
+    pub(crate) nonce: u64,
+}
+
+fn too_small(len: usize, shape: &StreamShape) -> Error {
+    Error::RegionTooSmall {
+        len: len as u64,
+        needed: shape
+            .offsets()
+            .map_or(u64::MAX, |offsets| offsets.end as u64),
+    }
+}
+
+/// The shape that a wish becomes in `len` bytes.
+pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings, Error> {
+    let of = |segment: u32, segments: u32| StreamShape {
+        shards: wish.shards,
+        ring: Shape {
+            segment,
+            granules: segment.saturating_mul(segments),
+        },
+        pins: wish.readers,
+        data_bytes_max: 1,
+    };
+    let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
+    // The longest record has to fit in a segment beside its last granule.
+    let longest = wish
+        .data_bytes_max
+        .map_or(0, |max| max.saturating_add(KEY_BYTES_MAX));
+    let least = (longest + STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES) + 1;
+    let least = (least.next_power_of_two()).max(SEGMENT_MIN as usize);
+    let segment = match wish.segment_bytes {
+        Some(bytes) => (bytes / GRANULE_BYTES).next_power_of_two().max(least),
+        None => {
+            let shard = len / wish.shards / (GRANULE_BYTES + 9) / SEGMENTS;
+            let wanted = (shard + 1).next_power_of_two() / 2;
+            wanted
+                .clamp(SEGMENT_MIN as usize, SEGMENT_MAX as usize)
+                .max(least)
+        }
+    };
+    if segment > SEGMENT_MAX as usize {
+        let max = SEGMENT_MAX as usize * GRANULE_BYTES;
+        let (what, value) = (
+            "segment (bytes), or what max_data needs",
+            segment * GRANULE_BYTES,
+        );
+        return Err(Error::OutOfRange {
+            what,
+            value: value as u64,
+            min: (SEGMENT_MIN as usize * GRANULE_BYTES) as u64,
+            max: max as u64,
+        });
+    }
+    let segment = segment as u32;
+    if !fits(&of(segment, 2)) {
+        return Err(too_small(len, &of(segment, 2)));
+    }
+    let (mut low, mut high) = (2, (1 << INDEX_BITS) / segment);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        match fits(&of(segment, middle)) {
+            true => low = middle,
+            false => high = middle - 1,
+        }
+    }
+    let room = (segment as usize - 1) * GRANULE_BYTES - STORED_HEAD_BYTES - KEY_BYTES_MAX;
+    let shape = StreamShape {
+        data_bytes_max: wish.data_bytes_max.unwrap_or(room.min(DATA_BYTES_MAX)),
+        ..of(segment, low)
+    };
+    let flag = |is, flag| if is { flag } else { 0 };
+    Ok(StreamSettings {
+        shape,
+        flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM) | flag(wish.evict, FLAG_EVICT),
+        retention_ms: wish.retention_ms,
+        nonce: 0,
+    })
+}
+
+/// The first and the last hash of shard `shard` of `shards`, which divide all hashes evenly.
+fn range_of(shard: usize, shards: usize) -> (u128, u128) {
+    let start = |shard: usize| ((shard as u128) << 64).div_ceil(shards as u128);
+    let end = match shard + 1 == shards {
+        true => u128::MAX,
+        false => (start(shard + 1) << 64) - 1,
+    };
+    (start(shard) << 64, end)
+}
+
+/// Lays an empty stream out in memory, and says where it is.
+///
+/// # Safety
+///
+/// `base` is aligned to 128, valid for reads and writes of as many bytes as the shape needs, and
+/// used by nobody else meanwhile. The bytes are initialised; `clean` says that they are zero.
+pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> Option<StreamPlace> {
+    let shape = settings.shape;
+    let offsets = shape.offsets()?;
+    if !clean {
+        // SAFETY: pins, index and headers lie inside the memory given. Granules need not be zero:
+        // a header says what of them may be read.
+        unsafe {
+            base.add(offsets.pins)
+                .write_bytes(0, offsets.granules - offsets.pins)
+        };
+    }
+    let word = AtomicU64::new;
+    for shard in 0..shape.shards {
+        let first = || word(Position::FIRST.0);
+        let (start, end) = range_of(shard, shape.shards);
+        let low = |n: u128| word(n as u64);
+        let high = |n: u128| word((n >> 64) as u64);
+        let head = ShardHead {
+            writers: Padded(Writers {
+                positions: Positions {
+                    tail: first(),
+                    floor: first(),
+                    freed: first(),
+                    settled: first(),
+                },
+                latest_ms: word(0),
+                evicted: word(0),
+            }),
+            range: Padded([low(start), high(start), low(end), high(end)]),
+        };
+        // SAFETY: the heads lie inside the memory given, aligned since base and offset are.
+        unsafe {
+            (base.add(offsets.heads) as *mut ShardHead)
+                .add(shard)
+                .write(head)
+        };
+    }
+    let config = StreamConfig {
+        shards: word(shape.shards as u64),
+        segment: word(shape.ring.segment.into()),
+        granules: word(shape.ring.granules.into()),
+        pins: word(shape.pins as u64),
+        data_bytes_max: word(shape.data_bytes_max as u64),
+        flags: word(settings.flags),
+        retention_ms: word(settings.retention_ms),
+        nonce: word(settings.nonce),
+        check: word(0),
+    };
+    config.check.store(config.checksum(), Ordering::Relaxed);
+    let head = StreamHead {
+        config: Padded(config),
+        event: Padded(EventSide {
+            sequence: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
+            sleepers: word(0),
+        }),
+        tended_ms: Padded(word(0)),
+    };
+    // SAFETY: as above; the head is first.
+    unsafe { (base as *mut StreamHead).write(head) };
+    Some(StreamPlace {
+        base,
+        offsets,
+        shape,
+        flags: settings.flags,
+        retention_ms: settings.retention_ms,
+    })
+}
+
+impl StreamPlace {
+    /// Whether records carry checksums.
+    #[inline(always)]
+    pub const fn has_checksums(&self) -> bool {
+        self.flags & FLAG_CHECKSUM != 0
+    }
+
+    /// Whether a full shard gives up its oldest segment.
+    pub const fn evicts(&self) -> bool {
+        self.flags & FLAG_EVICT != 0
+    }
+
+    /// Refuses options that contradict the stream that is there.
+    pub fn agree(&self, wish: &StreamWish) -> Result<(), Error> {
+        let option = |option, found: u64, given: u64| match found == given {
+            true => Ok(()),
+            false => Err(Error::OptionsDiffer {
+                option,
+                found,
+                given,
+            }),
+        };
+        let shape = &self.shape;
+        option("shards", shape.shards as u64, wish.shards as u64)?;
+        option("readers", shape.pins as u64, wish.readers as u64)?;
+        option("retention (ms)", self.retention_ms, wish.retention_ms)?;
+        option("evict", self.evicts().into(), wish.evict.into())?;
+        if let Some(max) = wish.data_bytes_max {
+            option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;
+        }
+        if let Some(bytes) = wish.segment_bytes {
+            let found = shape.ring.segment as usize * GRANULE_BYTES;
+            let given = bytes
+                .next_power_of_two()
+                .max(SEGMENT_MIN as usize * GRANULE_BYTES);
+            option("segment (bytes)", found.max(given) as u64, given as u64)?;
+        }
+        if let Some(checksum) = wish.checksum {
+            option("checksum", self.has_checksums().into(), checksum.into())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! Streams in memory: shards, and the records in them.
+//!
+//! [`layout`] says what lies where, [`memory`] makes and checks it, and a [`Shard`] is one of them
+//! as references: the words of its [`log`](crate::ring::log), and the bytes of its granules, which
+//! this room reads and writes (`record`).
+
+mod layout;
+mod memory;
+mod record;
+mod seek;
+mod site;
+#[cfg(feature = "mapped")]
+mod verify;
+
+pub use layout::{KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
+pub use memory::{StreamPlace, StreamWish};
+pub(super) use memory::{fit, format};
+pub use record::{KEY_BYTES_MAX, Stored, Writing};
+pub use site::{Shard, Site};
+#[cfg(feature = "mapped")]
+pub(super) use verify::verify;

@@ -1,0 +1,154 @@
+//! A stream's region with the stream in it, and its shards as references.
+
+use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, ShardHead, StreamHead, StreamShape};
+use super::memory::{StreamPlace, StreamWish};
+use crate::error::Error;
+use crate::region::home::{Intent, Region};
+use crate::ring::log::{Log, Pin};
+use crate::sync::AtomicU64;
+use core::marker::PhantomData;
+
+/// A region, and where the stream lies in it.
+#[derive(Debug)]
+pub struct Site<R> {
+    region: R,
+    place: StreamPlace,
+}
+
+/// One shard. Copying it copies references.
+#[derive(Debug, Clone, Copy)]
+pub struct Shard<'a> {
+    place: &'a StreamPlace,
+    number: usize,
+    memory: PhantomData<&'a [AtomicU64]>,
+}
+
+impl<R: Region> Site<R> {
+    /// Finds or makes a stream in a region.
+    pub fn new(region: R, intent: Intent, wish: &StreamWish) -> Result<Self, Error> {
+        let place = region.stream_place(intent, wish)?;
+        Ok(Self { region, place })
+    }
+
+    /// The region.
+    pub fn region(&self) -> &R {
+        &self.region
+    }
+
+    /// Where the stream lies, and how it is made.
+    #[inline(always)]
+    pub fn place(&self) -> &StreamPlace {
+        &self.place
+    }
+
+    /// The head of the stream.
+    #[inline(always)]
+    pub fn head(&self) -> &StreamHead {
+        // SAFETY: the region has said that the stream lies here for as long as it lives itself, and
+        // it lives as long as `self`. The head consists of atomics.
+        unsafe { &*(self.place.base as *const StreamHead) }
+    }
+
+    /// A shard, by its number.
+    #[inline(always)]
+    pub fn shard(&self, number: usize) -> Option<Shard<'_>> {
+        // SAFETY: as above.
+        unsafe { Shard::new(&self.place, number) }
+    }
+}
+
+impl<'a> Shard<'a> {
+    /// A shard of the stream at a place.
+    ///
+    /// # Safety
+    ///
+    /// The memory of the stream stays valid during `'a`, and nobody uses it but through shards.
+    #[inline(always)]
+    pub(in crate::region) unsafe fn new(place: &'a StreamPlace, number: usize) -> Option<Self> {
+        (number < place.shape.shards).then_some(Self {
+            place,
+            number,
+            memory: PhantomData,
+        })
+    }
+
+    /// This shard's elements of a part that has `len` for each.
+    ///
+    /// # Safety
+    ///
+    /// `offset` is that of a part whose elements are `T`, and `T` consists of atomics.
+    #[inline(always)]
+    unsafe fn part<T>(&self, offset: usize, len: usize) -> &'a [T] {
+        // SAFETY: by the promises of `new` and of the caller; the number is one of a shard.
+        unsafe {
+            let first = self.place.base.add(offset) as *const T;
+            core::slice::from_raw_parts(first.add(self.number * len), len)
+        }
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The verified layout.
+    #[inline(always)]
+    pub fn shape(&self) -> &'a StreamShape {
+        &self.place.shape
+    }
+
+    /// The place.
+    #[inline(always)]
+    pub(super) fn place(&self) -> &'a StreamPlace {
+        self.place
+    }
+
+    /// What it has once.
+    #[inline(always)]
+    pub fn head(&self) -> &'a ShardHead {
+        // SAFETY: where the heads are.
+        unsafe { &self.part::<ShardHead>(self.place.offsets.heads, 1)[0] }
+    }
+
+    /// Pins of readers.
+    #[inline(always)]
+    pub fn pins(&self) -> &'a [Pin] {
+        // SAFETY: where the pins are.
+        unsafe { self.part(self.place.offsets.pins, self.place.shape.pins) }
+    }
+
+    /// Its log.
+    #[inline(always)]
+    pub fn log(&self) -> Log<'a> {
+        let (shape, offsets) = (&self.place.shape, &self.place.offsets);
+        Log {
+            shape: shape.ring,
+            positions: &self.head().writers.positions,
+            // SAFETY: where the headers are.
+            headers: unsafe { self.part(offsets.headers, shape.ring.granules as usize) },
+            pins: self.pins(),
+        }
+    }
+
+    /// One word for each block of granules.
+    #[inline(always)]
+    pub(super) fn index(&self) -> &'a [AtomicU64] {
+        let blocks = self.place.shape.ring.granules / BLOCK_GRANULES;
+        // SAFETY: where the index is.
+        unsafe { self.part(self.place.offsets.index, blocks as usize) }
+    }
+
+    /// The bytes of so many granules, from this one on.
+    #[inline(always)]
+    pub(super) fn address(&self, index: u32, granules: u32) -> *mut u8 {
+        let all = self.place.shape.ring.granules;
+        assert!(index < all && granules <= all - index);
+        let first = self.number * all as usize + index as usize;
+        // SAFETY: just checked to lie inside the shard's granules.
+        unsafe {
+            let granules = self.place.base.add(self.place.offsets.granules);
+            granules.add(first * GRANULE_BYTES)
+        }
+    }
+}

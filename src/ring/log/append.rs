@@ -1,0 +1,222 @@
+//! Appending: claim, commit, abandon, close.
+
+use super::word::{GRANULES_MAX, Header, Position, State};
+use super::{BLOCK, Log, Refusal, advance, load};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Granules that one participant may write, and nobody else. Dropped, it stays claimed until its
+/// owner is known to be dead: commit or abandon it.
+#[derive(Debug)]
+#[must_use = "readers wait for it"]
+pub struct Claim {
+    /// Its first granule.
+    pub at: Position,
+    /// How many there are.
+    pub granules: u32,
+    /// The boundary behind it.
+    pub end: Position,
+}
+
+/// What a boundary was when somebody came to it.
+enum Boundary {
+    /// Nothing begins there yet; what its header says is old.
+    Free(u64),
+    /// Something does, and this is the boundary behind it.
+    Taken(Position),
+    /// The position is more than a lap old.
+    Passed,
+}
+
+impl Log<'_> {
+    /// Claims `granules` granules at the tail for `owner`. `from` is a boundary from which to look
+    /// for the tail, for example the end of the caller's last claim.
+    ///
+    /// `before` is called when the tail is found, before it is claimed, perhaps several times: what
+    /// its last call saw is no older than what those of earlier claims did, `[claimed]`.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline]
+    pub fn claim(
+        &self,
+        from: Position,
+        owner: u32,
+        granules: u32,
+        mut before: impl FnMut(),
+    ) -> Result<Claim, Refusal> {
+        if granules == 0 || granules >= self.shape.segment.min(GRANULES_MAX) {
+            return Err(Refusal::TooLong);
+        }
+        let mut at = from;
+        loop {
+            let header = self.header(at).ok_or(Refusal::Damaged)?;
+            let seen = match self.boundary(at, header)? {
+                Boundary::Free(seen) => seen,
+                Boundary::Taken(end) => {
+                    at = end;
+                    continue;
+                }
+                Boundary::Passed => {
+                    at = self.further(at)?;
+                    continue;
+                }
+            };
+            let room = self.shape.segment - (at.index() & (self.shape.segment - 1));
+            if granules >= room {
+                at = self.seal(at, header, seen, room)?;
+                continue;
+            }
+            before();
+            let claimed = Header::new(State::Claimed, owner, granules, at.lap());
+            // ORDERING: AcqRel; [claimed].
+            let won = header.compare_exchange(seen, claimed.0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_err() {
+                continue; // somebody was faster; look at it again
+            }
+            // Inside a segment, since the last granule is not among them.
+            let end = Position(at.0 + granules as u64);
+            if at.index() / BLOCK != end.index() / BLOCK {
+                advance(&self.positions.tail, end);
+            }
+            return Ok(Claim { at, granules, end });
+        }
+    }
+
+    /// Makes a claim a record.
+    #[inline(always)]
+    pub fn commit(&self, claim: Claim) {
+        self.finish(&claim, claim.granules, State::Committed);
+    }
+
+    /// Makes a claim several records, of these lengths, which are as long as the claim together.
+    /// They are there at once.
+    pub fn commit_batch(&self, claim: Claim, lengths: impl Iterator<Item = u32>) {
+        let mut first = None;
+        let mut at = claim.at;
+        for granules in lengths {
+            if first.is_none() {
+                first = Some(granules);
+            } else if let Some(header) = self.header(at) {
+                let inner = Header::new(State::Committed, 0, granules, at.lap());
+                // ORDERING: Relaxed; nobody looks before the first header is committed.
+                header.store(inner.0, Ordering::Relaxed);
+            }
+            at = Position(at.0 + granules as u64);
+        }
+        debug_assert!(at == claim.end, "lengths of a batch and of its claim");
+        self.finish(&claim, first.unwrap_or(claim.granules), State::Committed);
+    }
+
+    /// Makes a claim padding.
+    pub fn abandon(&self, claim: Claim) {
+        self.finish(&claim, claim.granules, State::Padding);
+    }
+
+    #[inline(always)]
+    fn finish(&self, claim: &Claim, granules: u32, state: State) {
+        let header = Header::new(state, 0, granules, claim.at.lap());
+        if let Some(word) = self.header(claim.at) {
+            // ORDERING: Release; [committed]. No exchange: while its owner lives nobody else
+            // changes a claimed header.
+            word.store(header.0, Ordering::Release);
+        }
+    }
+
+    /// Closes the log: where it ends. Each append has come before, or will be refused. Closing it
+    /// again finds the same end.
+    #[cfg(ringmain_loom)] // nobody closes a shard yet
+    pub fn close(&self, from: Position) -> Result<Position, Refusal> {
+        let mut at = from;
+        loop {
+            let header = self.header(at).ok_or(Refusal::Damaged)?;
+            match self.boundary(at, header) {
+                Ok(Boundary::Free(seen)) => {
+                    let end = Header::new(State::End, 0, 1, at.lap());
+                    // ORDERING: AcqRel; [claimed].
+                    if header
+                        .compare_exchange(seen, end.0, Ordering::AcqRel, Ordering::Relaxed)
+                        .is_ok()
+                    {
+                        advance(&self.positions.tail, at);
+                        return Ok(at);
+                    }
+                }
+                Ok(Boundary::Taken(end)) => at = end,
+                Ok(Boundary::Passed) => at = self.further(at)?,
+                Err(Refusal::Closed(end)) => return Ok(end),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// The tail, a moment ago.
+    pub fn tail(&self, from: Position) -> Result<Position, Refusal> {
+        let mut at = from;
+        loop {
+            let header = self.header(at).ok_or(Refusal::Damaged)?;
+            match self.boundary(at, header) {
+                Ok(Boundary::Free(_)) => return Ok(at),
+                Ok(Boundary::Taken(end)) => at = end,
+                Ok(Boundary::Passed) => at = self.further(at)?,
+                Err(Refusal::Closed(end)) => return Ok(end),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn boundary(&self, at: Position, header: &AtomicU64) -> Result<Boundary, Refusal> {
+        // ORDERING: Acquire; [claimed].
+        let seen = Header(header.load(Ordering::Acquire));
+        if seen.lap() < at.lap() {
+            return Ok(Boundary::Free(seen.0));
+        }
+        if seen.lap() > at.lap() {
+            return Ok(Boundary::Passed);
+        }
+        if seen.state() == State::End {
+            return Err(Refusal::Closed(at));
+        }
+        let end = self.behind(at, seen.granules()).ok_or(Refusal::Damaged)?;
+        Ok(Boundary::Taken(end))
+    }
+
+    /// A boundary further than one that is a lap old: by the hint, or the oldest segment's start
+    /// if all who should have moved the hint have died.
+    #[cold]
+    fn further(&self, at: Position) -> Result<Position, Refusal> {
+        let tail = load(&self.positions.tail).max(load(&self.positions.floor));
+        match tail > at && self.shape.has(tail) {
+            true => Ok(tail),
+            false => Err(Refusal::Damaged),
+        }
+    }
+
+    /// Makes the rest of a segment padding, if the next one may be written: the boundary behind.
+    #[cold]
+    fn seal(
+        &self,
+        at: Position,
+        header: &AtomicU64,
+        seen: u64,
+        room: u32,
+    ) -> Result<Position, Refusal> {
+        let next = self.shape.next(at).ok_or(Refusal::Exhausted)?;
+        // ORDERING: Acquire; [freed].
+        let freed = load(&self.positions.freed);
+        if Position::new(next.lap() - 1, next.index()) >= freed {
+            return Err(Refusal::Full);
+        }
+        let padding = Header::new(State::Padding, 0, room, at.lap());
+        // ORDERING: AcqRel; [claimed].
+        match header.compare_exchange(seen, padding.0, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => {
+                advance(&self.positions.tail, next);
+                self.settle(2);
+                Ok(next)
+            }
+            Err(_) => Ok(at), // somebody was faster; look at it again
+        }
+    }
+}

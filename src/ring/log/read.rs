@@ -1,0 +1,142 @@
+//! Reading: pins, and what is at a position.
+
+use super::word::{Header, Position, State};
+use super::{Log, Pin, load};
+use crate::sync::{Ordering, store_load};
+
+/// What a reader finds at a boundary of the segment that it has pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A record of so many granules.
+    Record {
+        /// How many.
+        granules: u32,
+        /// The boundary behind it.
+        next: Position,
+    },
+    /// Nothing to read; go on there.
+    Skip(Position),
+    /// Nothing yet.
+    Empty,
+    /// Somebody is writing it: who.
+    Claimed(u32),
+    /// The log is closed here.
+    End,
+    /// No boundary of this lap.
+    Passed,
+    /// A length that cannot be.
+    Damaged,
+}
+
+/// In a pin: somebody reads. A segment's start is even.
+const BUSY: u64 = 1;
+
+impl Pin {
+    /// Takes a pin that is nobody's.
+    pub fn take(&self, owner: u32) -> bool {
+        // ORDERING: AcqRel; what the last owner did with the pin is over.
+        self.owner
+            .compare_exchange(0, owner as u64, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Gives it back.
+    pub fn give_back(&self) {
+        // ORDERING: Release; [unpinned].
+        self.at.store(0, Ordering::Release);
+        self.owner.store(0, Ordering::Release);
+    }
+
+    /// Stops reading, for now: the segment may be reclaimed.
+    #[inline(always)]
+    pub fn rest(&self, segment: Position) {
+        // ORDERING: Release; [unpinned].
+        self.at.store(segment.0, Ordering::Release);
+    }
+
+    /// Goes on reading in the segment in which it rests; false if that was reclaimed.
+    #[inline(always)]
+    pub fn go_on(&self, segment: Position) -> bool {
+        let resting = segment.0;
+        // ORDERING: Relaxed; whoever reclaims looks at this word by an exchange, of which one wins.
+        self.at
+            .compare_exchange(
+                resting,
+                resting | BUSY,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Whether it keeps a segment, after taking it away if it rests there.
+    pub(super) fn keeps(&self, segment: Position) -> bool {
+        let resting = segment.0;
+        // ORDERING: Acquire; [unpinned].
+        let mut seen = self.at.load(Ordering::Acquire);
+        if seen == resting {
+            match self
+                .at
+                .compare_exchange(resting, 0, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return false,
+                Err(now) => seen = now,
+            }
+        }
+        seen == resting | BUSY
+    }
+}
+
+impl Log<'_> {
+    /// Begins to read in the segment that starts at `segment`. Fails if it was taken from the
+    /// readers; the pin is nowhere then.
+    #[inline]
+    pub fn enter(&self, pin: &Pin, segment: Position) -> bool {
+        // ORDERING: Release; [unpinned]: it may have been in another segment.
+        pin.at.store(segment.0 | BUSY, Ordering::Release);
+        store_load();
+        // ORDERING: SeqCst, behind a fence; [pinned].
+        if self.positions.floor.load(Ordering::SeqCst) <= segment.0 {
+            return true;
+        }
+        // ORDERING: Release; [unpinned].
+        pin.at.store(0, Ordering::Release);
+        false
+    }
+
+    /// What is at a boundary.
+    #[inline(always)]
+    pub fn step(&self, at: Position) -> Step {
+        let Some(header) = self.header(at) else {
+            return Step::Damaged;
+        };
+        // ORDERING: Acquire; [committed].
+        let seen = Header(header.load(Ordering::Acquire));
+        if seen.lap() != at.lap() {
+            return match seen.lap() < at.lap() {
+                true => Step::Empty,
+                false => Step::Passed,
+            };
+        }
+        match seen.state() {
+            State::Claimed => return Step::Claimed(seen.owner()),
+            State::End => return Step::End,
+            State::Committed | State::Padding => {}
+        }
+        let Some(next) = self.behind(at, seen.granules()) else {
+            return Step::Damaged;
+        };
+        match seen.state() {
+            State::Committed => Step::Record {
+                granules: seen.granules(),
+                next,
+            },
+            _ => Step::Skip(next),
+        }
+    }
+
+    /// The oldest segment that may be entered.
+    pub fn floor(&self) -> Position {
+        load(&self.positions.floor)
+    }
+}

@@ -1,0 +1,140 @@
+//! The ring: which segments are over, and what the dead have left.
+
+use super::word::{Header, Position, State};
+use super::{Log, advance, load};
+use crate::sync::{Ordering, store_load};
+
+/// Why the oldest segment cannot be written anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is the one that is being written.
+    Open,
+    /// Somebody has claimed something in it: who.
+    Claimed(u32),
+    /// Somebody reads in it: who.
+    Pinned(u32),
+    /// A word is impossible.
+    Damaged,
+}
+
+impl Log<'_> {
+    /// Takes the oldest segment from the readers and gives it to the writers. `oldest` is the one
+    /// that the caller has judged: if another one has become the oldest, nothing happens.
+    ///
+    /// A segment that somebody reads is taken from all who would enter it; the next call goes on.
+    pub fn reclaim(&self, oldest: Position) -> Result<(), Kept> {
+        if load(&self.positions.freed) != oldest {
+            return Ok(());
+        }
+        let next = self.shape.next(oldest).ok_or(Kept::Damaged)?;
+        self.settle(u32::MAX);
+        if load(&self.positions.settled) < next {
+            return Err(self.unsettled(oldest, next));
+        }
+        advance(&self.positions.floor, next);
+        // ORDERING: [pinned].
+        store_load();
+        for pin in self.pins {
+            if pin.keeps(oldest) {
+                return Err(Kept::Pinned(pin.owner.load(Ordering::Relaxed) as u32));
+            }
+        }
+        advance(&self.positions.freed, next);
+        Ok(())
+    }
+
+    /// The oldest segment whose place is not freed.
+    pub fn oldest(&self) -> Position {
+        load(&self.positions.freed)
+    }
+
+    /// Moves `settled` on over at most so many segments.
+    pub(super) fn settle(&self, segments: u32) {
+        let mut start = load(&self.positions.settled);
+        for _ in 0..segments {
+            let Some(next) = self.shape.next(start) else {
+                return;
+            };
+            if self.first_open(start, next) != Ok(next) {
+                return;
+            }
+            advance(&self.positions.settled, next);
+            start = next;
+        }
+    }
+
+    /// The first boundary from `start` on that is not over for good, or `end`.
+    fn first_open(&self, start: Position, end: Position) -> Result<Position, Kept> {
+        let mut at = start;
+        while at < end {
+            let header = self.header(at).ok_or(Kept::Damaged)?;
+            // ORDERING: Acquire; [committed], for whoever writes here next.
+            let seen = Header(header.load(Ordering::Acquire));
+            if seen.lap() != at.lap() {
+                return Ok(at);
+            }
+            match seen.state() {
+                State::Claimed | State::End => return Ok(at),
+                State::Committed | State::Padding => {}
+            }
+            at = self.behind(at, seen.granules()).ok_or(Kept::Damaged)?;
+        }
+        Ok(at)
+    }
+
+    fn unsettled(&self, start: Position, end: Position) -> Kept {
+        let at = match self.first_open(start, end) {
+            Ok(at) => at,
+            Err(kept) => return kept,
+        };
+        let seen = self.header(at).map(|word| word.load(Ordering::Relaxed));
+        match seen.map(Header) {
+            Some(seen) if seen.lap() == at.lap() && seen.state() == State::Claimed => {
+                Kept::Claimed(seen.owner())
+            }
+            _ => Kept::Open,
+        }
+    }
+
+    /// Makes padding of what somebody had claimed who is dead, and takes its pins away: how many
+    /// claims there were. The caller has proof of the death.
+    #[cfg(any(feature = "mapped", ringmain_loom))] // elsewhere nobody dies alone
+    pub fn repair(&self, owner: u32) -> u32 {
+        for pin in self.pins {
+            if pin.owner.load(Ordering::Acquire) == owner as u64 {
+                pin.give_back();
+            }
+        }
+        let mut found = 0;
+        let mut at = load(&self.positions.settled);
+        while let Some(word) = self.header(at) {
+            // ORDERING: Acquire; [claimed].
+            let seen = Header(word.load(Ordering::Acquire));
+            if seen.lap() > at.lap() {
+                // What lies here is settled by now, and overwritten.
+                let settled = load(&self.positions.settled);
+                if settled <= at {
+                    break;
+                }
+                at = settled;
+                continue;
+            }
+            if seen.lap() < at.lap() || seen.state() == State::End {
+                advance(&self.positions.tail, at);
+                break;
+            }
+            let Some(next) = self.behind(at, seen.granules()) else {
+                break;
+            };
+            if seen.state() == State::Claimed && seen.owner() == owner {
+                let padding = Header::new(State::Padding, 0, seen.granules(), at.lap());
+                // ORDERING: AcqRel; [committed]. Fails if another repairer was faster.
+                let padded =
+                    word.compare_exchange(seen.0, padding.0, Ordering::AcqRel, Ordering::Relaxed);
+                found += padded.is_ok() as u32;
+            }
+            at = next;
+        }
+        found
+    }
+}

@@ -1,0 +1,350 @@
+//! Reading: a place in a shard that moves on.
+
+use super::records::Records;
+use super::shared::{ShardId, Stream, StreamSequence};
+use super::stat::Lag;
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::stream::Shard;
+use crate::ring::log::{Log, Pin, Position, Refusal, Step};
+use crate::time::Clock;
+use core::fmt;
+
+/// The most records of a read.
+const READ_MAX: usize = 10_000;
+
+/// Where a cursor begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record that is not older than the retention.
+    Oldest,
+    /// Behind the latest record.
+    Latest,
+    /// At the record with this number, or the first one behind it.
+    At(StreamSequence),
+    /// At the first record behind this number.
+    After(StreamSequence),
+    /// At the first record that arrived at this time or later, in the region's time, ms.
+    Time(u64),
+}
+
+/// A reader's place in a shard. It has one of the shard's pins while it lives
+/// ([`StreamOptions::readers`](super::StreamOptions::readers)); between reads it keeps nothing from
+/// being written anew.
+pub struct Cursor<'s, R: Region, C: Clock> {
+    stream: &'s Stream<R, C>,
+    shard: Shard<'s>,
+    pin: &'s Pin,
+    at: Position,
+}
+
+impl<R: Region, C: Clock> Stream<R, C> {
+    /// A cursor in a shard.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoShard`], [`Error::Readers`], [`Error::OutOfRange`] for a number that no record
+    /// has yet, [`Error::Forked`], [`Error::Damaged`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free: a place is found by a search in an index and a walk over what one of its words
+    /// stands for, a few dozen records.
+    pub fn cursor(&self, shard: ShardId, start: Start) -> Result<Cursor<'_, R, C>, Error> {
+        self.region().check()?;
+        let shard = self.shard(shard)?;
+        let owner = self.region().owner();
+        let take = || shard.pins().iter().find(|pin| pin.take(owner));
+        // Perhaps those who have the pins have died.
+        let pin = match take() {
+            None if self.ask(self.now_ms()) => take(),
+            pin => pin,
+        };
+        let pin = pin.ok_or(Error::Readers {
+            max: shard.pins().len(),
+        })?;
+        let mut cursor = Cursor {
+            stream: self,
+            shard,
+            pin,
+            at: shard.log().floor(),
+        };
+        cursor.seek(start)?;
+        Ok(cursor)
+    }
+}
+
+impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
+    /// Goes to another place of the shard.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::cursor`]; the cursor is where it was then.
+    pub fn seek(&mut self, start: Start) -> Result<(), Error> {
+        let tail = self.tail()?;
+        match start {
+            Start::Latest => self.at = tail,
+            Start::Oldest => {
+                let age = self.stream.site.place().retention_ms;
+                self.seek_time(self.stream.now_ms().saturating_sub(age), tail);
+            }
+            Start::Time(ms) => self.seek_time(ms, tail),
+            Start::At(sequence) => self.at = self.boundary(sequence.0, tail)?,
+            Start::After(sequence) => {
+                let behind = self.log().shape.plus(sequence.0, 1);
+                self.at = self.boundary(behind.unwrap_or(sequence.0), tail)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads up to `max` records, in place: as many as there are in one segment. It is empty if
+    /// nothing has come, or the next record is not committed yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`]: the cursor had fallen behind what is kept; it stands at the oldest record
+    /// now. [`Error::RecordDamaged`]: the next record fails its checksum; the cursor stands behind
+    /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard.
+    /// [`Error::OutOfRange`] unless `max` is 1 to 10 000, [`Error::Forked`], [`Error::Damaged`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn read(&mut self, max: usize) -> Result<Records<'_>, Error> {
+        if max == 0 || max > READ_MAX {
+            return Err(Error::OutOfRange {
+                what: "records of a read",
+                value: max as u64,
+                min: 1,
+                max: READ_MAX as u64,
+            });
+        }
+        self.stream.region().check()?;
+        let Some(segment) = self.arrive()? else {
+            return Ok(self.records(self.at, 0));
+        };
+        let (log, check) = (self.log(), self.stream.site.place().has_checksums());
+        let (from, mut at, mut len) = (self.at, self.at, 0);
+        let mut damaged = None;
+        while len < max && log.shape.start(at) == segment {
+            match log.step(at) {
+                Step::Record { granules, next } => {
+                    let stored = self.shard.stored(at, granules, check);
+                    if stored.is_none() {
+                        damaged = Some((at, next));
+                        break;
+                    }
+                    (at, len) = (next, len + 1);
+                }
+                Step::Skip(next) => at = next,
+                _ => break,
+            }
+        }
+        if len == 0 {
+            self.pin.rest(segment);
+        }
+        if let (0, Some((at, next))) = (len, damaged) {
+            self.at = next;
+            return Err(Error::RecordDamaged { sequence: at.0 });
+        }
+        self.at = at;
+        Ok(self.records(from, len))
+    }
+
+    fn records(&self, from: Position, len: usize) -> Records<'_> {
+        Records {
+            shard: self.shard,
+            pin: self.pin,
+            from,
+            to: self.at,
+            len,
+        }
+    }
+
+    /// The place: that of the next record.
+    pub fn position(&self) -> StreamSequence {
+        StreamSequence(self.at)
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> ShardId {
+        ShardId(self.shard.number() as u32)
+    }
+
+    /// How far it is behind the latest record: a walk over all that is between.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`], [`Error::Damaged`].
+    pub fn lag(&mut self) -> Result<Lag, Error> {
+        self.stream.region().check()?;
+        let log = self.log();
+        let tail = self.tail()?;
+        let (mut at, mut records) = (self.at.max(log.floor()), 0);
+        while at < tail {
+            at = match log.step(at) {
+                Step::Record { next, .. } => {
+                    records += 1;
+                    next
+                }
+                Step::Skip(next) => next,
+                Step::Passed => log.floor().max(Position(at.0 + 1)),
+                _ => break,
+            };
+        }
+        let now_ms = self.stream.now_ms();
+        let next_ms = match self.arrive() {
+            Ok(Some(segment)) => {
+                let time = self.time_at(self.at);
+                self.pin.rest(segment);
+                time
+            }
+            Ok(None) | Err(Error::Lost { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Lag {
+            records,
+            bytes: log.shape.distance(self.at, tail) * 64,
+            ms: next_ms.map_or(0, |ms| now_ms.saturating_sub(ms)),
+        })
+    }
+
+    #[inline(always)]
+    fn log(&self) -> Log<'s> {
+        self.shard.log()
+    }
+
+    fn tail(&self) -> Result<Position, Error> {
+        let from = self.stream.near(&self.shard);
+        self.log().tail(from).map_err(|refusal| match refusal {
+            Refusal::Exhausted => Error::Exhausted,
+            _ => Error::Damaged {
+                field: "header of a record",
+            },
+        })
+    }
+
+    /// The first boundary at or behind a number, or that itself if what lay there is gone.
+    fn boundary(&self, target: Position, tail: Position) -> Result<Position, Error> {
+        let log = self.log();
+        if !log.shape.has(target) || target > tail {
+            return Err(Error::OutOfRange {
+                what: "sequence number",
+                value: target.0,
+                min: log.floor().0,
+                max: tail.0,
+            });
+        }
+        Ok(self.shard.boundary(target).unwrap_or(target.min(tail)))
+    }
+
+    /// Goes to the first record of this time or a later one.
+    fn seek_time(&mut self, ms: u64, tail: Position) {
+        self.at = self.shard.before(self.log().floor(), tail, ms);
+        // From there it is not far.
+        while self.at < tail {
+            let segment = self.log().shape.start(self.at);
+            if !self.pin_at(segment) {
+                self.at = self.log().floor(); // all of it is gone; what is left is younger
+                continue;
+            }
+            let next = match self.log().step(self.at) {
+                Step::Record { next, .. } => match self.time_at(self.at) {
+                    Some(time) if time < ms => Some(next),
+                    _ => None,
+                },
+                Step::Skip(next) => Some(next),
+                _ => None,
+            };
+            self.pin.rest(segment);
+            match next {
+                Some(next) => self.at = next,
+                None => return,
+            }
+        }
+    }
+
+    /// The time of the record at a place in the pinned segment.
+    fn time_at(&self, at: Position) -> Option<u64> {
+        match self.log().step(at) {
+            Step::Record { granules, .. } => Some(self.shard.stored(at, granules, false)?.time_ms),
+            _ => None,
+        }
+    }
+
+    /// Pins a segment.
+    #[inline(always)]
+    fn pin_at(&self, segment: Position) -> bool {
+        self.pin.go_on(segment) || self.log().enter(self.pin, segment)
+    }
+
+    /// Goes to the next record and pins its segment: which one that is; `None` if there is none.
+    #[inline(always)]
+    fn arrive(&mut self) -> Result<Option<Position>, Error> {
+        let mut asked = false;
+        loop {
+            let segment = self.log().shape.start(self.at);
+            if !self.pin_at(segment) {
+                return Err(self.lost(self.log().floor()));
+            }
+            let outcome = match self.log().step(self.at) {
+                Step::Record { .. } => {
+                    let now_ms = self.stream.now_ms();
+                    let age = self.stream.site.place().retention_ms;
+                    let time = self.time_at(self.at);
+                    if time.is_none_or(|ms| ms.saturating_add(age) >= now_ms) {
+                        return Ok(Some(segment));
+                    }
+                    self.pin.rest(segment);
+                    let before = self.at;
+                    let tail = self.tail()?;
+                    self.seek_time(now_ms.saturating_sub(age), tail);
+                    let oldest = core::mem::replace(&mut self.at, before);
+                    return Err(self.lost(oldest));
+                }
+                Step::Skip(next) => {
+                    self.at = next;
+                    continue;
+                }
+                Step::Empty => Ok(None),
+                Step::End => Err(Error::ShardClosed),
+                Step::Claimed(_) if !asked && self.stream.ask(self.stream.now_ms()) => {
+                    asked = true; // perhaps the claimant has died
+                    continue;
+                }
+                Step::Claimed(_) => Ok(None),
+                Step::Passed | Step::Damaged => Err(Error::Damaged {
+                    field: "header of a record",
+                }),
+            };
+            self.pin.rest(segment);
+            return outcome;
+        }
+    }
+
+    /// Goes to the oldest record that is kept, and says how much was lost.
+    #[cold]
+    fn lost(&mut self, oldest: Position) -> Error {
+        let granules = self.log().shape.distance(self.at, oldest);
+        self.at = oldest;
+        Error::Lost {
+            bytes: granules * 64,
+        }
+    }
+}
+
+impl<R: Region, C: Clock> Drop for Cursor<'_, R, C> {
+    fn drop(&mut self) {
+        self.pin.give_back();
+    }
+}
+
+impl<R: Region, C: Clock> fmt::Debug for Cursor<'_, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor")
+            .field("shard", &self.shard())
+            .field("position", &self.at.0)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! Floor 3: streams. Records by partition key, in shards that are logs, which any number read and
+//! replay.
+#![forbid(unsafe_code)]
+
+mod cursor;
+mod options;
+mod put;
+mod records;
+mod shared;
+mod stat;
+
+pub use cursor::{Cursor, Start};
+pub use options::{FullPolicy, StreamOptions};
+pub use put::{Put, PutClaim, StreamEntry};
+pub use records::{Record, Records, RecordsIter};
+pub use shared::{ShardId, Stream, StreamSequence};
+pub use stat::{Lag, ShardStats};

@@ -1,0 +1,141 @@
+//! What a stream is created with.
+
+use crate::error::Error;
+use crate::region::stream::{PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish};
+use core::time::Duration;
+
+/// What happens when a shard has no room for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FullPolicy {
+    /// The put is refused with [`Error::Full`] until the oldest records are older than the
+    /// retention.
+    #[default]
+    Reject,
+    /// The oldest segment of the shard is given up.
+    Evict,
+}
+
+/// Options of a stream; a `const` builder. Values outside their range are refused when the stream is
+/// created.
+///
+/// | option | default | range |
+/// |---|---|---|
+/// | [`shards`](Self::shards) | 1 | 1 to 1024 |
+/// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
+/// | [`full`](Self::full) | `FullPolicy::Reject` | |
+/// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
+/// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 8 387 456 bytes |
+/// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 8 MiB, a power of two |
+/// | [`checksum`](Self::checksum) | on in shared memory | |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct StreamOptions {
+    shards: u32,
+    retention: Duration,
+    full: FullPolicy,
+    readers: u32,
+    max_data: Option<usize>,
+    segment: Option<usize>,
+    checksum: Option<bool>,
+}
+
+/// The longest data that fits in the longest segment, bytes: 8 MiB, less a granule, the head of a
+/// record and the longest partition key.
+const DATA_BYTES_LIMIT: usize = (8 << 20) - 64 - 16 - 1024 - 48;
+
+impl StreamOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            shards: 1,
+            retention: Duration::from_secs(86_400),
+            full: FullPolicy::Reject,
+            readers: 64,
+            max_data: None,
+            segment: None,
+            checksum: None,
+        }
+    }
+
+    /// Into how many shards the hashes of partition keys are divided, evenly.
+    pub const fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// How old a record may become. An older one is not read any more, and its segment may be
+    /// written anew.
+    pub const fn retention(mut self, age: Duration) -> Self {
+        self.retention = age;
+        self
+    }
+
+    /// What happens when a shard has no room for a record.
+    pub const fn full(mut self, policy: FullPolicy) -> Self {
+        self.full = policy;
+        self
+    }
+
+    /// How many cursors may be at one shard at a time.
+    pub const fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// The longest data of a record, bytes.
+    pub const fn max_data(mut self, bytes: usize) -> Self {
+        self.max_data = Some(bytes);
+        self
+    }
+
+    /// Bytes of a segment: what is given up, and written anew, at once. It is rounded up to a power
+    /// of two, and to what the longest record needs.
+    pub const fn segment(mut self, bytes: usize) -> Self {
+        self.segment = Some(bytes);
+        self
+    }
+
+    /// Whether records carry checksums.
+    pub const fn checksum(mut self, on: bool) -> Self {
+        self.checksum = Some(on);
+        self
+    }
+
+    pub(super) fn wish(&self) -> Result<StreamWish, Error> {
+        let in_range = |what, value: u128, min: u64, max: u64| {
+            let value = u64::try_from(value).unwrap_or(u64::MAX);
+            match (min..=max).contains(&value) {
+                true => Ok(value),
+                false => Err(Error::OutOfRange {
+                    what,
+                    value,
+                    min,
+                    max,
+                }),
+            }
+        };
+        let (data_max, segment_max) = (DATA_BYTES_LIMIT as u64, 8 << 20);
+        if let Some(max) = self.max_data {
+            in_range("max_data (bytes)", max as u128, 1, data_max)?;
+        }
+        if let Some(bytes) = self.segment {
+            in_range("segment (bytes)", bytes as u128, 4096, segment_max)?;
+        }
+        let age = self.retention.as_millis();
+        Ok(StreamWish {
+            shards: in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)? as usize,
+            segment_bytes: self.segment,
+            readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
+            data_bytes_max: self.max_data,
+            checksum: self.checksum,
+            evict: self.full == FullPolicy::Evict,
+            retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
+        })
+    }
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,378 @@
+//! Putting records: copied, in batches, or written in place.
+
+use super::shared::{ShardId, Stream, StreamSequence};
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::stream::{Shard, StreamShape, Writing};
+use crate::ring::log::{Position, Refusal};
+use crate::time::Clock;
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+/// The most records of a batch.
+const BATCH_MAX: usize = 500;
+/// The most bytes of keys and data of a batch: 10 MiB.
+const BATCH_BYTES_MAX: usize = 10 << 20;
+/// Granules that a batch claims at once, unless one record has more: 64 KiB.
+const BATCH_GRANULES: u32 = 1024;
+/// Of a record of a batch: refused, or done.
+const DONE: u16 = u16::MAX;
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// Its shard.
+    pub shard: ShardId,
+    /// Its place in the shard.
+    pub sequence: StreamSequence,
+}
+
+/// A record to be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct StreamEntry<'a> {
+    /// The partition key: 1 to 256 characters.
+    pub key: &'a str,
+    /// The data.
+    pub data: &'a [u8],
+    /// The hash that chooses the shard; `None`: that of the key.
+    pub hash: Option<u128>,
+}
+
+impl<'a> StreamEntry<'a> {
+    /// A record with a partition key.
+    pub fn new(key: &'a str, data: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Self {
+            key,
+            data: data.as_ref(),
+            hash: None,
+        }
+    }
+
+    /// The same, in the shard of this hash.
+    pub const fn hash(mut self, hash: u128) -> Self {
+        self.hash = Some(hash);
+        self
+    }
+}
+
+impl<R: Region, C: Clock> Stream<R, C> {
+    /// Puts a record, in the shard of its partition key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PartitionKey`], [`Error::DataTooLong`], [`Error::Full`],
+    /// [`Error::SegmentInUse`], [`Error::Forked`], [`Error::Damaged`], [`Error::Exhausted`].
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline]
+    pub fn put(&self, key: &str, data: &[u8]) -> Result<Put, Error> {
+        self.put_entry(&StreamEntry {
+            key,
+            data,
+            hash: None,
+        })
+    }
+
+    /// Puts a record, in the shard of its explicit hash if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Stream::put).
+    #[inline]
+    pub fn put_entry(&self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
+        let (shard, len) = self.checked(entry)?;
+        let (mut writing, shard) = self.write(shard, StreamShape::granules_of(len))?;
+        let at = writing.claim.at;
+        shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
+        shard.seal(&mut writing, at, entry.key.len(), entry.data.len());
+        shard.commit(writing);
+        Ok(put(&shard, at))
+    }
+
+    /// Puts up to 500 records, 10 MiB in all, each in its shard; `outcome` is told what became of
+    /// each, by its place in the batch, shard by shard. Records of one shard keep their order, and
+    /// up to 64 KiB of them are there at once.
+    ///
+    /// ```
+    /// use ringmain::{Heap, Stream, StreamEntry, StreamOptions};
+    /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new().shards(4))?;
+    /// let batch = [StreamEntry::new("a", b"1"), StreamEntry::new("b", b"2")];
+    /// let mut refused = 0;
+    /// stream.put_batch(&batch, |_, outcome| refused += u32::from(outcome.is_err()))?;
+    /// assert_eq!(refused, 0);
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`] for no record or more than 500, [`Error::BatchTooLong`],
+    /// [`Error::Forked`]; nothing was put then.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    pub fn put_batch(
+        &self,
+        entries: &[StreamEntry<'_>],
+        mut outcome: impl FnMut(usize, Result<Put, Error>),
+    ) -> Result<(), Error> {
+        if entries.is_empty() || entries.len() > BATCH_MAX {
+            return Err(Error::OutOfRange {
+                what: "records of a batch",
+                value: entries.len() as u64,
+                min: 1,
+                max: BATCH_MAX as u64,
+            });
+        }
+        let bytes = |entry: &StreamEntry<'_>| entry.key.len().saturating_add(entry.data.len());
+        let len = entries.iter().map(bytes).fold(0, usize::saturating_add);
+        if len > BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLong {
+                len,
+                max: BATCH_BYTES_MAX,
+            });
+        }
+        self.region().check()?;
+        let mut shards = [DONE; BATCH_MAX];
+        let shards = &mut shards[..entries.len()];
+        for (n, entry) in entries.iter().enumerate() {
+            match self.checked(entry) {
+                Ok((shard, _)) => shards[n] = shard.0 as u16,
+                Err(error) => outcome(n, Err(error)),
+            }
+        }
+        let mut first = 0;
+        while let Some(next) = (first..shards.len()).find(|n| shards[*n] != DONE) {
+            first = next;
+            self.put_some(entries, shards, first, &mut outcome);
+        }
+        Ok(())
+    }
+
+    /// Puts the record `first` of a batch and those behind it that go to the same shard, as many as
+    /// are claimed at once.
+    fn put_some(
+        &self,
+        entries: &[StreamEntry<'_>],
+        shards: &mut [u16],
+        first: usize,
+        outcome: &mut impl FnMut(usize, Result<Put, Error>),
+    ) {
+        let number = shards[first];
+        let granules = |n: usize| {
+            let entry = &entries[n];
+            StreamShape::granules_of(entry.key.len() + entry.data.len())
+        };
+        let (mut total, mut last) = (0, first);
+        for n in (first..shards.len()).filter(|n| shards[*n] == number) {
+            let more = total + granules(n);
+            if total != 0 && more > BATCH_GRANULES.min(self.segment() / 2) {
+                break;
+            }
+            (total, last) = (more, n);
+        }
+        let mine = || (first..last + 1).filter(|n| shards[*n] == number);
+        match self.write(ShardId(number.into()), total) {
+            Ok((mut writing, shard)) => {
+                let mut at = writing.claim.at;
+                for n in mine() {
+                    let entry = &entries[n];
+                    shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
+                    shard.seal(&mut writing, at, entry.key.len(), entry.data.len());
+                    at = Position(at.0 + u64::from(granules(n)));
+                }
+                let mut at = writing.claim.at;
+                shard.commit_batch(writing, mine().map(granules));
+                for n in mine() {
+                    outcome(n, Ok(put(&shard, at)));
+                    at = Position(at.0 + u64::from(granules(n)));
+                }
+            }
+            Err(error) => mine().for_each(|n| outcome(n, Err(error.clone()))),
+        }
+        for shard in &mut shards[first..last + 1] {
+            if *shard == number {
+                *shard = DONE;
+            }
+        }
+    }
+
+    /// Claims room for a record with so many bytes of data, to be written in place. Readers of the
+    /// shard do not get beyond it before it is [committed](PutClaim::commit) or dropped.
+    ///
+    /// ```
+    /// use ringmain::{Heap, Stream, StreamOptions};
+    /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new())?;
+    /// let mut claim = stream.claim("camera-3", 4)?;
+    /// claim.copy_from_slice(b"jpeg");
+    /// let put = claim.commit();
+    /// # let _ = put;
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Stream::put).
+    pub fn claim(&self, key: &str, data_len: usize) -> Result<PutClaim<'_>, Error> {
+        self.check(key)?;
+        self.check_data(data_len)?;
+        let id = self.shard_of(Self::hash_of(key));
+        let granules = StreamShape::granules_of(key.len() + data_len);
+        let (mut writing, shard) = self.write(id, granules)?;
+        let at = writing.claim.at;
+        shard.fill(&mut writing, at, key.as_bytes(), &[]);
+        Ok(PutClaim {
+            shard,
+            writing: Some(writing),
+            at,
+            key_len: key.len(),
+            data_len,
+        })
+    }
+
+    /// The shard of a record, and the bytes of its key and data.
+    #[inline(always)]
+    fn checked(&self, entry: &StreamEntry<'_>) -> Result<(ShardId, usize), Error> {
+        self.check(entry.key)?;
+        self.check_data(entry.data.len())?;
+        let hash = match entry.hash {
+            Some(hash) => hash,
+            None => Self::hash_of(entry.key),
+        };
+        Ok((self.shard_of(hash), entry.key.len() + entry.data.len()))
+    }
+
+    #[inline(always)]
+    fn check_data(&self, len: usize) -> Result<(), Error> {
+        let max = self.data_bytes_max();
+        match len <= max {
+            true => Ok(()),
+            false => Err(Error::DataTooLong { len, max }),
+        }
+    }
+
+    fn segment(&self) -> u32 {
+        self.site.place().shape.ring.segment
+    }
+
+    /// Claims so many granules of a shard.
+    #[inline(always)]
+    fn write(&self, id: ShardId, granules: u32) -> Result<(Writing, Shard<'_>), Error> {
+        let shard = self.shard(id)?;
+        let now_ms = self.now_ms();
+        let from = self.near(&shard);
+        let owner = self.region().owner();
+        let writing = match shard.claim(from, owner, granules, now_ms) {
+            Ok(writing) => writing,
+            Err(refusal) => self.write_again(&shard, granules, now_ms, refusal)?,
+        };
+        self.remember(&shard, writing.claim.end);
+        Ok((writing, shard))
+    }
+
+    /// What follows a refusal: makes room, as often as others take it.
+    #[cold]
+    fn write_again(
+        &self,
+        shard: &Shard<'_>,
+        granules: u32,
+        now_ms: u64,
+        mut refusal: Refusal,
+    ) -> Result<Writing, Error> {
+        let owner = self.region().owner();
+        loop {
+            match refusal {
+                Refusal::Full => self.make_room(shard, now_ms)?,
+                Refusal::Closed(_) => return Err(Error::ShardClosed),
+                Refusal::Exhausted => return Err(Error::Exhausted),
+                Refusal::TooLong => {
+                    return Err(Error::DataTooLong {
+                        len: granules as usize * 64,
+                        max: self.data_bytes_max(),
+                    });
+                }
+                Refusal::Damaged => {
+                    return Err(Error::Damaged {
+                        field: "header of a record",
+                    });
+                }
+            }
+            match shard.claim(shard.log().hint(), owner, granules, now_ms) {
+                Ok(writing) => return Ok(writing),
+                Err(next) => refusal = next,
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn put(shard: &Shard<'_>, at: Position) -> Put {
+    Put {
+        shard: ShardId(shard.number() as u32),
+        sequence: StreamSequence(at),
+    }
+}
+
+/// A record that is written in place: derefs to its data, whose bytes are whatever was there.
+/// Dropped, it is given up: readers step over it.
+#[must_use = "readers wait for it"]
+pub struct PutClaim<'s> {
+    shard: Shard<'s>,
+    /// `None` once it is committed.
+    writing: Option<Writing>,
+    at: Position,
+    key_len: usize,
+    data_len: usize,
+}
+
+impl PutClaim<'_> {
+    /// Makes it a record.
+    pub fn commit(mut self) -> Put {
+        if let Some(mut writing) = self.writing.take() {
+            let (key_len, data_len) = (self.key_len, self.data_len);
+            self.shard.seal(&mut writing, self.at, key_len, data_len);
+            self.shard.commit(writing);
+        }
+        put(&self.shard, self.at)
+    }
+}
+
+impl Deref for PutClaim<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.writing {
+            Some(writing) => self.shard.data(writing, self.key_len, self.data_len),
+            None => &[],
+        }
+    }
+}
+
+impl DerefMut for PutClaim<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.writing {
+            Some(writing) => self.shard.data_mut(writing, self.key_len, self.data_len),
+            None => &mut [],
+        }
+    }
+}
+
+impl Drop for PutClaim<'_> {
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            self.shard.log().abandon(writing.claim);
+        }
+    }
+}
+
+impl fmt::Debug for PutClaim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutClaim")
+            .field("put", &put(&self.shard, self.at))
+            .field("data_len", &self.data_len)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! What a read gives: records in place, under a pin.
+
+use super::shared::{ShardId, StreamSequence};
+use crate::error::Error;
+use crate::region::stream::{Shard, Stored};
+use crate::ring::log::{Pin, Position, Step};
+use core::fmt;
+
+/// Records that were read, in place: their segment is not written anew while this value lives, so
+/// keep it short.
+#[must_use]
+pub struct Records<'c> {
+    pub(super) shard: Shard<'c>,
+    pub(super) pin: &'c Pin,
+    pub(super) from: Position,
+    pub(super) to: Position,
+    pub(super) len: usize,
+}
+
+impl<'c> Records<'c> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none: nothing was there to be read yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The records, oldest first.
+    pub fn iter(&self) -> RecordsIter<'_> {
+        RecordsIter {
+            shard: self.shard,
+            at: self.from,
+            to: self.to,
+            left: self.len,
+        }
+    }
+}
+
+impl Drop for Records<'_> {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            self.pin.rest(self.shard.log().shape.start(self.from));
+        }
+    }
+}
+
+impl fmt::Debug for Records<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'r> IntoIterator for &'r Records<'_> {
+    type Item = Record<'r>;
+    type IntoIter = RecordsIter<'r>;
+
+    fn into_iter(self) -> RecordsIter<'r> {
+        self.iter()
+    }
+}
+
+/// The records of a read, oldest first.
+#[derive(Debug, Clone)]
+pub struct RecordsIter<'r> {
+    shard: Shard<'r>,
+    at: Position,
+    to: Position,
+    left: usize,
+}
+
+impl<'r> Iterator for RecordsIter<'r> {
+    type Item = Record<'r>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'r>> {
+        while self.at < self.to {
+            let at = self.at;
+            match self.shard.log().step(at) {
+                Step::Record { granules, next } => {
+                    self.at = next;
+                    self.left = self.left.saturating_sub(1);
+                    // Its bytes were checked when it was read.
+                    let stored = self.shard.stored(at, granules, false)?;
+                    return Some(Record {
+                        stored,
+                        at,
+                        shard: ShardId(self.shard.number() as u32),
+                    });
+                }
+                Step::Skip(next) => self.at = next,
+                _ => break,
+            }
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+/// A record, in place.
+#[derive(Clone, Copy)]
+pub struct Record<'r> {
+    stored: Stored<'r>,
+    at: Position,
+    shard: ShardId,
+}
+
+impl<'r> Record<'r> {
+    /// The partition key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if its bytes are no text.
+    pub fn key(&self) -> Result<&'r str, Error> {
+        core::str::from_utf8(self.stored.key).map_err(|_| Error::Damaged {
+            field: "partition key",
+        })
+    }
+
+    /// The bytes of the partition key.
+    #[inline(always)]
+    pub fn key_bytes(&self) -> &'r [u8] {
+        self.stored.key
+    }
+
+    /// The data.
+    #[inline(always)]
+    pub fn data(&self) -> &'r [u8] {
+        self.stored.data
+    }
+
+    /// Its place in its shard.
+    #[inline(always)]
+    pub fn sequence(&self) -> StreamSequence {
+        StreamSequence(self.at)
+    }
+
+    /// Its shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// When it arrived, in the region's time, ms. It does not go back in a shard.
+    #[inline(always)]
+    pub fn arrived_ms(&self) -> u64 {
+        self.stored.time_ms
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("sequence", &self.sequence().as_u64())
+            .field("key", &self.key())
+            .field("data_len", &self.stored.data.len())
+            .field("arrived_ms", &self.stored.time_ms)
+            .finish()
+    }
+}
