@@ -113,3 +113,8 @@ mod metrics_page {}
 #[cfg(all(doctest, feature = "fifo", feature = "std"))]
 #[doc = include_str!("../docs/fifo.md")]
 mod fifo_page {}
+
+/// As above.
+#[cfg(all(doctest, feature = "stream", feature = "mapped"))]
+#[doc = include_str!("../docs/streams.md")]
+mod streams_page {}

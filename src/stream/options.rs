@@ -15,8 +15,8 @@ pub enum FullPolicy {
     Evict,
 }
 
-/// Options of a stream; a `const` builder. Values outside their range are refused when the stream is
-/// created.
+/// Options of a stream; a `const` builder. Values outside their range are refused when the stream
+/// is created.
 ///
 /// | option | default | range |
 /// |---|---|---|

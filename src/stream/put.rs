@@ -87,7 +87,6 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let (mut writing, shard) = self.write(shard, StreamShape::granules_of(len))?;
         let at = writing.claim.at;
         shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
-        shard.seal(&mut writing, at, entry.key.len(), entry.data.len());
         shard.commit(writing);
         Ok(put(&shard, at))
     }
@@ -181,7 +180,6 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 for n in mine() {
                     let entry = &entries[n];
                     shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
-                    shard.seal(&mut writing, at, entry.key.len(), entry.data.len());
                     at = Position(at.0 + u64::from(granules(n)));
                 }
                 let mut at = writing.claim.at;
@@ -223,7 +221,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let granules = StreamShape::granules_of(key.len() + data_len);
         let (mut writing, shard) = self.write(id, granules)?;
         let at = writing.claim.at;
-        shard.fill(&mut writing, at, key.as_bytes(), &[]);
+        shard.fill_key(&mut writing, key.as_bytes());
         Ok(PutClaim {
             shard,
             writing: Some(writing),
@@ -238,11 +236,12 @@ impl<R: Region, C: Clock> Stream<R, C> {
     fn checked(&self, entry: &StreamEntry<'_>) -> Result<(ShardId, usize), Error> {
         self.check(entry.key)?;
         self.check_data(entry.data.len())?;
-        let hash = match entry.hash {
-            Some(hash) => hash,
-            None => Self::hash_of(entry.key),
+        let shard = match entry.hash {
+            _ if self.has_one_shard() => ShardId(0),
+            Some(hash) => self.shard_of(hash),
+            None => self.shard_of(Self::hash_of(entry.key)),
         };
-        Ok((self.shard_of(hash), entry.key.len() + entry.data.len()))
+        Ok((shard, entry.key.len() + entry.data.len()))
     }
 
     #[inline(always)]
@@ -333,7 +332,7 @@ impl PutClaim<'_> {
     pub fn commit(mut self) -> Put {
         if let Some(mut writing) = self.writing.take() {
             let (key_len, data_len) = (self.key_len, self.data_len);
-            self.shard.seal(&mut writing, self.at, key_len, data_len);
+            self.shard.seal(&mut writing, key_len, data_len);
             self.shard.commit(writing);
         }
         put(&self.shard, self.at)

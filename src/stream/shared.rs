@@ -15,7 +15,7 @@ const TEND_EVERY_MS: u64 = 8;
 /// Shards for which a handle remembers where it has appended last.
 const HINTS: usize = 8;
 
-/// A stream: records by partition key, kept for a while, read and replayed by any number of readers.
+/// A stream: records by partition key, kept for a while, read and replayed by any number.
 ///
 /// The hash of a record's partition key names its shard; the records of a shard have one order, and
 /// so do those of a key. A record does not change and cannot be deleted: it goes by age
@@ -59,6 +59,11 @@ pub struct Stream<R: Region, C: Clock = DefaultClock> {
 pub struct ShardId(pub(crate) u32);
 
 impl ShardId {
+    /// The shard of this number.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// From 0 on.
     pub const fn number(self) -> u32 {
         self.0
@@ -196,6 +201,12 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub fn shard_of(&self, hash: u128) -> ShardId {
         let shards = self.site.place().shape.shards as u128;
         ShardId((((hash >> 64) * shards) >> 64) as u32) // as `range_of` divides them
+    }
+
+    /// Whether no hash is needed to know the shard.
+    #[inline(always)]
+    pub(super) fn has_one_shard(&self) -> bool {
+        self.site.place().shape.shards == 1
     }
 
     /// The longest data of a record, bytes.

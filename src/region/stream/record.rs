@@ -131,29 +131,47 @@ impl<'a> Shard<'a> {
         &bytes[first..first + data_len]
     }
 
-    /// Writes a record into the granules from `at` on, but for its head: see [`seal`](Self::seal).
+    /// Writes a record into the granules from `at` on.
     #[inline(always)]
     pub fn fill(&self, writing: &mut Writing, at: Position, key: &[u8], data: &[u8]) {
-        let granules = StreamShape::granules_of(key.len() + data.len());
-        let bytes = &mut self.claimed(writing, at, granules)[STORED_HEAD_BYTES..];
-        bytes[..key.len()].copy_from_slice(key);
-        bytes[key.len()..key.len() + data.len()].copy_from_slice(data);
+        let (len, time_ms) = (key.len() + data.len(), writing.time_ms);
+        let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
+        let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() else {
+            return; // a granule is longer
+        };
+        let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
+        into_key.copy_from_slice(key);
+        into_data.copy_from_slice(data);
+        *head = self.head_of(at, time_ms, key.len(), &bytes[..len]);
     }
 
-    /// Writes the head of a record whose key and data are there.
+    /// Writes the key of a record that is written in place.
+    pub fn fill_key(&self, writing: &mut Writing, key: &[u8]) {
+        let (at, granules) = (writing.claim.at, writing.claim.granules);
+        let bytes = self.claimed(writing, at, granules);
+        bytes[STORED_HEAD_BYTES..][..key.len()].copy_from_slice(key);
+    }
+
+    /// Writes the head of a record that was written in place.
+    pub fn seal(&self, writing: &mut Writing, key_len: usize, data_len: usize) {
+        let (at, time_ms) = (writing.claim.at, writing.time_ms);
+        let granules = writing.claim.granules;
+        let bytes = self.claimed(writing, at, granules);
+        if let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() {
+            *head = self.head_of(at, time_ms, key_len, &bytes[..key_len + data_len]);
+        }
+    }
+
+    /// The head of a record at `at` whose key and data are these bytes.
     #[inline(always)]
-    pub fn seal(&self, writing: &mut Writing, at: Position, key_len: usize, data_len: usize) {
-        let about = writing.time_ms | (key_len as u64) << TIME_BITS;
-        let len = key_len + data_len;
-        let sums = self.place().has_checksums();
-        let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
-        let sum = match sums {
-            true => checksum(&bytes[STORED_HEAD_BYTES..][..len], seed(at, about)),
+    fn head_of(&self, at: Position, time_ms: u64, key_len: usize, bytes: &[u8]) -> [u8; 16] {
+        let about = time_ms | (key_len as u64) << TIME_BITS;
+        let sum = match self.place().has_checksums() {
+            true => checksum(bytes, seed(at, about)),
             false => 0,
         };
-        let size = (sum as u64) << 32 | len as u64;
-        bytes[..8].copy_from_slice(&size.to_le_bytes());
-        bytes[8..16].copy_from_slice(&about.to_le_bytes());
+        let size = u128::from(sum) << 32 | bytes.len() as u128;
+        (size | u128::from(about) << 64).to_le_bytes()
     }
 
     /// Makes one record of a claim that is filled.

@@ -14,8 +14,8 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// # Safety
 ///
-/// `base` is aligned to 128 and valid for reads and writes of `len` bytes, initialised, and accessed
-/// by nobody but by the protocol of streams.
+/// `base` is aligned to 128 and valid for reads and writes of `len` bytes, initialised, and
+/// accessed by nobody but by the protocol of streams.
 pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
     let damaged = |field| Error::Damaged { field };
     if len < size_of::<StreamHead>() {

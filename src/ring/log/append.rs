@@ -37,13 +37,39 @@ impl Log<'_> {
     /// # Progress
     ///
     /// Lock-free.
-    #[inline]
+    #[inline(always)]
     pub fn claim(
         &self,
         from: Position,
         owner: u32,
         granules: u32,
         mut before: impl FnMut(),
+    ) -> Result<Claim, Refusal> {
+        // The common case: the tail is where the caller thinks, and there is room.
+        if granules != 0
+            && granules < self.room(from)
+            && let Some(header) = self.header(from)
+        {
+            // ORDERING: Acquire; [claimed].
+            let seen = Header(header.load(Ordering::Acquire));
+            if seen.lap() < from.lap() {
+                before();
+                if let Some(claim) = self.win(from, header, seen.0, owner, granules) {
+                    return Ok(claim);
+                }
+            }
+        }
+        self.claim_further(from, owner, granules, &mut before)
+    }
+
+    /// [`claim`](Self::claim) when the tail is further, or has no room.
+    #[cold]
+    fn claim_further(
+        &self,
+        from: Position,
+        owner: u32,
+        granules: u32,
+        before: &mut dyn FnMut(),
     ) -> Result<Claim, Refusal> {
         if granules == 0 || granules >= self.shape.segment.min(GRANULES_MAX) {
             return Err(Refusal::TooLong);
@@ -62,25 +88,46 @@ impl Log<'_> {
                     continue;
                 }
             };
-            let room = self.shape.segment - (at.index() & (self.shape.segment - 1));
+            let room = self.room(at);
             if granules >= room {
                 at = self.seal(at, header, seen, room)?;
                 continue;
             }
             before();
-            let claimed = Header::new(State::Claimed, owner, granules, at.lap());
-            // ORDERING: AcqRel; [claimed].
-            let won = header.compare_exchange(seen, claimed.0, Ordering::AcqRel, Ordering::Relaxed);
-            if won.is_err() {
-                continue; // somebody was faster; look at it again
+            if let Some(claim) = self.win(at, header, seen, owner, granules) {
+                return Ok(claim);
             }
-            // Inside a segment, since the last granule is not among them.
-            let end = Position(at.0 + granules as u64);
-            if at.index() / BLOCK != end.index() / BLOCK {
-                advance(&self.positions.tail, end);
-            }
-            return Ok(Claim { at, granules, end });
+            // Somebody was faster; look at it again.
         }
+    }
+
+    /// Granules from a position to the end of its segment.
+    #[inline(always)]
+    fn room(&self, at: Position) -> u32 {
+        self.shape.segment - (at.index() & (self.shape.segment - 1))
+    }
+
+    /// Claims a free boundary with room, unless somebody is faster.
+    #[inline(always)]
+    fn win(
+        &self,
+        at: Position,
+        header: &AtomicU64,
+        seen: u64,
+        owner: u32,
+        granules: u32,
+    ) -> Option<Claim> {
+        let claimed = Header::new(State::Claimed, owner, granules, at.lap());
+        // ORDERING: AcqRel; [claimed].
+        header
+            .compare_exchange(seen, claimed.0, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        // Inside a segment, since the last granule is not among them.
+        let end = Position(at.0 + granules as u64);
+        if at.0 / BLOCK as u64 != end.0 / BLOCK as u64 {
+            advance(&self.positions.tail, end);
+        }
+        Some(Claim { at, granules, end })
     }
 
     /// Makes a claim a record.

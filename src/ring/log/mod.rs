@@ -57,12 +57,12 @@
 //!
 //! # Pins
 //!
-//! A reader has a pin, a word `{ segment:63, busy:1 }` of its own, 0 if it is nowhere. Before it reads
-//! in a segment it *enters*: stores the segment, busy; and then looks whether `floor` has passed
-//! it. Whoever reclaims moves `floor` and then looks at the pins. One of the two sees the other,
-//! `[pinned]`. When it stops reading it *rests*: the same segment, not busy. To go on it makes that
-//! busy by a compare-exchange. Whoever reclaims takes a resting pin away by a compare-exchange to
-//! 0: so an idle reader is in nobody's way, and learns of it when it goes on.
+//! A reader has a pin, a word `{ segment:63, busy:1 }` of its own, 0 if it is nowhere. Before it
+//! reads in a segment it *enters*: stores the segment, busy; and then looks whether `floor` has
+//! passed it. Whoever reclaims moves `floor` and then looks at the pins. One of the two sees the
+//! other, `[pinned]`. When it stops reading it *rests*: the same segment, not busy. To go on it
+//! makes that busy by a compare-exchange. Whoever reclaims takes a resting pin away by a
+//! compare-exchange to 0: so an idle reader is in nobody's way, and learns of it when it goes on.
 //!
 //! # Races
 //!

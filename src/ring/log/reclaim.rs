@@ -29,7 +29,7 @@ impl Log<'_> {
         let next = self.shape.next(oldest).ok_or(Kept::Damaged)?;
         self.settle(u32::MAX);
         if load(&self.positions.settled) < next {
-            return Err(self.unsettled(oldest, next));
+            return Err(self.unsettled(oldest));
         }
         advance(&self.positions.floor, next);
         // ORDERING: [pinned].
@@ -55,7 +55,7 @@ impl Log<'_> {
             let Some(next) = self.shape.next(start) else {
                 return;
             };
-            if self.first_open(start, next) != Ok(next) {
+            if self.first_open(self.shape.start(start)) != Ok(None) {
                 return;
             }
             advance(&self.positions.settled, next);
@@ -63,28 +63,32 @@ impl Log<'_> {
         }
     }
 
-    /// The first boundary from `start` on that is not over for good, or `end`.
-    fn first_open(&self, start: Position, end: Position) -> Result<Position, Kept> {
-        let mut at = start;
-        while at < end {
+    /// The first boundary of the segment at `start` that is not over for good; `None` if all are.
+    fn first_open(&self, start: Position) -> Result<Option<Position>, Kept> {
+        let mut offset = 0;
+        while offset < self.shape.segment {
+            let at = Position(start.0 + offset as u64);
             let header = self.header(at).ok_or(Kept::Damaged)?;
             // ORDERING: Acquire; [committed], for whoever writes here next.
             let seen = Header(header.load(Ordering::Acquire));
-            if seen.lap() != at.lap() {
-                return Ok(at);
+            if !seen.is_over(at.lap()) {
+                return Ok(Some(at));
             }
-            match seen.state() {
-                State::Claimed | State::End => return Ok(at),
-                State::Committed | State::Padding => {}
+            if seen.granules() == 0 {
+                return Err(Kept::Damaged);
             }
-            at = self.behind(at, seen.granules()).ok_or(Kept::Damaged)?;
+            offset += seen.granules();
         }
-        Ok(at)
+        match offset == self.shape.segment {
+            true => Ok(None),
+            false => Err(Kept::Damaged),
+        }
     }
 
-    fn unsettled(&self, start: Position, end: Position) -> Kept {
-        let at = match self.first_open(start, end) {
-            Ok(at) => at,
+    fn unsettled(&self, start: Position) -> Kept {
+        let at = match self.first_open(self.shape.start(start)) {
+            Ok(Some(at)) => at,
+            Ok(None) => return Kept::Open, // settled meanwhile
             Err(kept) => return kept,
         };
         let seen = self.header(at).map(|word| word.load(Ordering::Relaxed));

@@ -87,6 +87,13 @@ impl Header {
         (self.0 >> OWNER_SHIFT) as u32 & OWNER_MASK
     }
 
+    /// Whether it is of this lap, and a record or padding: it does not change any more.
+    #[inline(always)]
+    pub const fn is_over(self, lap: u64) -> bool {
+        // Of claimed and end, and of no other state, the low bit is set.
+        (self.0 ^ lap) & (LAP_MAX | 1 << STATE_SHIFT) == 0
+    }
+
     /// What it says.
     #[inline(always)]
     pub const fn state(self) -> State {

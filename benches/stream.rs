@@ -1,0 +1,246 @@
+//! Streams: putting and reading, with a memcpy beside: `cargo bench --bench stream`.
+//!
+//! A warm ring of about a megabyte in `/dev/shm`, one shard, checksums on, the oldest segment given
+//! up for the new. Rows: records of 100 bytes and of 1 KiB, put one by one and by tens; the same
+//! bytes copied into a ring of a megabyte, with nothing else; reading in place what is there, from
+//! the oldest record to the latest, checksums compared. A figure is the time of one record. The
+//! last rows are two processes that put at once, each pinned to a core of its own, into one shard
+//! and into one each: records a second of both together, and of one alone. Machine, kernel and
+//! flags are printed first.
+
+use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use ringmain::{
+    FullPolicy, ManualClock, Mapped, ShardId, Start, Stream, StreamEntry, StreamOptions,
+};
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TEN: usize = 10;
+const KEY: &str = "sensor-7";
+const RING_BYTES: usize = 1 << 20;
+
+fn path(what: &str) -> PathBuf {
+    PathBuf::from(format!(
+        "/dev/shm/ringmain-bench-{what}-{}",
+        std::process::id()
+    ))
+}
+
+fn options(shards: u32) -> StreamOptions {
+    StreamOptions::new().shards(shards).full(FullPolicy::Evict)
+}
+
+fn stream(clock: &ManualClock) -> Stream<Mapped, &ManualClock> {
+    let path = path("stream");
+    let region = Mapped::create(&path, (RING_BYTES + RING_BYTES / 4) as u64).expect("region");
+    std::fs::remove_file(&path).expect("unlinked");
+    Stream::create_with(region, options(1), clock).expect("stream")
+}
+
+fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
+    let clock = ManualClock::new(1_000_000);
+    let stream = stream(&clock);
+    let data = vec![7; bytes];
+    for _ in 0..4 * RING_BYTES / bytes {
+        stream.put(KEY, &data).expect("put");
+    }
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(format!("put {bytes} B"), |b| {
+        b.iter(|| stream.put(black_box(KEY), black_box(&data)).expect("put"));
+    });
+    let mut ring = vec![0; RING_BYTES];
+    let mut at = 0;
+    group.bench_function(format!("memcpy {bytes} B"), |b| {
+        b.iter(|| {
+            ring[at..at + bytes].copy_from_slice(black_box(&data));
+            at += bytes.next_multiple_of(64);
+            if at + bytes > RING_BYTES {
+                at = 0;
+            }
+        });
+    });
+    black_box(&ring);
+    group.throughput(Throughput::Elements(TEN as u64));
+    let entries = [StreamEntry::new(KEY, &data); TEN];
+    group.bench_function(format!("put {bytes} B by tens"), |b| {
+        b.iter(|| {
+            let put = stream.put_batch(black_box(&entries), |_, outcome| {
+                black_box(outcome.expect("put"));
+            });
+            put.expect("put");
+        });
+    });
+    let latest = stream.stat(ShardId::from_number(0)).expect("stat").tail;
+    assert!(latest.as_u64() > 4 << 30, "the ring came round");
+}
+
+fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
+    let clock = ManualClock::new(1_000_000);
+    let stream = stream(&clock);
+    let data = vec![7; bytes];
+    for _ in 0..4 * RING_BYTES / bytes {
+        stream.put(KEY, &data).expect("put");
+    }
+    let mut cursor = stream
+        .cursor(ShardId::from_number(0), Start::Oldest)
+        .expect("cursor");
+    let first = cursor.position();
+    let records = cursor.lag().expect("lag").records;
+    group.throughput(Throughput::Elements(records));
+    group.bench_function(format!("read {bytes} B in place"), |b| {
+        b.iter(|| {
+            cursor.seek(Start::At(first)).expect("sought");
+            let mut seen = 0;
+            loop {
+                let records = cursor.read(1000).expect("read");
+                if records.is_empty() {
+                    break;
+                }
+                for record in &records {
+                    seen += black_box(record.data()).len() as u64;
+                }
+            }
+            assert_eq!(seen, records * bytes as u64);
+        });
+    });
+}
+
+/// A process that puts for a second when it is told to: how many.
+fn child(path: &str, key: &str, core: usize) {
+    pin(core);
+    let stream = Stream::open(Mapped::open(path).expect("region")).expect("stream");
+    let data = [7; 100];
+    println!("ready");
+    std::io::stdin()
+        .read_line(&mut String::new())
+        .expect("a line");
+    let begun = Instant::now();
+    let mut count = 0u64;
+    while begun.elapsed() < Duration::from_secs(1) {
+        for _ in 0..1000 {
+            stream.put(key, &data).expect("put");
+        }
+        count += 1000;
+    }
+    println!("{count}");
+}
+
+fn pin(core: usize) {
+    // SAFETY: a zeroed set is an empty one; it lives through the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+    }
+}
+
+/// Records a second of processes that put at once, each with its key.
+fn processes(shards: u32, keys: &[&str]) -> f64 {
+    use std::io::{BufRead, BufReader, Write};
+    let path = path("processes");
+    let region = Mapped::create(&path, (shards as u64) << 21).expect("region");
+    Stream::create(region, options(shards)).expect("stream");
+    let program = std::env::current_exe().expect("this program");
+    let spawn = |(core, key): (usize, &&str)| {
+        Command::new(&program)
+            .args([
+                "child",
+                path.to_str().expect("text"),
+                key,
+                &core.to_string(),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("spawned")
+    };
+    let mut children: Vec<_> = keys.iter().enumerate().map(spawn).collect();
+    let line = |out: &mut BufReader<_>| {
+        let mut line = String::new();
+        BufRead::read_line(out, &mut line).expect("a line");
+        line
+    };
+    let mut outs: Vec<_> = children
+        .iter_mut()
+        .map(|child| BufReader::new(child.stdout.take().expect("piped")))
+        .collect();
+    outs.iter_mut().for_each(|out| drop(line(out)));
+    for child in &mut children {
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(b"go\n").expect("told");
+    }
+    let count = |out| line(out).trim().parse::<f64>().expect("a number");
+    let sum = outs.iter_mut().map(count).sum();
+    for mut child in children {
+        assert!(child.wait().expect("ended").success());
+    }
+    std::fs::remove_file(&path).expect("removed");
+    sum
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn print_processes() {
+    // Keys of the first and of the last of two shards.
+    let of = |shard: u128| {
+        (0..)
+            .map(|n| format!("key-{n}"))
+            .find(|key| Stream::<Mapped>::hash_of(key) >> 127 == shard)
+    };
+    let (Some(a), Some(b)) = (of(0), of(1)) else {
+        return;
+    };
+    let rows: [(&str, u32, Vec<&str>); 3] = [
+        ("one process", 1, vec![&a]),
+        ("two processes, one shard", 1, vec![&a, &b]),
+        ("two processes, a shard each", 2, vec![&a, &b]),
+    ];
+    // In turn, so that what the machine does meets all rows.
+    let mut figures = [vec![], vec![], vec![]];
+    for _ in 0..7 {
+        for ((_, shards, keys), figures) in rows.iter().zip(&mut figures) {
+            figures.push(processes(*shards, keys));
+        }
+    }
+    println!("stream/processes, 100 B, M records/s together, median of 7");
+    for ((name, _, _), figures) in rows.iter().zip(figures) {
+        println!("  {name}: {:.1}", median(figures) / 1e6);
+    }
+}
+
+fn print_machine() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "));
+    println!("machine: {}", model.unwrap_or("unknown"));
+    println!("kernel: {}", read("/proc/sys/kernel/osrelease").trim());
+    println!("flags: bench profile, fat LTO, one codegen unit, default target-cpu");
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, word, path, key, core] = &words[..]
+        && word == "child"
+    {
+        return child(path, key, core.parse().expect("a core"));
+    }
+    print_machine();
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("stream");
+    for bytes in [100, 1024] {
+        put(&mut group, bytes);
+        read(&mut group, bytes);
+    }
+    group.finish();
+    criterion.final_summary();
+    if words.iter().any(|word| word == "--bench") && !words.iter().any(|word| word == "--test") {
+        print_processes();
+    }
+}
