@@ -253,7 +253,7 @@ fn enter(memory: &Memory, pin: &Pin) -> bool {
 
 fn reclaim(memory: &Memory) -> bool {
     match memory.log().reclaim(Position::FIRST) {
-        Ok(()) => true,
+        Ok(mine) => mine,
         Err(kept) => {
             assert_eq!(kept, Kept::Pinned(ME));
             false
@@ -441,7 +441,7 @@ fn a_death(step: u32, repair: fn(&Memory)) {
     // What is over can be reclaimed.
     while memory.log().oldest() == Position::FIRST {
         match memory.log().reclaim(Position::FIRST) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(kept) => {
                 assert_eq!(kept, Kept::Open);
                 memory.put(ME, 3, 3).unwrap();

@@ -279,9 +279,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
             return Err(Error::Full);
         }
         let mut asked = false;
-        loop {
+        let mine = loop {
             let (owner, reading) = match log.reclaim(oldest) {
-                Ok(()) => break,
+                Ok(mine) => break mine,
                 Err(Kept::Pinned(owner)) => (owner, true),
                 Err(Kept::Claimed(owner)) => (owner, false),
                 Err(Kept::Open) => return Err(Error::Full),
@@ -296,8 +296,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 return Err(Error::SegmentInUse { owner, reading });
             }
             asked = true;
-        }
-        if !is_over {
+        };
+        if mine && !is_over {
             let evicted = &shard.head().writers.evicted;
             evicted.fetch_add(1, Ordering::Relaxed);
         }

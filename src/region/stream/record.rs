@@ -1,13 +1,16 @@
 //! Records: the bytes of claimed and of committed granules.
 //!
 //! A record is `{ checksum:32, len:32 }`, `{ 0:9, key_len:11, time_ms:44 }`, its partition key and
-//! its data; `len` counts the last two. The checksum is the low half of xxh3-64 over these, seeded
-//! with the position and the second word: bytes of another place or time fail.
+//! its data; `len` counts the last two. The checksum is the low half of xxh3-64 over the data,
+//! seeded with the position, the second word, and the key's xxh3-64: bytes of another place, time
+//! or key fail. Key and data are hashed apart, so that a writer hashes what it is given and does
+//! not read what it has just written: that would wait for the copy to leave the processor.
 
 use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, StreamShape, TIME_MS_MAX};
 use super::memory::STORED_HEAD_BYTES;
 use super::site::Shard;
-use crate::hash::checksum;
+use crate::hash::{checksum, xxh3_64};
+use crate::region::store::fetch;
 use crate::ring::log::{Claim, Position, Refusal};
 use crate::sync::Ordering;
 
@@ -18,10 +21,11 @@ const TIME_BITS: u32 = 44;
 const KEY_MASK: u64 = (1 << 11) - 1;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// What seeds the checksum of a record.
+/// The checksum of a record.
 #[inline(always)]
-const fn seed(at: Position, about: u64) -> u64 {
-    at.0 ^ about.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+fn sum(at: Position, about: u64, key: &[u8], data: &[u8]) -> u32 {
+    let place = at.0 ^ about.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    checksum(data, place ^ xxh3_64(key))
 }
 
 /// A claim that is being filled.
@@ -142,7 +146,7 @@ impl<'a> Shard<'a> {
         let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
         into_key.copy_from_slice(key);
         into_data.copy_from_slice(data);
-        *head = self.head_of(at, time_ms, key.len(), &bytes[..len]);
+        *head = self.head_of(at, time_ms, key, data);
     }
 
     /// Writes the key of a record that is written in place.
@@ -158,19 +162,20 @@ impl<'a> Shard<'a> {
         let granules = writing.claim.granules;
         let bytes = self.claimed(writing, at, granules);
         if let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() {
-            *head = self.head_of(at, time_ms, key_len, &bytes[..key_len + data_len]);
+            let (key, data) = bytes[..key_len + data_len].split_at(key_len);
+            *head = self.head_of(at, time_ms, key, data);
         }
     }
 
-    /// The head of a record at `at` whose key and data are these bytes.
+    /// The head of a record at `at` with this key and data.
     #[inline(always)]
-    fn head_of(&self, at: Position, time_ms: u64, key_len: usize, bytes: &[u8]) -> [u8; 16] {
-        let about = time_ms | (key_len as u64) << TIME_BITS;
+    fn head_of(&self, at: Position, time_ms: u64, key: &[u8], data: &[u8]) -> [u8; 16] {
+        let about = time_ms | (key.len() as u64) << TIME_BITS;
         let sum = match self.place().has_checksums() {
-            true => checksum(bytes, seed(at, about)),
+            true => sum(at, about, key, data),
             false => 0,
         };
-        let size = u128::from(sum) << 32 | bytes.len() as u128;
+        let size = u128::from(sum) << 32 | (key.len() + data.len()) as u128;
         (size | u128::from(about) << 64).to_le_bytes()
     }
 
@@ -178,8 +183,20 @@ impl<'a> Shard<'a> {
     #[inline(always)]
     pub fn commit(&self, writing: Writing) {
         let (at, time_ms) = (writing.claim.at, writing.time_ms);
+        let (end, granules) = (writing.claim.end, writing.claim.granules);
         self.log().commit(writing.claim);
         self.note(at, time_ms);
+        self.fetch(end, granules);
+    }
+
+    /// Asks the processor for the granules of a next record as long as the last one, up to four.
+    #[inline(always)]
+    fn fetch(&self, at: Position, granules: u32) {
+        let all = self.place().shape.ring.granules;
+        for n in 0..granules.min(4) {
+            let index = (at.index() + n).min(all - 1);
+            fetch(self.address(index, 1));
+        }
     }
 
     /// Makes records of these lengths, in granules, of a claim that is filled.
@@ -222,11 +239,11 @@ impl<'a> Shard<'a> {
         };
         let (size, about) = (word(0), word(8));
         let bytes = bytes.get(..(size as u32) as usize)?;
-        if check && checksum(bytes, seed(at, about)) != (size >> 32) as u32 {
-            return None;
-        }
         let key_len = (about >> TIME_BITS & KEY_MASK) as usize;
         let (key, data) = bytes.split_at_checked(key_len)?;
+        if check && sum(at, about, key, data) != (size >> 32) as u32 {
+            return None;
+        }
         Some(Stored {
             key,
             data,

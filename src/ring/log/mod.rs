@@ -193,18 +193,19 @@ fn load(word: &AtomicU64) -> Position {
     Position(word.load(Ordering::Acquire))
 }
 
-/// Makes a position grow to `to`, unless it is there or further.
+/// Makes a position grow to `to`, unless it is there or further. Whether this call did.
 #[inline(always)]
-fn advance(word: &AtomicU64, to: Position) {
+fn advance(word: &AtomicU64, to: Position) -> bool {
     let mut seen = word.load(Ordering::Relaxed);
     while seen < to.0 {
         // ORDERING: AcqRel; [claimed], [settled], [freed]: whoever loads it knows what this
         // participant does, and what those knew who moved it before.
         match word.compare_exchange_weak(seen, to.0, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(now) => seen = now,
         }
     }
+    false
 }
 
 impl Log<'_> {

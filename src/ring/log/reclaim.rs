@@ -19,12 +19,13 @@ pub enum Kept {
 
 impl Log<'_> {
     /// Takes the oldest segment from the readers and gives it to the writers. `oldest` is the one
-    /// that the caller has judged: if another one has become the oldest, nothing happens.
+    /// that the caller has judged: if another one has become the oldest, nothing happens. Whether
+    /// this call was the one that gave it.
     ///
     /// A segment that somebody reads is taken from all who would enter it; the next call goes on.
-    pub fn reclaim(&self, oldest: Position) -> Result<(), Kept> {
+    pub fn reclaim(&self, oldest: Position) -> Result<bool, Kept> {
         if load(&self.positions.freed) != oldest {
-            return Ok(());
+            return Ok(false);
         }
         let next = self.shape.next(oldest).ok_or(Kept::Damaged)?;
         self.settle(u32::MAX);
@@ -39,8 +40,7 @@ impl Log<'_> {
                 return Err(Kept::Pinned(pin.owner.load(Ordering::Relaxed) as u32));
             }
         }
-        advance(&self.positions.freed, next);
-        Ok(())
+        Ok(advance(&self.positions.freed, next))
     }
 
     /// The oldest segment whose place is not freed.
