@@ -34,10 +34,7 @@ impl Shard<'_> {
         let noted = self.noted(block).filter(|(at, _)| *at <= target);
         let mut at = noted.map_or(start, |(at, _)| at);
         while at < target {
-            at = match log.step(at) {
-                Step::Record { next, .. } | Step::Skip(next) => next,
-                _ => return None,
-            };
+            at = log.over(at)?;
         }
         Some(at)
     }

@@ -135,6 +135,16 @@ impl Log<'_> {
         }
     }
 
+    /// The boundary behind one that is claimed or more; `None` if that cannot be told.
+    pub fn over(&self, at: Position) -> Option<Position> {
+        // ORDERING: Acquire; [claimed].
+        let seen = Header(self.header(at)?.load(Ordering::Acquire));
+        match seen.lap() == at.lap() && seen.state() != State::End {
+            true => self.behind(at, seen.granules()),
+            false => None,
+        }
+    }
+
     /// The oldest segment that may be entered.
     pub fn floor(&self) -> Position {
         load(&self.positions.floor)
