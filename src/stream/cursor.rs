@@ -194,13 +194,18 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             };
         }
         let now_ms = self.stream.now_ms();
+        let before = self.at;
         let next_ms = match self.arrive() {
             Ok(Some(segment)) => {
                 let time = self.time_at(self.at);
                 self.pin.rest(segment);
                 time
             }
-            Ok(None) | Err(Error::Lost { .. }) => None,
+            Ok(None) => None,
+            Err(Error::Lost { .. }) => {
+                self.at = before; // the next read tells it
+                None
+            }
             Err(error) => return Err(error),
         };
         Ok(Lag {
