@@ -211,7 +211,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         };
         Ok(Lag {
             records,
-            bytes: log.shape.distance(self.at, tail) * 64,
+            bytes: log.shape.distance(self.at, tail).saturating_mul(64),
             ms: next_ms.map_or(0, |ms| now_ms.saturating_sub(ms)),
         })
     }
@@ -335,7 +335,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         let granules = self.log().shape.distance(self.at, oldest);
         self.at = oldest;
         Error::Lost {
-            bytes: granules * 64,
+            bytes: granules.saturating_mul(64),
         }
     }
 }
