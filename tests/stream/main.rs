@@ -1,11 +1,17 @@
 //! Streams, in each home: `cargo test --test stream`.
-#![cfg(all(feature = "stream", feature = "mapped", not(ringmain_loom)))]
+#![cfg(all(
+    feature = "stream",
+    feature = "fifo",
+    feature = "mapped",
+    not(ringmain_loom)
+))]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod basics;
 mod cursors;
+mod damage;
 mod homes;
 mod limits;
 mod model;
