@@ -16,6 +16,7 @@ mod homes;
 mod limits;
 mod model;
 mod reference;
+mod threads;
 
 macro_rules! over_each_home {
     ($($module:ident: $($check:ident)*;)*) => {
