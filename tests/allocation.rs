@@ -7,6 +7,8 @@ mod common;
 
 use common::{Dir, cycle};
 use ringmain::{Clock, Fixed, Heap, ManualClock, Mapped, Queue, QueueOptions, Region, SystemClock};
+#[cfg(feature = "stream")]
+use ringmain::{FullPolicy, Stream, StreamOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 #[cfg(feature = "fifo")]
@@ -166,6 +168,27 @@ fn a_fifo_queue_allocates_nothing() {
     asks_for_nothing(Heap::new(1 << 18).expect("memory"));
     let dir = Dir::shm("allocation");
     asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region"));
+}
+
+#[cfg(feature = "stream")]
+#[test]
+fn a_stream_allocates_nothing() {
+    fn asks_for_nothing<R: Region>(region: R) {
+        // So small that segments are given up all the time.
+        let options = StreamOptions::new().full(FullPolicy::Evict);
+        let stream = Stream::create_with(region, options, SystemClock).expect("a stream");
+        for round in 0..100 {
+            let mut right = false;
+            let asked = asked_by(|| right = common::log::run(&stream));
+            assert!(right, "each operation did what it should, round {round}");
+            assert_eq!(asked, 0, "calls to the allocator in round {round}");
+        }
+        let stat = stream.stat(stream.shard_of(0)).expect("figures");
+        assert!(stat.evicted_segments > 10, "{stat:?}");
+    }
+    asks_for_nothing(Heap::new(1 << 16).expect("memory"));
+    let dir = Dir::shm("allocation");
+    asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 16).expect("a region"));
 }
 
 #[test]

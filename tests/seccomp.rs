@@ -95,6 +95,23 @@ fn without_system_calls<R: Region, C: Clock>(queue: &Queue<R, C>, after: fn()) -
     end(RIGHT)
 }
 
+/// The same for a stream so small that segments are given up all the time.
+#[cfg(feature = "stream")]
+fn stream_without_system_calls<R: Region>(region: R, after: fn()) -> ! {
+    let options = ringmain::StreamOptions::new().full(ringmain::FullPolicy::Evict);
+    let stream = ringmain::Stream::create_with(region, options, &CLOCK).expect("a stream");
+    if !forbid_system_calls() {
+        end(NO_FILTER);
+    }
+    for _ in 0..ROUNDS {
+        if !common::log::run(&stream) {
+            end(WRONG);
+        }
+    }
+    after();
+    end(RIGHT)
+}
+
 static CLOCK: ManualClock = ManualClock::new(1000);
 static QUEUE: Queue<Fixed<70, 100, 2>, &ManualClock> = Queue::fixed(&CLOCK, QueueOptions::new());
 
@@ -122,6 +139,13 @@ fn as_child(role: &str, after: fn()) -> ! {
             let queue = Queue::create_with(&region, options, SystemClock).expect("a queue");
             without_system_calls(&queue.leave_tending(), after)
         }
+        #[cfg(feature = "stream")]
+        "stream" => stream_without_system_calls(
+            Mapped::create(child::argument(), 1 << 16).expect("a region"),
+            after,
+        ),
+        #[cfg(feature = "stream")]
+        "stream, heap" => stream_without_system_calls(Heap::new(1 << 16).expect("memory"), after),
         "journaled" => {
             // One call an interval wakes the committer: here it is woken before.
             let hour = Durability::Interval(Duration::from_secs(3600));
@@ -160,6 +184,10 @@ fn the_data_path_makes_no_system_call() {
         "mapped",
         "mapped, tended by others",
         "journaled",
+        #[cfg(feature = "stream")]
+        "stream",
+        #[cfg(feature = "stream")]
+        "stream, heap",
     ];
     in_children(
         "the_data_path_makes_no_system_call",
@@ -179,7 +207,12 @@ fn a_system_call_made_on_purpose_kills() {
     };
     in_children(
         "a_system_call_made_on_purpose_kills",
-        &["fixed", "mapped"],
+        &[
+            "fixed",
+            "mapped",
+            #[cfg(feature = "stream")]
+            "stream",
+        ],
         after,
         |role, status| {
             assert_eq!(status.signal(), Some(libc::SIGSYS), "{role}: {status}");

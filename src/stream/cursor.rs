@@ -86,9 +86,10 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             Start::Latest => self.at = tail,
             Start::Oldest => {
                 let age = self.stream.site.place().retention_ms;
-                self.seek_time(self.stream.now_ms().saturating_sub(age), tail);
+                let ms = self.stream.now_ms().saturating_sub(age);
+                self.seek_time(self.log().floor(), ms, tail);
             }
-            Start::Time(ms) => self.seek_time(ms, tail),
+            Start::Time(ms) => self.seek_time(self.log().floor(), ms, tail),
             Start::At(sequence) => self.at = self.boundary(sequence.0, tail)?,
             Start::After(sequence) => {
                 let behind = self.log().shape.plus(sequence.0, 1);
@@ -194,18 +195,23 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             };
         }
         let now_ms = self.stream.now_ms();
+        let before = self.at;
         let next_ms = match self.arrive() {
             Ok(Some(segment)) => {
                 let time = self.time_at(self.at);
                 self.pin.rest(segment);
                 time
             }
-            Ok(None) | Err(Error::Lost { .. }) => None,
+            Ok(None) => None,
+            Err(Error::Lost { .. }) => {
+                self.at = before; // the next read tells it
+                None
+            }
             Err(error) => return Err(error),
         };
         Ok(Lag {
             records,
-            bytes: log.shape.distance(self.at, tail) * 64,
+            bytes: log.shape.distance(self.at, tail).saturating_mul(64),
             ms: next_ms.map_or(0, |ms| now_ms.saturating_sub(ms)),
         })
     }
@@ -239,9 +245,9 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         Ok(self.shard.boundary(target).unwrap_or(target.min(tail)))
     }
 
-    /// Goes to the first record of this time or a later one.
-    fn seek_time(&mut self, ms: u64, tail: Position) {
-        self.at = self.shard.before(self.log().floor(), tail, ms);
+    /// Goes to the first record from `from` on of this time or a later one.
+    fn seek_time(&mut self, from: Position, ms: u64, tail: Position) {
+        self.at = self.shard.before(from, tail, ms);
         // From there it is not far.
         while self.at < tail {
             let segment = self.log().shape.start(self.at);
@@ -299,7 +305,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                     self.pin.rest(segment);
                     let before = self.at;
                     let tail = self.tail()?;
-                    self.seek_time(now_ms.saturating_sub(age), tail);
+                    self.seek_time(before, now_ms.saturating_sub(age), tail);
                     let oldest = core::mem::replace(&mut self.at, before);
                     return Err(self.lost(oldest));
                 }
@@ -329,7 +335,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         let granules = self.log().shape.distance(self.at, oldest);
         self.at = oldest;
         Error::Lost {
-            bytes: granules * 64,
+            bytes: granules.saturating_mul(64),
         }
     }
 }

@@ -59,7 +59,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             shard: id,
             oldest: StreamSequence(oldest),
             tail: StreamSequence(tail),
-            bytes: log.shape.distance(oldest, tail) * 64,
+            bytes: log.shape.distance(oldest, tail).saturating_mul(64),
             capacity_bytes: u64::from(log.shape.granules) * 64,
             latest_ms: writers.latest_ms.load(Ordering::Relaxed),
             evicted_segments: writers.evicted.load(Ordering::Relaxed),

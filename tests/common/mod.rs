@@ -4,6 +4,8 @@
 pub mod child;
 pub mod cycle;
 pub mod filter;
+#[cfg(feature = "stream")]
+pub mod log;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

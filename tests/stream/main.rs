@@ -1,4 +1,51 @@
 //! Streams, in each home: `cargo test --test stream`.
-#![cfg(all(feature = "stream", feature = "mapped"))]
+#![cfg(all(
+    feature = "stream",
+    feature = "fifo",
+    feature = "mapped",
+    not(ringmain_loom)
+))]
+
+#[path = "../common/mod.rs"]
+mod common;
 
 mod basics;
+mod cursors;
+mod damage;
+mod homes;
+mod limits;
+mod model;
+mod reference;
+mod threads;
+
+macro_rules! over_each_home {
+    ($($module:ident: $($check:ident)*;)*) => {
+        over_each_home!(@home in_borrowed_bytes $($module: $($check)*;)*);
+        over_each_home!(@home in_the_heap $($module: $($check)*;)*);
+        over_each_home!(@home in_a_file $($module: $($check)*;)*);
+        over_each_home!(@home in_shared_memory $($module: $($check)*;)*);
+        over_each_home!(@home in_a_region_opened_twice $($module: $($check)*;)*);
+    };
+    (@home $home:ident $($module:ident: $($check:ident)*;)*) => {
+        mod $home {
+            $($(
+                #[test]
+                fn $check() {
+                    crate::homes::$home(crate::$module::$check);
+                }
+            )*)*
+        }
+    };
+}
+
+over_each_home! {
+    cursors: each_place_is_found the_latest_is_what_comes what_is_read_in_place_stays
+        what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing
+        a_claim_hides_no_place a_claim_sends_nobody_back given_up_room_ends_nothing;
+    limits: keys_have_1_to_256_characters data_has_0_to_max_bytes the_longest_data_is_told
+        batches_have_1_to_500_records batches_have_10_mib a_refused_record_hurts_no_other
+        options_have_bounds a_small_region_says_what_is_needed readers_are_limited
+        a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
+        a_queue_is_no_stream;
+    model: stream_and_model_agree;
+}

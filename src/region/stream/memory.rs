@@ -69,6 +69,20 @@ fn too_small(len: usize, shape: &StreamShape) -> Error {
     }
 }
 
+/// The least granules of a segment in which data of so many bytes fit, with the longest key, beside
+/// the last granule.
+fn least(data_bytes_max: usize) -> usize {
+    let longest = data_bytes_max.saturating_add(KEY_BYTES_MAX + STORED_HEAD_BYTES);
+    let granules = longest.div_ceil(GRANULE_BYTES) + 1;
+    granules.next_power_of_two().max(SEGMENT_MIN as usize)
+}
+
+/// The granules of a segment of which so many bytes are asked for.
+fn rounded(bytes: usize, least: usize) -> usize {
+    let granules = bytes.div_ceil(GRANULE_BYTES);
+    granules.next_power_of_two().max(least)
+}
+
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings, Error> {
     let of = |segment: u32, segments: u32| StreamShape {
@@ -81,14 +95,9 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         data_bytes_max: 1,
     };
     let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
-    // The longest record has to fit in a segment beside its last granule.
-    let longest = wish
-        .data_bytes_max
-        .map_or(0, |max| max.saturating_add(KEY_BYTES_MAX));
-    let least = (longest + STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES) + 1;
-    let least = (least.next_power_of_two()).max(SEGMENT_MIN as usize);
+    let least = wish.data_bytes_max.map_or(SEGMENT_MIN as usize, least);
     let segment = match wish.segment_bytes {
-        Some(bytes) => (bytes / GRANULE_BYTES).next_power_of_two().max(least),
+        Some(bytes) => rounded(bytes, least),
         None => {
             let shard = len / wish.shards / (GRANULE_BYTES + 9) / SEGMENTS;
             let wanted = (shard + 1).next_power_of_two() / 2;
@@ -252,11 +261,9 @@ impl StreamPlace {
             option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;
         }
         if let Some(bytes) = wish.segment_bytes {
+            let given = rounded(bytes, least(shape.data_bytes_max)) * GRANULE_BYTES;
             let found = shape.ring.segment as usize * GRANULE_BYTES;
-            let given = bytes
-                .next_power_of_two()
-                .max(SEGMENT_MIN as usize * GRANULE_BYTES);
-            option("segment (bytes)", found.max(given) as u64, given as u64)?;
+            option("segment (bytes)", found as u64, given as u64)?;
         }
         if let Some(checksum) = wish.checksum {
             option("checksum", self.has_checksums().into(), checksum.into())?;

@@ -18,11 +18,21 @@ impl Shard<'_> {
         matches!(self.log().step(at), Step::Record { .. }).then_some((at, time_ms))
     }
 
-    /// The time of a record with which the segment behind this one begins: all that is in this one
-    /// is no younger. `None` if nothing begins there yet.
+    /// The time of a record behind this segment, the first that the index knows: all that is in the
+    /// segment is no younger. `None` if nothing begins behind it yet.
     pub fn closed_ms(&self, segment: Position) -> Option<u64> {
-        let next = self.shape().ring.next(segment)?;
-        self.noted(next).map(|(_, time_ms)| time_ms)
+        let (log, ring) = (self.log(), self.shape().ring);
+        let next = ring.next(segment)?;
+        let tail = log.tail(log.hint()).ok()?;
+        let blocks = ring.distance(next, tail).div_ceil(BLOCK_GRANULES as u64);
+        let known = |n: u64| self.noted(ring.plus(next, n as u32 * BLOCK_GRANULES)?);
+        let found = (0..blocks.min(self.index().len() as u64)).find_map(known);
+        match found {
+            Some((_, time_ms)) => Some(time_ms),
+            // All of it was given up.
+            None if tail > next => Some(self.head().writers.latest_ms.load(Ordering::Relaxed)),
+            None => None,
+        }
     }
 
     /// The first boundary at or behind `target`, in the segment of `target`; `None` if there is
@@ -34,10 +44,7 @@ impl Shard<'_> {
         let noted = self.noted(block).filter(|(at, _)| *at <= target);
         let mut at = noted.map_or(start, |(at, _)| at);
         while at < target {
-            at = match log.step(at) {
-                Step::Record { next, .. } | Step::Skip(next) => next,
-                _ => return None,
-            };
+            at = log.over(at)?;
         }
         Some(at)
     }

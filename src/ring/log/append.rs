@@ -3,6 +3,7 @@
 use super::word::{GRANULES_MAX, Header, Position, State};
 use super::{BLOCK, Log, Refusal, advance, load};
 use crate::sync::{AtomicU64, Ordering};
+use core::cmp::Ordering::{Equal, Greater, Less};
 
 /// Granules that one participant may write, and nobody else. Dropped, it stays claimed until its
 /// owner is known to be dead: commit or abandon it.
@@ -252,8 +253,11 @@ impl Log<'_> {
         let next = self.shape.next(at).ok_or(Refusal::Exhausted)?;
         // ORDERING: Acquire; [freed].
         let freed = load(&self.positions.freed);
-        if Position::new(next.lap() - 1, next.index()) >= freed {
-            return Err(Refusal::Full);
+        // Who came here has sealed the segment before, whose place was freed then.
+        match Position::new(next.lap() - 1, next.index()).cmp(&freed) {
+            Less => {}
+            Equal => return Err(Refusal::Full),
+            Greater => return Err(Refusal::Damaged),
         }
         let padding = Header::new(State::Padding, 0, room, at.lap());
         // ORDERING: AcqRel; [claimed].

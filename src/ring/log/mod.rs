@@ -263,7 +263,7 @@ impl Shape {
         let laps = to.lap().saturating_sub(from.lap());
         let ahead = laps.saturating_mul(self.granules as u64) + to.index() as u64;
         match to.0 > from.0 {
-            true => ahead - from.index() as u64,
+            true => ahead.saturating_sub(from.index() as u64),
             false => 0,
         }
     }

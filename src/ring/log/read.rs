@@ -96,7 +96,8 @@ impl Log<'_> {
         pin.at.store(segment.0 | BUSY, Ordering::Release);
         store_load();
         // ORDERING: SeqCst, behind a fence; [pinned].
-        if self.positions.floor.load(Ordering::SeqCst) <= segment.0 {
+        let floor = Position(self.positions.floor.load(Ordering::SeqCst));
+        if self.shape.start(floor) <= segment {
             return true;
         }
         // ORDERING: Release; [unpinned].
@@ -135,8 +136,18 @@ impl Log<'_> {
         }
     }
 
-    /// The oldest segment that may be entered.
+    /// The boundary behind one that is claimed or more; `None` if that cannot be told.
+    pub fn over(&self, at: Position) -> Option<Position> {
+        // ORDERING: Acquire; [claimed].
+        let seen = Header(self.header(at)?.load(Ordering::Acquire));
+        match seen.lap() == at.lap() && seen.state() != State::End {
+            true => self.behind(at, seen.granules()),
+            false => None,
+        }
+    }
+
+    /// The oldest segment that may be entered: a start of a segment, whatever the word says.
     pub fn floor(&self) -> Position {
-        load(&self.positions.floor)
+        self.shape.start(load(&self.positions.floor))
     }
 }

@@ -1,0 +1,352 @@
+//! Damaged regions of streams: each field of the configuration is told by name; and whatever else is
+//! damaged, at rest or in use, nothing panics or hangs, and no data come that nobody has put.
+//! `RINGMAIN_STREAM_DAMAGES` sets how many are tried at random (default 400).
+
+use crate::common::{Dir, Numbers, body, number_of, seed_of};
+use crate::homes::SECTION;
+use ringmain::{
+    Cursor, Error, FullPolicy, ManualClock, Mapped, Start, Stream, StreamEntry, StreamOptions,
+    StreamSequence,
+};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+const LEN: u64 = 64 << 10;
+/// What hangs for so long is told by name.
+const HANG: Duration = Duration::from_secs(30);
+const START_MS: u64 = 1000;
+
+type Tested<'c> = Stream<Mapped, &'c ManualClock>;
+
+fn options(policy: FullPolicy) -> StreamOptions {
+    StreamOptions::new()
+        .shards(2)
+        .readers(4)
+        .segment(4096)
+        .retention(Duration::from_secs(100))
+        .full(policy)
+}
+
+/// A region that has wrapped, with a claim and a reader in it that nobody ends.
+fn whole(dir: &Dir, policy: FullPolicy) -> Vec<u8> {
+    let path = dir.file("whole");
+    let clock = ManualClock::new(START_MS);
+    let region = Mapped::create(&path, LEN).expect("a region");
+    let stream = Stream::create_with(region, options(policy), &clock).expect("a stream");
+    for number in 0..300 {
+        let len = if number % 9 == 0 {
+            900
+        } else {
+            8 + number as usize % 200
+        };
+        let key = format!("key{}", number % 6);
+        if stream.put(&key, &body(number, len)).is_err() {
+            clock.advance(Duration::from_secs(60));
+        }
+    }
+    clock.advance(Duration::from_secs(200));
+    for number in 0..20 {
+        let _ = stream.put(&format!("key{}", number % 6), &body(number, 50));
+    }
+    let shard = stream.shard_of(0);
+    let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
+    let _records = cursor.read(2).expect("a read");
+    let _claim = stream.claim("key1", 100).expect("room");
+    let bytes = fs::read(&path).expect("a file");
+    assert_eq!(bytes.len() as u64, LEN);
+    bytes
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[test]
+fn each_configured_field_is_told() {
+    let dir = Dir::new("stream-fields");
+    let whole = whole(&dir, FullPolicy::Evict);
+    let path = dir.file("q.ring");
+    assert_eq!((word(&whole, SECTION), word(&whole, SECTION + 8)), (2, 64));
+    let table: [(&str, usize, &[u64]); 9] = [
+        ("number of shards", 0, &[0, 1025, u64::MAX]),
+        ("stream size", 0, &[3, 1024]),
+        ("segment size", 8, &[0, 63, 65, 1 << 18, u64::MAX]),
+        ("shard size", 16, &[0, 64, (1 << 30) + 1, u64::MAX]),
+        ("number of readers", 24, &[0, 4097, u64::MAX]),
+        ("longest data", 32, &[0, 2993, u64::MAX]),
+        ("flags", 40, &[4, 1 << 63]),
+        ("retention", 48, &[365 * 86_400_000 + 1, u64::MAX]),
+        ("checksum", 64, &[0, 1, u64::MAX]),
+    ];
+    let quiet: [(usize, u64); 6] = [(0, 1), (24, 3), (32, 8), (40, 0), (48, 5000), (56, 7)];
+    let quiet = quiet.map(|(offset, value)| ("checksum", offset, vec![value]));
+    let table = table.map(|(field, offset, values)| (field, offset, values.to_vec()));
+    for (field, offset, values) in table.into_iter().chain(quiet) {
+        for value in values {
+            let mut damaged = whole.clone();
+            damaged[SECTION + offset..][..8].copy_from_slice(&value.to_le_bytes());
+            fs::write(&path, &damaged).expect("a file");
+            let error = Mapped::open(&path).map(|_| ()).expect_err(field);
+            assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+            let said = error.to_string();
+            assert!(said.contains(field), "{field} = {value:#x}: {said}");
+            assert!(fs::read(&path).expect("a file") == damaged, "as it was");
+        }
+    }
+    fs::write(&path, &whole).expect("a file");
+    assert!(Mapped::open(&path).is_ok());
+}
+
+/// Reads for a while: how many records came whole.
+fn read(cursor: &mut Cursor<'_, Mapped, &ManualClock>) -> u64 {
+    let mut count = 0;
+    for round in 0..30 {
+        let _ = (round == 3).then(|| cursor.lag());
+        let Ok(records) = cursor.read(1 + 7 * round) else {
+            continue;
+        };
+        for record in &records {
+            assert!(
+                record.data().is_empty() || seed_of(record.data()).is_some(),
+                "nobody has put this"
+            );
+            let _ = (record.key(), record.key_bytes(), record.arrived_ms());
+            count += 1;
+        }
+        if records.is_empty() {
+            break;
+        }
+    }
+    count
+}
+
+/// Does a bit of everything; errors are fine, and data that nobody has put are not.
+fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
+    let mut count = 0;
+    for round in 0..4 {
+        for shard in stream.shards() {
+            let _ = (stream.stat(shard), stream.hash_range(shard));
+            let tail = stream
+                .stat(shard)
+                .map_or(1 << 30, |stat| stat.tail.as_u64());
+            let number = StreamSequence::from_u64(tail.saturating_sub(seed % 90));
+            let starts = [
+                Start::Oldest,
+                Start::Latest,
+                Start::At(number),
+                Start::After(number),
+                Start::Time(START_MS + 1),
+            ];
+            for start in starts {
+                if let Ok(mut cursor) = stream.cursor(shard, start) {
+                    count += read(&mut cursor);
+                }
+            }
+        }
+        for number in 0..12 {
+            let seed = 10_000 + number;
+            let _ = stream.put("key1", &body(seed, 8 + 40 * number as usize));
+            let (one, two) = (body(seed, 60), body(seed, 500));
+            let batch = [
+                StreamEntry::new("key2", &one),
+                StreamEntry::new("key3", &two).hash(u128::MAX),
+            ];
+            let _ = stream.put_batch(&batch, |_, _| ());
+            if let Ok(mut claim) = stream.claim("key4", 100) {
+                claim.copy_from_slice(&body(seed, 100));
+                match number % 2 {
+                    0 => drop(claim),
+                    _ => drop(claim.commit()),
+                }
+            }
+        }
+        clock.advance(Duration::from_secs([1, 50, 120, 1][round]));
+        let _ = stream.tend();
+    }
+    count
+}
+
+/// Some words of a file: where, and what is written there.
+fn wounds(whole: &[u8], numbers: &mut Numbers) -> Vec<(u64, u64)> {
+    let (head, all) = ((SECTION + 128) as u64 / 8, whole.len() as u64 / 8);
+    let mut wound = || {
+        let word_of = match numbers.below(3) {
+            // Heads of shards and pins; the index and headers; anything.
+            0 => head + numbers.below(130),
+            1 => head + numbers.below(700),
+            _ => head + numbers.below(all - head),
+        };
+        let at = 8 * word_of as usize;
+        let found = word(whole, at);
+        let value = match numbers.below(6) {
+            0 => found ^ (1 << numbers.below(64)),
+            1 => found.wrapping_add(numbers.below(5)).wrapping_sub(2),
+            2 => [0, 1, u64::MAX, 1 << 63, 1 << 62][numbers.below(5) as usize],
+            3 => word(whole, 8 * (head + numbers.below(700)) as usize),
+            4 => found.wrapping_add(64 << numbers.below(40)),
+            _ => numbers.next(),
+        };
+        (at as u64, value)
+    };
+    (0..1 + wound().1 % 6).map(|_| wound()).collect()
+}
+
+/// Opens what is damaged, or damages what is open, and uses it.
+fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u64) {
+    fs::write(path, whole).expect("a file");
+    let file = fs::File::options().write(true).open(path).expect("a file");
+    let strike = || {
+        for (at, value) in wounds {
+            let bytes = value.to_le_bytes();
+            file.write_all_at(&bytes, *at).expect("a write");
+        }
+    };
+    if !in_use {
+        strike();
+    }
+    let clock = ManualClock::new(START_MS + 500);
+    let Ok(region) = Mapped::open(path) else {
+        return; // told
+    };
+    let Ok(stream) = Stream::open_with(region, &clock) else {
+        return;
+    };
+    if in_use {
+        let cursor = stream.cursor(stream.shard_of(0), Start::Oldest);
+        let claim = stream.claim("key5", 64);
+        strike();
+        if let Ok(mut cursor) = cursor {
+            read(&mut cursor);
+        }
+        drop(claim);
+    }
+    use_it(&stream, &clock, seed);
+}
+
+/// Tells by name what hangs.
+fn watched(seeds: std::ops::Range<u64>, check: impl Fn(u64)) {
+    let (alive, watched) = mpsc::channel::<u64>();
+    let watchdog = std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match watched.recv_timeout(HANG) {
+                Ok(now) => last = now,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    eprintln!("hangs: seed {last}");
+                    std::process::exit(101);
+                }
+            }
+        }
+    });
+    let mut faults = Vec::new();
+    for seed in seeds {
+        alive.send(seed).expect("the watchdog lives");
+        if catch_unwind(AssertUnwindSafe(|| check(seed))).is_err() {
+            faults.push(seed);
+        }
+    }
+    drop(alive);
+    watchdog.join().expect("no panic");
+    let first = &faults[..faults.len().min(12)];
+    assert!(faults.is_empty(), "{} panic: {first:?}", faults.len());
+}
+
+#[test]
+fn no_damage_panics_or_hangs() {
+    let dir = Dir::shm("stream-damage");
+    let images =
+        [FullPolicy::Evict, FullPolicy::Reject].map(|policy| whole(&dir_of(&dir, policy), policy));
+    let path = dir.file("q.ring");
+    let many = number_of("RINGMAIN_STREAM_DAMAGES", 400);
+    watched(0..many, |seed| {
+        let whole = &images[seed as usize / 2 % 2];
+        let wounds = wounds(whole, &mut Numbers(seed));
+        tried(&path, whole, &wounds, seed.is_multiple_of(2), seed);
+    });
+}
+
+fn dir_of(dir: &Dir, policy: FullPolicy) -> Dir {
+    Dir::under(dir.path(), &format!("{policy:?}"))
+}
+
+/// Each word of the heads of shards and of pins, near and at each hostile value.
+#[test]
+fn no_word_of_a_shard_panics_or_hangs() {
+    let dir = Dir::shm("stream-words");
+    let whole = whole(&dir, FullPolicy::Evict);
+    let path = dir.file("q.ring");
+    let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 16 + 96 + 16);
+    watched(first as u64..last as u64, |number| {
+        let at = 8 * number;
+        let found = word(&whole, at as usize);
+        let near = [
+            found.wrapping_add(1),
+            found ^ 32,
+            found.wrapping_add(1 << 30),
+            found / 2,
+        ];
+        for value in [0, 1, u64::MAX, 1 << 63, 1 << 61, (1 << 30) - 1]
+            .into_iter()
+            .chain(near)
+        {
+            let in_use = (number ^ value.count_ones() as u64) % 2 == 0;
+            tried(&path, &whole, &[(at, value)], in_use, number);
+        }
+    });
+}
+
+/// Without damage the same calls find records, so they mean something.
+#[test]
+fn the_same_calls_work_on_a_sound_region() {
+    let dir = Dir::shm("stream-sound");
+    let whole = whole(&dir, FullPolicy::Evict);
+    let path = dir.file("q.ring");
+    fs::write(&path, &whole).expect("a file");
+    let clock = ManualClock::new(START_MS + 500);
+    let region = Mapped::open(&path).expect("a region");
+    let stream = Stream::open_with(region, &clock).expect("a stream");
+    assert!(use_it(&stream, &clock, 0) > 100);
+}
+
+/// A record whose bytes were altered is told and passed over; the others come.
+#[test]
+fn a_damaged_record_is_passed_over() {
+    let dir = Dir::new("stream-record");
+    let path = dir.file("q.ring");
+    let clock = ManualClock::new(START_MS);
+    let region = Mapped::create(&path, LEN).expect("a region");
+    let stream = Stream::create_with(region, StreamOptions::new(), &clock).expect("a stream");
+    let put: Vec<_> = (0..3)
+        .map(|n| stream.put("a", &body(n, 80)).expect("room").sequence)
+        .collect();
+    stream.region().sync().expect("on the disk");
+    let bytes = fs::read(&path).expect("a file");
+    let data = body(1, 80);
+    let found = bytes.windows(80).position(|window| window == data);
+    let at = found.expect("the data in the file");
+    let file = fs::File::options().write(true).open(&path).expect("a file");
+    // Its data, its key, its time, its lengths.
+    for (offset, value) in [
+        (at + 40, !data[40]),
+        (at - 1, b'b'),
+        (at - 8, 9),
+        (at - 13, 0xff),
+    ] {
+        file.write_all_at(&[value], offset as u64).expect("a write");
+        let shard = stream.shard_of(0);
+        let mut cursor = stream.cursor(shard, Start::At(put[0])).expect("a cursor");
+        assert_eq!(cursor.read(10).expect("a read").len(), 1);
+        let sequence = put[1].as_u64();
+        let told = cursor.read(10).map(|_| ());
+        assert_eq!(told, Err(Error::RecordDamaged { sequence }));
+        let records = cursor.read(10).expect("a read");
+        assert_eq!(records.iter().next().map(|r| r.sequence()), Some(put[2]));
+        let sound = [bytes[offset]];
+        file.write_all_at(&sound, offset as u64).expect("a write");
+    }
+}
