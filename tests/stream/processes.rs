@@ -158,7 +158,7 @@ fn what_was_acknowledged_outlives_its_writer() {
             );
             killed(std::mem::replace(writer, begin()));
         }
-        writers.map(killed);
+        writers.into_iter().for_each(killed);
         all.set(lives.get()).expect("once");
     });
     let lives = lives.get();
