@@ -1,4 +1,4 @@
-//! Damaged regions of streams: each field of the configuration is told by name; and whatever else is
+//! Damaged regions of streams: each field of the configuration is told by name. Whatever else is
 //! damaged, at rest or in use, nothing panics or hangs, and no data come that nobody has put.
 //! `RINGMAIN_STREAM_DAMAGES` sets how many are tried at random (default 400).
 
@@ -294,7 +294,7 @@ fn no_word_of_a_shard_panics_or_hangs() {
             .into_iter()
             .chain(near)
         {
-            let in_use = (number ^ value.count_ones() as u64) % 2 == 0;
+            let in_use = (number ^ u64::from(value.count_ones())).is_multiple_of(2);
             tried(&path, &whole, &[(at, value)], in_use, number);
         }
     });

@@ -15,6 +15,7 @@ mod damage;
 mod homes;
 mod limits;
 mod model;
+mod processes;
 mod reference;
 mod threads;
 
