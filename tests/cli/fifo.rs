@@ -149,8 +149,6 @@ fn what_does_not_go_together_is_refused() -> Outcome {
     let two = ["send", q, "--group", "a", "--dedup-id", "1", "x", "y"];
     refused(&run(&two)?, 2, "one message");
     refused(&run(&["send", q, "--dedup-id", "1", "x"])?, 2, "--group");
-    let created = ["send", q, "--create", "--group", "a", "x"];
-    refused(&run(&created)?, 2, "--create");
     send(q, "a", "1", "x")?;
     send(q, "a", "2", "x")?;
     let full = [
@@ -193,6 +191,52 @@ fn what_does_not_go_together_is_refused() -> Outcome {
         "the name is refused",
     );
     expect(&run(&["list", &dir])?, 0, "");
+    Ok(())
+}
+
+#[test]
+fn send_makes_one() -> Outcome {
+    let place = Place::new("fifo-made")?;
+    let dir = place.file("engine");
+    run(&["init", &dir])?;
+    let group = ["--group", "a"];
+    let with = |path: &str, more: &[&str]| {
+        run(&[&["send", path, "--create", "--size", "1M", "x"], more].concat())
+    };
+
+    // What does not go together makes nothing.
+    let (named, file) = (&format!("{dir}/orders.fifo"), &place.file("q.ring"));
+    refused(&with(named, &[])?, 1, "--group");
+    refused(&with(file, &["--fifo"])?, 1, "--group");
+    refused(&with(file, &group)?, 1, "--group is for FIFO queues");
+    refused(
+        &with(&format!("{dir}/x"), &["--fifo", "--group", "a"])?,
+        1,
+        "ends in .fifo",
+    );
+    refused(&with(file, &["--group", "a", "--quota"])?, 2, "--fifo");
+    expect(&run(&["list", &dir])?, 0, "");
+    assert!(!std::fs::exists(file)?);
+
+    // In an engine the name says it, in a file the option.
+    let made = with(named, &["--group", "a", "--dedup-id", "1"])?;
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let options = ["--fifo", "--content-dedup", "--dedup-scope", "group"];
+    let made = with(file, &[&options[..], &group].concat())?;
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    for (q, scope) in [(named, "queue"), (file, "group")] {
+        let figures = stat(q)?;
+        assert_eq!(
+            (&figures["fifo"], &figures["visible"]),
+            (&json!(true), &json!(1))
+        );
+        assert_eq!(figures["dedup_scope"], scope);
+        // One that is there is used as it is.
+        let again = with(q, &["--group", "a", "--dedup-id", "2"])?;
+        assert_eq!(again.status.code(), Some(0), "{again:?}");
+        refused(&with(q, &[])?, 1, "--group");
+        assert_eq!(stat(q)?["visible"], 2);
+    }
     Ok(())
 }
 

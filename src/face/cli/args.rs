@@ -175,7 +175,7 @@ pub(super) struct SendArgs {
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     pub(super) attributes: Vec<Attribute>,
     /// The group of these messages, in a FIFO queue
-    #[arg(long, value_name = "GROUP", conflicts_with = "create")]
+    #[arg(long, value_name = "GROUP")]
     pub(super) group: Option<String>,
     /// The deduplication id of the message, in a FIFO queue
     #[arg(long, value_name = "ID", requires = "group")]
@@ -191,6 +191,8 @@ pub(super) struct SendArgs {
     pub(super) queue_delay: Option<Duration>,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
+    #[command(flatten)]
+    pub(super) fifo: FifoArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::any::{AnyQueue, AnyRegion};
-use super::args::{CreateArgs, FifoArgs, Scope, ShapeArgs};
+use super::args::{CreateArgs, FifoArgs, Scope, SendArgs, ShapeArgs};
+use super::envelope::Envelope;
 use super::exit::{Exit, Trouble, about};
 use super::spot::{self, Spot};
+use crate::region::shelf::is_fifo_name;
 use crate::{
     DedupScope, Engine, Error, FifoOptions, FifoQueue, Mapped, Queue, QueueOptions, QueueSpec,
 };
@@ -82,37 +84,60 @@ pub(super) fn open(path: &Path) -> Result<AnyQueue, Trouble> {
     spot::open(path)
 }
 
-/// Opens the queue in a file or of an engine, whatever its options are; makes it if there is none.
+/// Opens the queue in a file or of an engine, whatever its options are; makes it if there is none,
+/// and if what is to be sent goes with its kind. It is a FIFO queue if `--fifo` or its name in the
+/// engine says so.
 pub(super) fn open_or_create(
-    path: &Path,
-    shape: &ShapeArgs,
-    delay: Option<Duration>,
+    args: &SendArgs,
+    envelope: &Envelope<'_>,
 ) -> Result<AnyQueue, Trouble> {
-    if let Spot::Named(engine, name) = Spot::of(path)? {
-        let queue = match spot::open_named(&engine, &name) {
+    let told = about(args.path.display());
+    let options = || options(&args.shape, args.queue_delay);
+    if let Spot::Named(engine, name) = Spot::of(&args.path)? {
+        let there = match spot::open_named(&engine, &name) {
             Err(Error::NoQueue) => {
-                let spec = QueueSpec::new().options(options(shape, delay)?);
-                let made = engine.create_queue(&name, &spec.bytes(shape.size));
-                made.and_then(|_made| spot::open_named(&engine, &name))
+                let is_fifo = args.fifo.fifo || is_fifo_name(&name);
+                envelope.check(is_fifo)?;
+                let made = match is_fifo {
+                    true => {
+                        let spec = QueueSpec::fifo(fifo(&args.fifo, options()?));
+                        let spec = spec.bytes(args.shape.size);
+                        engine.create_fifo_queue(&name, &spec).map(drop)
+                    }
+                    false => {
+                        let spec = QueueSpec::new().options(options()?);
+                        engine
+                            .create_queue(&name, &spec.bytes(args.shape.size))
+                            .map(drop)
+                    }
+                };
+                made.and_then(|()| spot::open_named(&engine, &name))
             }
-            queue => queue,
+            there => there,
         };
-        return queue.map_err(about(path.display()));
+        return there.map_err(told);
     }
-    let region = match Mapped::open(path) {
-        Err(Error::NotFound) => Mapped::open_or_create(path, shape.size),
+    let region = match Mapped::open(&args.path) {
+        Err(Error::NotFound) => {
+            envelope.check(args.fifo.fifo)?;
+            Mapped::open_or_create(&args.path, args.shape.size)
+        }
         other => other,
     };
-    let region = region.map_err(about(path.display()))?;
-    let region: AnyRegion = Arc::new(region);
+    let region: AnyRegion = match region {
+        Ok(region) => Arc::new(region),
+        Err(error) => return Err(told(error)),
+    };
     // Somebody else may be making it at this moment: then there is a file, but no queue yet.
     match AnyQueue::open(Arc::clone(&region)) {
-        Err(Error::Vacant) => {
-            Queue::open_or_create(region, options(shape, delay)?).map(AnyQueue::Standard)
+        Err(Error::Vacant) if args.fifo.fifo => {
+            let options = fifo(&args.fifo, options()?);
+            FifoQueue::open_or_create(region, options).map(AnyQueue::Fifo)
         }
+        Err(Error::Vacant) => Queue::open_or_create(region, options()?).map(AnyQueue::Standard),
         outcome => outcome,
     }
-    .map_err(about(path.display()))
+    .map_err(told)
 }
 
 /// The options of a FIFO queue; the first ones are those of a standard one.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::any::AnyQueue;
 use super::args::SendArgs;
 use super::exit::{Exit, Trouble, about};
 use super::values::Attribute;
@@ -57,8 +56,8 @@ impl<'a> Envelope<'a> {
     }
 
     /// Refuses what does not go with the kind of the queue.
-    pub(super) fn check(&self, queue: &AnyQueue) -> Result<(), Trouble> {
-        let problem = match (queue.fifo().is_some(), self.group.is_some()) {
+    pub(super) fn check(&self, is_fifo: bool) -> Result<(), Trouble> {
+        let problem = match (is_fifo, self.group.is_some()) {
             (true, false) => "a message of a FIFO queue has a group: --group",
             (true, true) if self.delay.is_some() => "in a FIFO queue a delay is the queue's own",
             (false, true) => "--group is for FIFO queues, and this is a standard one",

@@ -21,11 +21,11 @@ use super::submit::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Submit};
 pub(super) fn run(args: &SendArgs) -> Result<Exit, Trouble> {
     let envelope = Envelope::of(args)?;
     let queue = if args.create {
-        create::open_or_create(&args.path, &args.shape, args.queue_delay)?
+        create::open_or_create(args, &envelope)?
     } else {
         create::open(&args.path)?
     };
-    envelope.check(&queue)?;
+    envelope.check(queue.fifo().is_some())?;
     let body_bytes_max = envelope.body_bytes_max(queue.max_body())?;
     let mut run = Run {
         submit: Submit::new(&queue, envelope, !args.no_wait),
