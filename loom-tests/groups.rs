@@ -9,6 +9,7 @@ use ringmain::internals::arena::{Claimed, Hold};
 use ringmain::internals::fifo::ids::IdKey;
 use ringmain::internals::fifo::layout::{Next, NextWord};
 use ringmain::internals::fifo::send::{Ordered, Sent};
+use ringmain::internals::fifo::settle::Settling;
 use ringmain::internals::fifo::turn::Turn;
 use ringmain::internals::word::{Phase, Word};
 use ringmain::sync::Ordering;
@@ -227,6 +228,137 @@ fn twin_a_turn_is_handed_over() {
             })
         },
     );
+}
+
+/// A turn makes the group wide while another one looks whether it is; it gives its oldest message
+/// back and keeps the other one: then the group is locked.
+fn narrowed(look: fn(&Memory) -> usize) {
+    let memory = Memory::fifo(2);
+    memory.send_to_group(1, 1, 1);
+    memory.send_to_group(2, 2, 1);
+    let holder = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let holds = memory.turn(2, 0, 2);
+            if let [first, _] = holds[..] {
+                memory.store().release_in_turn(&first, 0, 2).unwrap();
+            }
+            holds.len()
+        })
+    };
+    let mut seen = look(&memory);
+    if holder.join().unwrap() == 2 {
+        seen += memory.turn(1, 0, 2).len();
+        assert_eq!(seen, 0, "received beside a message in flight");
+    }
+}
+
+/// A look with its parts laid open: whether `wide` is read before the oldest message. Each read is
+/// a read-modify-write, so that the model checker tries all orders of these and the turn's.
+fn open_look(memory: &Memory, wide_first: bool) -> usize {
+    let order = Ordering::SeqCst;
+    let ready = |index: usize| {
+        let word = Word(memory.words[index].fetch_or(0, order));
+        word.phase() == Phase::Ready
+    };
+    let wide = &memory.store().groups().elements[0].wide;
+    let before = wide_first.then(|| wide.fetch_or(0, order));
+    let oldest = ready(0);
+    let seen = before.unwrap_or_else(|| wide.fetch_or(0, order));
+    if oldest && seen & 1 != 0 && ready(1) {
+        let narrow = ((seen >> 1) + 1) << 1;
+        let _ = wide.compare_exchange(seen, narrow, order, order);
+    }
+    0
+}
+
+#[test]
+fn a_group_is_narrowed() {
+    check(|| narrowed(|memory| memory.turn(1, 0, 1).len()));
+    check(|| {
+        narrowed(|memory| {
+            memory.store().offer(0, 0, 1);
+            0
+        })
+    });
+    check(|| narrowed(|memory| open_look(memory, true)));
+}
+
+#[test]
+fn twin_a_group_is_narrowed() {
+    must_fail("groups: a look at the oldest before wide is read", || {
+        narrowed(|memory| open_look(memory, false))
+    });
+}
+
+/// Both messages of a group are deleted at once while another one is sent: that is received, once.
+fn deleted_in_a_row(delete: fn(&Memory, &[Hold])) {
+    let memory = Memory::fifo(3);
+    for value in [1, 2] {
+        sequence(memory.send_to(1, value, 1));
+    }
+    let holds = memory.turn(1, 0, 2);
+    assert_eq!(holds.len(), 2);
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || sequence(memory.send_to(1, 3, 2)))
+    };
+    delete(&memory, &holds);
+    sender.join().unwrap();
+    assert_eq!(memory.drain(3, 0), [3]);
+    assert_eq!(memory.free_bits(), 0b111, "a slot has leaked");
+}
+
+fn delete_both(memory: &Memory, holds: &[Hold]) {
+    let mut settling = Settling::new(memory.store(), 0, 1);
+    for hold in holds {
+        assert_eq!(settling.delete(hold, 1), Ok(true));
+    }
+    settling.finish();
+}
+
+#[test]
+fn a_row_is_deleted_beside_a_send() {
+    check_within(2, || deleted_in_a_row(delete_both));
+}
+
+#[test]
+fn twin_a_row_is_deleted_beside_a_send() {
+    must_fail_within(2, "groups: a row whose last place is not closed", || {
+        deleted_in_a_row(|memory, holds| {
+            let store = memory.store();
+            let first = &store.groups().elements[0].first;
+            let seen = NextWord(first.load(Ordering::SeqCst));
+            let last = &store.links()[holds[1].index as usize].next;
+            if NextWord(last.load(Ordering::SeqCst)).next() != Next::End {
+                return delete_both(memory, holds);
+            }
+            first.store(seen.then(Next::End).0, Ordering::SeqCst);
+            for hold in holds {
+                let free = Word::free(hold.word.generation() + 1).0;
+                memory.words[hold.index as usize].store(free, Ordering::SeqCst);
+                store.put_free(hold.index as usize, 1);
+            }
+        })
+    });
+}
+
+/// One who deletes both messages of a group dies after some of its steps, while another one is
+/// sent.
+#[test]
+fn a_deleter_dies() {
+    for steps in 0..=2 {
+        check_within(2, move || match steps {
+            0 => deleted_in_a_row(|memory, holds| die_deleting(memory, holds, 0)),
+            1 => deleted_in_a_row(|memory, holds| die_deleting(memory, holds, 1)),
+            _ => deleted_in_a_row(|memory, holds| die_deleting(memory, holds, 2)),
+        });
+    }
+}
+
+fn die_deleting(memory: &Memory, holds: &[Hold], steps: usize) {
+    memory.store().die_deleting(holds, 1, steps);
+    memory.repair_groups(1, 4, 0);
 }
 
 /// The same id by two at once: one message, and both have its number.

@@ -94,6 +94,80 @@ fn the_order_of_each_pusher_is_kept() {
     });
 }
 
+/// The same beside one who pushes in a row, and counts at the end.
+#[test]
+fn a_row_is_pushed_in_order() {
+    check(|| {
+        let memory = Memory::new(4);
+        let pusher = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                let tickets = memory.tickets();
+                let mut from = tickets.last_position();
+                for index in [10, 11] {
+                    assert!(tickets.claim(&mut from, index).is_some(), "room for all");
+                }
+                tickets.count(from);
+            })
+        };
+        let mut seen: Vec<u32> = memory.take().into_iter().collect();
+        assert!(sound(&memory, 20));
+        pusher.join().unwrap();
+        assert_eq!(memory.tickets().len(), 3 - seen.len());
+        seen.extend(memory.drain());
+        seen.retain(|&index| index != 20);
+        assert_eq!(seen, [10, 11]);
+    });
+}
+
+/// How a consumer passes the tickets from one position to another: the first that it has passed.
+type PassRow = fn(&Memory, u64, u64) -> Option<u64>;
+
+/// Two consumers, of which one looks at two tickets before it passes them, beside a pusher: each
+/// ticket is passed by one.
+fn rows(pass: PassRow) {
+    let memory = Memory::new(4);
+    assert!(sound(&memory, 1) && sound(&memory, 2));
+    let consumer = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let Some(first) = memory.tickets().peek() else {
+                return vec![];
+            };
+            let mut row = vec![first];
+            row.extend(memory.tickets().peek_at(first.position + 1));
+            let to = row[row.len() - 1].position;
+            let passed = pass(&memory, first.position, to);
+            let mine = row
+                .iter()
+                .filter(|t| passed.is_some_and(|p| p <= t.position));
+            mine.map(|ticket| ticket.index).collect()
+        })
+    };
+    let mut seen: Vec<u32> = memory.take().into_iter().collect();
+    assert!(sound(&memory, 3));
+    seen.extend(memory.take());
+    seen.extend(consumer.join().unwrap());
+    seen.extend(memory.drain());
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2, 3]);
+}
+
+#[test]
+fn a_row_is_passed_once() {
+    check(|| rows(|memory, from, to| memory.tickets().pass_row(from, to)));
+}
+
+#[test]
+fn twin_a_row_is_passed_once() {
+    must_fail("tickets: a row passed from where it was looked at", || {
+        rows(|memory, from, to| {
+            memory.tickets().pass_row(from, to)?;
+            Some(from)
+        })
+    });
+}
+
 /// Two consumers and a pusher: each ticket is passed by one.
 #[test]
 fn a_ticket_is_passed_once() {
@@ -145,17 +219,19 @@ fn laps_over_two_cells() {
     check(|| laps(sound));
 }
 
-/// A push with its parts laid open: whether it looks again if `last` stands, so that a cell which
-/// is not of its position is of the lap before; and the orders of `last`.
+/// A push with its parts laid open: whether it looks if `last` has gone on, so that a cell which is
+/// not of its position is of the lap before; and the orders of `last`.
 fn open_push(memory: &Memory, index: u32, looks_again: bool, counted: [Ordering; 2]) -> bool {
     let [load, moved] = counted;
     let full = memory.cells.len() as u64;
+    let mut position = memory.last.load(load);
     loop {
-        let position = memory.last.load(load);
         let first = memory.first.load(Ordering::SeqCst);
         let cell = memory.cell(position);
         let seen = cell.load(Ordering::SeqCst);
-        if looks_again && memory.last.load(load) != position {
+        let last = memory.last.load(load);
+        if looks_again && last > position {
+            position = last;
             continue;
         }
         if position.wrapping_sub(first) == full {
@@ -164,9 +240,14 @@ fn open_push(memory: &Memory, index: u32, looks_again: bool, counted: [Ordering;
         let old = seen >> 32 != position || seen == 0;
         let (new, order) = (word(position, index), Ordering::SeqCst);
         let claimed = old && cell.compare_exchange(seen, new, order, order).is_ok();
-        let _ = memory
-            .last
-            .compare_exchange(position, position + 1, moved, load);
+        position += 1;
+        let mut last = memory.last.load(load);
+        while claimed && last < position {
+            match memory.last.compare_exchange(last, position, moved, load) {
+                Ok(_) => break,
+                Err(now) => last = now,
+            }
+        }
         if claimed {
             return true;
         }
@@ -209,17 +290,50 @@ fn death_of_a_pusher(first_step: Push, peek: fn(&Memory) -> Option<Ticket>) {
     assert_eq!(seen, [1, 2]);
 }
 
+fn claims(memory: &Memory, index: u32) -> bool {
+    let tickets = memory.tickets();
+    let mut from = tickets.last_position();
+    tickets.claim(&mut from, index).is_some()
+}
+
 fn sound_peek(memory: &Memory) -> Option<Ticket> {
     memory.tickets().peek()
 }
 
 #[test]
 fn pusher_dies_here() {
+    check(|| death_of_a_pusher(claims, sound_peek));
+}
+
+/// A pusher claims two in a row, and dies before it counts them.
+#[test]
+fn pusher_of_a_row_dies_here() {
     check(|| {
-        death_of_a_pusher(
-            |memory, index| memory.tickets().claim(index).is_some(),
-            sound_peek,
-        )
+        let memory = Memory::new(4);
+        let victim = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                let tickets = memory.tickets();
+                let mut from = tickets.last_position();
+                for index in [10, 11] {
+                    assert!(tickets.claim(&mut from, index).is_some(), "room for all");
+                }
+            })
+        };
+        let mut seen: Vec<u32> = memory.take().into_iter().collect();
+        assert!(sound(&memory, 2));
+        victim.join().unwrap();
+        assert_eq!(
+            memory.tickets().len(),
+            3 - seen.len(),
+            "not all are counted"
+        );
+        seen.extend(memory.drain());
+        assert!(sound(&memory, 3), "all cells are free");
+        seen.extend(memory.drain());
+        assert_eq!(seen.pop(), Some(3));
+        seen.retain(|&index| index != 2);
+        assert_eq!(seen, [10, 11]);
     });
 }
 
@@ -241,15 +355,12 @@ fn twin_pusher_that_moves_last_first() {
 #[test]
 fn twin_peek_without_help() {
     must_fail("tickets: a peek that leaves last behind", || {
-        death_of_a_pusher(
-            |memory, index| memory.tickets().claim(index).is_some(),
-            |memory| {
-                let position = memory.first.load(Ordering::SeqCst);
-                let cell = memory.cell(position).load(Ordering::SeqCst);
-                let index = (cell as u32).wrapping_sub(1);
-                (cell == word(position, index) && cell != 0).then_some(Ticket { position, index })
-            },
-        );
+        death_of_a_pusher(claims, |memory| {
+            let position = memory.first.load(Ordering::SeqCst);
+            let cell = memory.cell(position).load(Ordering::SeqCst);
+            let index = (cell as u32).wrapping_sub(1);
+            (cell == word(position, index) && cell != 0).then_some(Ticket { position, index })
+        });
     });
 }
 

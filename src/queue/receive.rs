@@ -157,18 +157,17 @@ impl<R: Region, C: Clock> Queue<R, C> {
         max: usize,
         visibility_ms: Option<u64>,
     ) -> Result<Batch<'_, R, C>, Error> {
+        #[cfg(feature = "fifo")]
+        if self.place.is_fifo() {
+            return self.receive_groups(max, visibility_ms);
+        }
         if max == 0 || max > BATCH_MAX {
             return Err(Error::BatchSize { len: max });
         }
         self.check()?;
         let store = self.store();
         let mut batch = Batch::new(self);
-        let max = match self.admit_receive(&store, max) {
-            Ok(max) => max,
-            // A FIFO queue has nothing to receive then.
-            Err(Error::InFlight { .. }) if self.place.is_fifo() => return Ok(batch),
-            Err(error) => return Err(error),
-        };
+        let max = self.admit_receive(&store, max)?;
         let how = self.how(&store, max, visibility_ms);
         self.receive_each(&store, &how, |received| batch.push(received));
         #[cfg(feature = "std")]
@@ -222,6 +221,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
         };
         #[cfg(not(feature = "fifo"))]
         let expired = store.receive(how, each);
+        self.end_receive(store, how, expired, none);
+    }
+
+    /// What a receive does last: `expired` messages became visible by it, and it has found `none`
+    /// to give out.
+    #[inline(always)]
+    pub(super) fn end_receive(&self, store: &Store<'_>, how: &Receive, expired: u32, none: bool) {
         self.notify_if(store, expired);
         if none {
             let counters = &store.head().counters;

@@ -43,12 +43,13 @@
 //! - `[slot-filled]`: publishing releases, holding acquires: head and body are seen whole.
 //! - `[slot-returned]`: releasing or expiring a hold releases, the next hold acquires.
 
+use super::layout::Note;
 use super::pins::Unnamed;
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::error::Error;
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A run of slots that this owner writes. Not dropped by itself: publish it or abort it.
 #[derive(Debug)]
@@ -126,6 +127,34 @@ impl Hold {
     pub const fn due_ms(&self) -> u64 {
         self.sent_ms() + self.word.due_ms()
     }
+}
+
+/// Receives the message at `index` if its word is still `seen`, which is ready. `how`: the owner,
+/// whether it reads in place, and when its time is over.
+///
+/// # Progress
+///
+/// Wait-free.
+#[inline(always)]
+pub(super) fn hold_word(
+    word: &AtomicU64,
+    note: &Note,
+    index: usize,
+    seen: Word,
+    (owner, borrowed, due_at_ms): (u32, bool, u64),
+) -> Option<Hold> {
+    let stamp = note.stamp.load(Ordering::Relaxed);
+    let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
+    let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
+    let generation = seen.generation() + (seen.generation() != last) as u64;
+    let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
+    // ORDERING: SeqCst: acquires [slot-filled]; [due-closing]; and `fifo`'s [turn-seen].
+    let won = word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed);
+    won.is_ok().then_some(Hold {
+        index: index as u32,
+        word: held,
+        stamp,
+    })
 }
 
 impl Store<'_> {
@@ -322,34 +351,6 @@ impl Store<'_> {
             }
         }
         None
-    }
-
-    /// Receives the message at `index` if its word is still `seen`, which is ready.
-    ///
-    /// # Progress
-    ///
-    /// Wait-free.
-    pub(super) fn hold_seen(
-        &self,
-        index: usize,
-        seen: Word,
-        owner: u32,
-        borrowed: bool,
-        due_at_ms: u64,
-    ) -> Option<Hold> {
-        let stamp = self.notes()[index].stamp.load(Ordering::Relaxed);
-        let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
-        let last = stamp_generation(stamp).wrapping_sub(1) & (GENERATIONS - 1);
-        let generation = seen.generation() + (seen.generation() != last) as u64;
-        let held = Word::held(owner, generation, seen.pins(), borrowed, due_ms);
-        // ORDERING: SeqCst: acquires [slot-filled]; [due-closing]; and `fifo`'s [turn-seen].
-        let word = &self.words()[index];
-        let won = word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed);
-        won.is_ok().then_some(Hold {
-            index: index as u32,
-            word: held,
-            stamp,
-        })
     }
 
     /// Whether the slot still has the message of `hold`, and its word.

@@ -12,40 +12,46 @@
 //! index, and *old* otherwise: never used, or of a lap before. A cell keeps what it holds when its
 //! ticket is passed: the tag says that it is old. Zero memory is the empty queue at position 0.
 //!
-//! All positions before `last` are filled, none after it is. The one at `last` may be filled or
-//! old; filled means that its pusher has yet to move `last`. So there are no holes, and `first <=
-//! last <= first + cells`.
+//! The positions up to the *end* are filled, without a hole, and none from there on. `last` is at
+//! most the end: what lies between is pushed, and its pushers have yet to *count* it, that is to
+//! move `last`. So `first <= last <= end <= first + cells`.
 //!
 //! # Transitions
 //!
-//! - *Push*: read `last`, then `first`. Full if they are a lap apart. Read the cell at `last`. If
-//!   it is filled, help `last` on and begin again. Look at `last` again: while it stands, an old
-//!   cell is of the lap just passed. Claim: one compare-exchange of the cell from what was read to
-//!   `{ tag, index + 1 }`. This is the push; then `last` is moved on by one.
-//! - *Help*: whoever sees the cell at `last` filled moves `last` from that position to the next.
+//! - *Claim*: from `last` on, or from where the same pusher has claimed before. Read `first`, the
+//!   cell, and `last`. If `last` is beyond the position, begin there; if the position is a lap from
+//!   `first`, the queue is full; if the cell is filled, go to the next one. Else the cell is of the
+//!   lap just passed: one compare-exchange from what was read to `{ tag, index + 1 }`.
+//! - *Count*: move `last` to a position before which all cells were seen to be filled. A *push* is
+//!   a claim and its count; several pushes are as many claims and one count. Who dies before it
+//!   counts leaves that to the next one, whoever pushes, peeks or asks for the length.
 //! - *Peek*: read `first` and its cell. If it is filled, help `last` beyond it; that is the ticket.
-//!   If it is old, and `first` still stands, there is none.
-//! - *Pass*: move `first` from the ticket's position to the next. Whoever comes second fails.
+//!   If it is old, and `first` still stands, there is none. *Peek further*: the same at a later
+//!   position, for one who goes on before it has passed what it has looked at.
+//! - *Pass*: move `first` from the ticket's position to the next. Whoever comes second fails. *Pass
+//!   a row*: from wherever `first` is in the row to behind it; the tickets that others have passed
+//!   before are not passed by this call.
 //!
 //! # Races
 //!
 //! - *Two pushers at one cell.* A and B read the same old cell. A's exchange wins; B's fails, finds
-//!   the cell filled, helps `last` on and goes to the next. A's ticket is before B's.
+//!   the cell filled, and goes to the next. A's ticket is before B's.
 //! - *A pusher dies before its exchange.* Nothing has happened. *After it:* the ticket is there;
 //!   the next pusher, or the consumer that peeks it, moves `last` on.
-//! - *A late helper.* A has claimed *p* and sleeps; others move on by many laps. A's move of `last`
-//!   expects *p* and fails: `last` never comes back to it.
+//! - *A late counter.* A has claimed *p* and sleeps; others move on by many laps. A's move of
+//!   `last` is one forward, from where it is seen, or none: `last` never comes back.
 //! - *A pusher that sleeps a lap.* A has read the old cell of *p*; others fill and pass *p*, and
 //!   fill the cell a lap later. A's exchange expects the tag of a lap before *p* and fails. If A
-//!   sleeps before it reads the cell, then it reads one that is neither of *p* nor older, but looks
-//!   at `last` again, which has moved: A begins again.
-//! - *A pusher with an old `first`.* It was read after `last`, so what it says of fullness was true
-//!   when it was read: `first + cells` was reached by `last`, which is never beyond it. That there
-//!   was room stays true, since `first` only grows. It may have grown beyond the position read
-//!   before: then `last` has moved too, and the pusher begins again.
+//!   sleeps before it reads the cell, then it reads one that is neither of *p* nor older; but such
+//!   a one is filled only when `first`, and so `last`, is beyond *p*, and A looks at `last` after
+//!   the cell: A begins again.
+//! - *A pusher with an old `first`.* That there was room stays true, since `first` only grows. What
+//!   it says of fullness was true when it was read: all cells from there on were filled. It may
+//!   have grown beyond the position: then `last` has moved too, and the pusher begins again.
 //! - *Two consumers with one ticket.* Both act on its index; the actions are guarded by the
 //!   caller's own words. One pass wins. A consumer that dies between peek and pass leaves the
-//!   ticket to the next, who finds its work taken, or to be done, and passes it.
+//!   ticket, or its row, to the next, who finds its work taken, or to be done, and passes it. If B
+//!   has passed some of A's row, A's pass begins behind those, and says so.
 //! - *A consumer with an old `first`.* It finds its cell filled, and the ticket passed in the
 //!   meantime: its pass fails. Or it finds the cell of a later lap: `first` has moved, and it looks
 //!   again. If it finds it old: `first` cannot pass a position that is not filled, so it was first
@@ -59,8 +65,8 @@
 //!   did before. So "settle the message, push" against "peek, look at the message" needs no more.
 //! - `[ticket-passed]`: pass releases, pushers and peekers acquire `first`: who finds a ticket
 //!   passed by its position sees what the passer did before, and `last` beyond it.
-//! - `[ticket-counted]`: the move of `last` releases, pushers and peekers acquire it: who finds a
-//!   position behind `last` finds its cell filled, and `first` less than a lap behind.
+//! - `[ticket-counted]`: the move of `last` releases, pushers and peekers acquire it: who finds
+//!   `last` beyond a position finds its cell filled, and `first` less than a lap behind.
 //!
 //! All of them are `SeqCst`: the claim, a pass that wins, and the loads of a peek that finds
 //! nothing have one order. So of "push, then look at a flag" and "set the flag by a `SeqCst`
@@ -102,6 +108,11 @@ const fn filled(position: u64, index: u32) -> u64 {
     position << 32 | (index as u64 + 1)
 }
 
+/// Whether a position is behind another one.
+const fn is_beyond(position: u64, other: u64) -> bool {
+    position.wrapping_sub(other).cast_signed() > 0
+}
+
 /// The index in a cell, if it is filled for this position.
 const fn index_of(cell: u64, position: u64) -> Option<u32> {
     if (cell >> 32) as u32 != position as u32 {
@@ -121,63 +132,101 @@ impl Tickets<'_> {
     /// Lock-free: another round means that another one's ticket was pushed or passed. A pusher that
     /// stops holds up nobody.
     pub fn push(&self, index: u32) -> Option<u64> {
-        let position = self.claim(index)?;
-        self.help(position);
-        Some(position)
+        let mut from = self.last_position();
+        let position = self.claim(&mut from, index);
+        self.count(from);
+        position
     }
 
-    /// The first half of a push, after which the ticket is there: anybody may do the other half.
+    /// The first half of a push, after which the ticket is there: anybody may do the other half,
+    /// [`count`](Self::count). `from` is where to begin: [`last_position`](Self::last_position), or
+    /// what the call before has left there. It becomes the position behind the ticket.
     ///
     /// # Progress
     ///
     /// As [`push`](Self::push).
-    pub fn claim(&self, index: u32) -> Option<u64> {
+    pub fn claim(&self, from: &mut u64, index: u32) -> Option<u64> {
         if index == u32::MAX {
             return None;
         }
-        // ORDERING: SeqCst; [ticket-counted] acquires: the cell of a lap before is seen, and the
-        // pass of its ticket.
-        let mut position = self.last.load(Ordering::SeqCst);
         loop {
+            let position = *from;
             let cell = self.cell(position)?;
-            // ORDERING: SeqCst; after `last`, see the races. [ticket-passed] acquires: if it is
-            // beyond `position`, the load below sees that `last` is as well.
+            // ORDERING: SeqCst; [ticket-passed] acquires: if it is beyond `position`, the load
+            // below sees that `last` is as well.
             let first = self.first.load(Ordering::SeqCst);
             // ORDERING: SeqCst; [ticket-pushed] acquires: if the cell is of a later lap, the load
-            // below sees that `last` is as well.
+            // below sees that `last` is beyond `position`.
             let seen = cell.load(Ordering::SeqCst);
-            let now = self.last.load(Ordering::SeqCst);
-            if now != position {
-                position = now;
+            // ORDERING: SeqCst; [ticket-counted] acquires: the cell of a lap before is seen, and
+            // the pass of its ticket.
+            let last = self.last.load(Ordering::SeqCst);
+            if is_beyond(last, position) {
+                *from = last;
                 continue;
             }
             if position.wrapping_sub(first) >= self.cells.len() as u64 {
                 return None;
             }
             if index_of(seen, position).is_none() {
+                let new = filled(position, index);
                 // ORDERING: SeqCst; [ticket-pushed] the store half releases what the pusher did.
                 // The load half acquires nothing that was not seen above.
-                let new = filled(position, index);
                 let claim = cell.compare_exchange(seen, new, Ordering::SeqCst, Ordering::SeqCst);
-                if claim.is_ok() {
-                    return Some(position);
+                if claim.is_err() {
+                    continue;
                 }
+                *from = position.wrapping_add(1);
+                return Some(position);
             }
-            position = self.help(position);
+            *from = position.wrapping_add(1);
         }
     }
 
-    /// Moves `last` on from a position whose cell was seen to be filled: where it is now.
-    fn help(&self, position: u64) -> u64 {
-        let next = position.wrapping_add(1);
-        // ORDERING: SeqCst; [ticket-counted] the store half releases that the cell is filled. The
-        // load half acquires what others have counted meanwhile.
-        match self
-            .last
-            .compare_exchange(position, next, Ordering::SeqCst, Ordering::SeqCst)
+    /// Moves `last` on to `end`, before which the caller has seen all cells filled, if it is not
+    /// there.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: another round means that another one has counted.
+    pub fn count(&self, end: u64) {
+        let mut seen = self.last.load(Ordering::SeqCst);
+        while is_beyond(end, seen) {
+            // ORDERING: SeqCst; [ticket-counted] the store half releases that the cells are filled.
+            // The load half acquires what others have counted meanwhile.
+            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+            match self.last.compare_exchange(seen, end, done, failed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Where to begin a row of claims: the position behind the tickets that are counted.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn last_position(&self) -> u64 {
+        // ORDERING: SeqCst; [ticket-counted] acquires.
+        self.last.load(Ordering::SeqCst)
+    }
+
+    /// Counts what is pushed and not counted.
+    fn count_all(&self) {
+        let last = self.last.load(Ordering::SeqCst);
+        let mut end = last;
+        while end.wrapping_sub(last) < self.cells.len() as u64
+            && let Some(cell) = self.cell(end)
+            // ORDERING: SeqCst; [ticket-pushed] acquires.
+            && index_of(cell.load(Ordering::SeqCst), end).is_some()
         {
-            Ok(_) => next,
-            Err(now) => now,
+            end = end.wrapping_add(1);
+        }
+        // Damage may have put `first` where no ticket is: then nothing is counted.
+        let first = self.first.load(Ordering::SeqCst);
+        if end != last && last.wrapping_sub(first) <= self.cells.len() as u64 {
+            self.count(end);
         }
     }
 
@@ -194,21 +243,11 @@ impl Tickets<'_> {
         loop {
             // ORDERING: SeqCst; [ticket-pushed] acquires.
             let seen = self.cell(first)?.load(Ordering::SeqCst);
-            if let Some(index) = index_of(seen, first) {
-                let ticket = Ticket {
-                    position: first,
-                    index,
-                };
-                // ORDERING: SeqCst; [ticket-counted] acquires, so that a pass of this ticket
-                // releases that `last` is beyond it.
-                let mut last = self.last.load(Ordering::SeqCst);
-                if last == first {
-                    last = self.help(first);
-                }
-                let ahead = last.wrapping_sub(first);
-                if ahead != 0 && ahead <= self.cells.len() as u64 {
-                    return Some(ticket);
-                }
+            if let Some(index) = index_of(seen, first)
+                && self.is_counted(first)
+            {
+                let position = first;
+                return Some(Ticket { position, index });
             }
             // ORDERING: SeqCst; as above. A cell or a `last` of a later lap came after a pass.
             let now = self.first.load(Ordering::SeqCst);
@@ -219,18 +258,77 @@ impl Tickets<'_> {
         }
     }
 
+    /// The ticket at a later position than the first, for one who has looked at those before it and
+    /// passes them later. `None`: there is none, or it is passed, or not counted; look by
+    /// [`peek`](Self::peek).
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn peek_at(&self, position: u64) -> Option<Ticket> {
+        // ORDERING: SeqCst; [ticket-pushed] acquires.
+        let seen = self.cell(position)?.load(Ordering::SeqCst);
+        let index = index_of(seen, position)?;
+        // ORDERING: SeqCst; [ticket-passed] acquires.
+        let first = self.first.load(Ordering::SeqCst);
+        let stands = position.wrapping_sub(first) < self.cells.len() as u64;
+        (stands && self.is_counted(position)).then_some(Ticket { position, index })
+    }
+
+    /// Whether `last` is beyond a filled position, after helping it over that one.
+    fn is_counted(&self, position: u64) -> bool {
+        // ORDERING: SeqCst; [ticket-counted] acquires: a pass then releases that `last` is beyond.
+        if self.last.load(Ordering::SeqCst) == position {
+            self.count(position.wrapping_add(1));
+        }
+        let ahead = self.last.load(Ordering::SeqCst).wrapping_sub(position);
+        ahead != 0 && ahead <= self.cells.len() as u64
+    }
+
     /// Moves on from a ticket that [`peek`](Self::peek) returned: whether this call did so.
     ///
     /// # Progress
     ///
     /// Wait-free.
     pub fn pass(&self, ticket: &Ticket) -> bool {
-        let next = ticket.position.wrapping_add(1);
+        self.pass_row(ticket.position, ticket.position).is_some()
+    }
+
+    /// Moves on from all tickets from position `from` to `to`, which the caller has peeked: the
+    /// position of the first that this call has passed. `None`: others have passed them all.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: another round means that another one passed one of them.
+    pub fn pass_row(&self, from: u64, to: u64) -> Option<u64> {
+        let end = to.wrapping_add(1);
+        let mut seen = from;
+        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         // ORDERING: SeqCst; [ticket-passed] the store half releases what the passer did, and that
-        // `last` is beyond the ticket. The load half has nothing to acquire: it ends here.
-        self.first
-            .compare_exchange(ticket.position, next, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok()
+        // `last` is beyond the tickets. A failure acquires as a peek does.
+        while let Err(now) = self.first.compare_exchange(seen, end, done, failed) {
+            // One who passes goes forward; anything else is damage.
+            if !is_beyond(now, seen) || !is_beyond(end, now) {
+                return None;
+            }
+            seen = now;
+        }
+        Some(seen)
+    }
+
+    /// Whether the ticket at `position` is one for `index`, and not passed by.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn stands(&self, position: u64, index: u32) -> bool {
+        // ORDERING: SeqCst; [ticket-passed] acquires.
+        let first = self.first.load(Ordering::SeqCst);
+        position.wrapping_sub(first) < self.cells.len() as u64
+            && self.cell(position).is_some_and(|cell| {
+                // ORDERING: SeqCst; [ticket-pushed] acquires.
+                cell.load(Ordering::SeqCst) == filled(position, index)
+            })
     }
 
     /// The position of the first ticket, or of the next to be pushed if there is none: all before
@@ -244,13 +342,13 @@ impl Tickets<'_> {
         self.first.load(Ordering::SeqCst)
     }
 
-    /// How many tickets there are, but for one whose pusher has not returned. 0 if the positions
-    /// are damaged.
+    /// How many tickets there are. 0 if the positions are damaged.
     ///
     /// # Progress
     ///
     /// Lock-free: another round means that another one passed a ticket.
     pub fn len(&self) -> usize {
+        self.count_all();
         let mut first = self.first_position();
         loop {
             // ORDERING: SeqCst; between two looks at `first` that agree.
@@ -378,7 +476,10 @@ mod tests {
                 let ticket = tickets.peek();
                 assert_eq!(ticket, plain.pop_front());
                 if let Some(ticket) = ticket {
+                    assert!(tickets.stands(ticket.position, ticket.index));
+                    assert!(!tickets.stands(ticket.position, ticket.index + 1));
                     assert!(tickets.pass(&ticket) && !tickets.pass(&ticket));
+                    assert!(!tickets.stands(ticket.position, ticket.index));
                     assert_eq!(tickets.first_position(), ticket.position + 1);
                 }
             }
@@ -447,10 +548,11 @@ mod tests {
     fn a_pusher_that_stops_after_its_claim_is_helped() {
         let memory = Memory::at(0, 0, 2);
         let tickets = memory.tickets();
-        assert_eq!((tickets.claim(7), tickets.len()), (Some(0), 0));
+        let claim = |index| tickets.claim(&mut tickets.last_position(), index);
+        assert_eq!((claim(7), tickets.last_position()), (Some(0), 0));
         let ticket = tickets.peek().expect("it is there");
-        assert_eq!((ticket.index, tickets.len()), (7, 1));
-        assert_eq!(tickets.claim(8), Some(1));
+        assert_eq!((ticket.index, tickets.last_position()), (7, 1));
+        assert_eq!((claim(8), tickets.last_position()), (Some(1), 1));
         assert_eq!((tickets.push(9), tickets.len()), (None, 2));
         assert!(tickets.pass(&ticket));
         assert_eq!(tickets.push(9), Some(2));

@@ -106,7 +106,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         }
         let mut until_ms = None;
         if batch.is_empty() {
-            match self.receive_some(max, None) {
+            match self.receive_groups(max, None) {
                 Ok(received) => batch = received,
                 Err(error) => {
                     store.end_attempt(claim, core::iter::empty(), None);

@@ -180,7 +180,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// As [`receive`](FifoQueue::receive).
     pub fn receive_batch(&self, max: usize) -> Result<Batch<'_, R, C>, Error> {
         self.queue.admit_call_now(Call::Receive)?;
-        self.queue.receive_some(max, None)
+        self.queue.receive_groups(max, None)
     }
 
     /// [`receive_batch`](FifoQueue::receive_batch) with a visibility timeout of its own, 0 s to

@@ -1,10 +1,12 @@
 //! Deleting what was received, by the receive itself.
 
 use super::quota::Call;
+use super::turn::outcome_of;
 use crate::error::Error;
 use crate::queue::batch::{Batch, Outcomes};
 use crate::queue::received::Received;
 use crate::region::Region;
+use crate::region::fifo::settle::Settling;
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
 
@@ -36,10 +38,13 @@ impl<R: Region, C: Clock> Batch<'_, R, C> {
         let this = ManuallyDrop::new(self); // each is settled here
         let store = queue.store();
         let now_ms = queue.now_ms(&store);
-        let delete = |received: &Received<'_, R, C>| {
-            queue.delete_in_turn(&store, &received.hold, received.run(), now_ms)
-        };
-        let outcomes = this.messages.iter().map(delete).collect();
+        let mut settling = Settling::new(store, now_ms, queue.region.owner());
+        let mut outcomes = Outcomes::new();
+        for received in this.messages.iter() {
+            let deleted = settling.delete(&received.hold, received.run());
+            let _ = outcomes.push(outcome_of(deleted));
+        }
+        settling.finish();
         queue.notify_turn(&store, this.messages.len() as u32);
         outcomes
     }

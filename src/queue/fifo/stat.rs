@@ -3,7 +3,7 @@
 use super::queue::FifoQueue;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::fifo::turn::Standing;
+use crate::region::fifo::free::Standing;
 use crate::time::Clock;
 
 /// Figures that only a FIFO queue has: a scan, so approximate while others are at work.

@@ -6,7 +6,8 @@
 
 use crate::error::Error;
 use crate::queue::Queue;
-use crate::queue::sweep::Receive;
+use crate::queue::batch::Batch;
+use crate::queue::sweep::{BATCH_MAX, Receive};
 use crate::region::Region;
 use crate::region::arena::Hold;
 use crate::region::fifo::due::Now;
@@ -28,6 +29,39 @@ impl<R: Region, C: Clock> Queue<R, C> {
     fn notify_turn_now(&self, store: &Store<'_>, count: u32) {
         let tickets = store.tickets().len().min(count as usize);
         self.notify_if(store, tickets as u32);
+    }
+
+    /// Receives up to `max` messages, group by group.
+    pub(in crate::queue) fn receive_groups(
+        &self,
+        max: usize,
+        visibility_ms: Option<u64>,
+    ) -> Result<Batch<'_, R, C>, Error> {
+        if max == 0 || max > BATCH_MAX {
+            return Err(Error::BatchSize { len: max });
+        }
+        self.check()?;
+        let store = self.store();
+        let mut batch = Batch::new(self);
+        let max = match self.admit_receive(&store, max) {
+            Ok(max) => max,
+            // There is nothing to receive then.
+            Err(Error::InFlight { .. }) => return Ok(batch),
+            Err(error) => return Err(error),
+        };
+        let how = self.how(&store, max, visibility_ms);
+        let each = |hold| match self.admit_hold(&store, hold, &how) {
+            Some(received) => {
+                batch.push(received);
+                true
+            }
+            None => false,
+        };
+        let expired = self.receive_in_turn(&store, &how, each);
+        self.end_receive(&store, &how, expired, batch.is_empty());
+        #[cfg(feature = "std")]
+        batch.count_latency(&store, how.now_ms);
+        Ok(batch)
     }
 
     /// Receives up to `how.max` messages, group by group. Returns how many became visible.
@@ -70,10 +104,16 @@ impl<R: Region, C: Clock> Queue<R, C> {
         run: usize,
         now_ms: u64,
     ) -> Result<(), Error> {
-        match store.delete_in_turn(hold, run, now_ms, self.region.owner()) {
-            Ok(_) => Ok(()),
-            Err(Error::NotInFlight) => Err(Error::ExpiredReceipt),
-            Err(error) => Err(error),
-        }
+        outcome_of(store.delete_in_turn(hold, run, now_ms, self.region.owner()))
+    }
+}
+
+/// What a delete says of it.
+#[inline(always)]
+pub(in crate::queue) fn outcome_of(deleted: Result<bool, Error>) -> Result<(), Error> {
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(Error::NotInFlight) => Err(Error::ExpiredReceipt),
+        Err(error) => Err(error),
     }
 }

@@ -247,7 +247,7 @@ impl Store<'_> {
     }
 
     /// Moves the hint on to a numbered place, if that is further than where it is.
-    fn move_hint(&self, group: &Group, sequence: u64, slot: usize) {
+    pub(super) fn move_hint(&self, group: &Group, sequence: u64, slot: usize) {
         if sequence & UNORDERED != 0 {
             return; // the place is another message's by now
         }
@@ -481,7 +481,12 @@ impl Store<'_> {
         self.member_after(group, Some(member.slot), owner)
     }
 
-    fn member_after(&self, group: &Group, before: Option<usize>, owner: u32) -> Option<Member> {
+    pub(super) fn member_after(
+        &self,
+        group: &Group,
+        before: Option<usize>,
+        owner: u32,
+    ) -> Option<Member> {
         for _ in 0..=self.links().len() {
             let seen = NextWord(self.arrow(group, before).load(Ordering::SeqCst));
             let Next::Slot(at) = seen.next() else {

@@ -2,18 +2,20 @@
 //!
 //! A message lives in a slot as in a standard queue, and its state word is the truth about it. What
 //! a FIFO queue has beside: an order of the messages of each group ([`list`]), entries by which
-//! groups are found ([`group`]), who may receive from a group and when ([`turn`]), ids that were
-//! sent lately ([`ids`]), receives that may be repeated ([`attempts`]), and the way of a message
-//! from its sender into its group ([`send`]).
+//! groups are found ([`group`]), who may receive from a group and when ([`turn`], [`free`]), what
+//! ends that ([`settle`]), ids that were sent lately ([`ids`]), receives that may be repeated
+//! ([`attempts`]), and the way of a message from its sender into its group ([`send`]).
 
 pub mod attempts;
 pub mod due;
+pub mod free;
 pub mod group;
 pub mod ids;
 pub mod layout;
 pub mod list;
 pub mod purge;
 pub mod send;
+pub mod settle;
 pub mod shape;
 pub mod turn;
 

@@ -6,8 +6,9 @@
 //! one who holds the oldest has the turn. A receiver
 //!
 //! 1. makes the oldest message ready if its time is over, and gives up if it is in flight;
-//! 2. if the group is *wide*, looks at the ten oldest: one of them that is in flight locks the
-//!    group as well; else the group is narrow again;
+//! 2. if the group is *wide*, looks at the oldest once more and at the nine behind it: one of them
+//!    that is in flight locks the group as well; else the group is narrow again, unless somebody
+//!    has made it wide anew since this step began;
 //! 3. holds the oldest, by one compare-exchange: that is the turn;
 //! 4. for more messages, makes the group wide, holds those that follow, in order, and then looks
 //!    whether its hold of the oldest still stands. If not, its time was over meanwhile: it gives
@@ -16,41 +17,37 @@
 //! Between 1 and 2, and between the holds and the look of 4, each side does a read-modify-write and
 //! then reads what the other one writes; so one of two receivers sees the other, `[turn-seen]`: a
 //! receiver of a later turn sees what an earlier one holds, or that one sees that its turn is over.
+//! Narrowing is for whoever finds a group free, the deleter of the last message of a turn for one:
+//! it reads `wide` before it looks at the oldest, and changes it by compare-exchange after it has
+//! looked behind, `[narrow-seen]`. So a turn that had made the group wide before had held its
+//! oldest before: its holds are seen, or its turn is over; and one that does so later is wide.
 //! One that stops before its look holds messages beyond the oldest until their time is over, as one
 //! does that stops after it: that is the visibility timeout.
 //!
 //! A turn takes ten messages at most, and nobody gets others before it is over; so what is in
 //! flight is among the ten oldest that are not deleted.
 //!
-//! # Free groups
-//!
-//! A group is *free* if its oldest message is ready and none is in flight. Whoever makes a message
-//! ready, or takes one away, and then finds the group free, issues a ticket for it. Two who do so
-//! at once both look after their own change, so at least one finds it free, `[freed-seen]`. Tickets
-//! are hints: one for a group that is locked is passed by, and a group may have two, if two issue
-//! them at once. The turn uses the ticket up, so that the group gets one at the end when it is free
-//! again. The first ticket's group is served first, so groups are served in the order in which they
-//! became free.
-//!
 //! # Deaths
 //!
-//! A dead receiver's holds are returned by repair, whichever of the steps it was in. One who died
-//! between its change and its ticket leaves a group that is free and has no ticket before `last`:
-//! [`mend_tickets`](Store::mend_tickets) issues one.
+//! A dead receiver's holds are returned by repair, whichever of the steps it was in. The tickets
+//! that it has looked at and not passed are the next receiver's.
 
-use super::layout::Next;
+use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use super::list::Member;
-use crate::error::Error;
-use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
+use crate::region::arena::{Hold, hold_word, stamp_generation};
+use crate::region::layout::Note;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::{Ordering, store_load_after_rmw};
-use core::ops::Range;
+use crate::ring::tickets::{Ticket, Tickets};
+use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
 use heapless::Vec;
 
 /// The most messages of one turn.
 pub const TURN_MAX: usize = 10;
+
+/// So many tickets are looked at before they are passed.
+const ROW_MAX: usize = 16;
 
 /// After so many messages of one group that were refused, a receive leaves the rest to the next.
 const REFUSED_MAX: usize = 64;
@@ -68,19 +65,6 @@ pub struct Turn {
     pub due_at_ms: u64,
 }
 
-/// What a group is up to, as a look finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It has messages, and none is in flight.
-    Ready,
-    /// One of its messages is in flight.
-    Locked,
-    /// Its oldest message is delayed, and the others are behind it.
-    Delayed,
-    /// It has no messages, or is no group.
-    Empty,
-}
-
 /// What an oldest message is up to.
 enum Oldest {
     Ready(Member),
@@ -88,121 +72,323 @@ enum Oldest {
     None,
 }
 
+/// A slot's parts, of an index that was checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot<'s> {
+    pub slot: usize,
+    pub word: &'s AtomicU64,
+    pub note: &'s Note,
+    pub link: &'s Link,
+}
+
+/// A group that a receive has looked at, and its hold of the oldest message.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    group: u32,
+    /// One that is none: it holds nothing there.
+    slot: u32,
+    word: Word,
+    /// Messages were refused, so the group may be free.
+    refused: bool,
+}
+
+/// What one receive does later for all of its groups: passes their tickets, and lowers the bounds
+/// over what it holds.
+struct Receiving {
+    looked: Vec<Looked, ROW_MAX>,
+    /// Position of the first of their tickets.
+    from: u64,
+    /// The block in which something was held last; none of the queue's if nothing was.
+    block: usize,
+}
+
+impl<'s> Store<'s> {
+    /// The parts of a slot.
+    #[inline(always)]
+    pub(super) fn spot(&self, slot: usize) -> Option<Spot<'s>> {
+        Some(Spot {
+            slot,
+            word: self.words().get(slot)?,
+            note: self.notes().get(slot)?,
+            link: self.links().get(slot)?,
+        })
+    }
+
+    /// The message to which an arrow leads, in the common case that there is one which is numbered.
+    /// It may be a tombstone.
+    #[inline(always)]
+    fn plain_member(&self, arrow: &AtomicU64) -> Option<(Spot<'s>, Word)> {
+        let seen = NextWord(arrow.load(Ordering::SeqCst));
+        let Next::Slot(at) = seen.next() else {
+            return None;
+        };
+        let spot = self.spot(at)?;
+        let number = spot.link.sequence.load(Ordering::SeqCst);
+        let word = Word(spot.word.load(Ordering::SeqCst));
+        // ORDERING: SeqCst; still where the arrow leads: then these are its words.
+        let stands = arrow.load(Ordering::SeqCst) == seen.0;
+        (stands && !seen.is_frozen() && number & UNORDERED == 0).then_some((spot, word))
+    }
+}
+
 impl Store<'_> {
     /// Receives up to `max` messages, those of one group before those of the next.
     ///
     /// # Progress
     ///
-    /// Lock-free. The tickets that are there when it begins are looked at once each, those that are
-    /// issued meanwhile are the next call's.
+    /// Lock-free. As many tickets are looked at as there are when it begins, once each; those that
+    /// are issued meanwhile are the next call's.
+    #[inline]
     pub fn receive_in_turn(&self, turn: &Turn, max: usize, mut found: impl FnMut(Hold) -> bool) {
         let tickets = self.tickets();
-        // And one that a pusher has put and not counted.
-        let (mut left, mut have) = (tickets.len().saturating_add(1), 0);
+        let (mut left, mut have) = (tickets.len(), 0);
+        let mut receiving = Receiving {
+            looked: Vec::new(),
+            from: 0,
+            block: usize::MAX,
+        };
+        let mut behind = Vec::new();
         while have < max && left != 0 {
             left -= 1;
-            let Some(ticket) = tickets.peek() else {
-                return;
+            let Some(ticket) = self.next_ticket(&tickets, &mut receiving, turn) else {
+                break;
             };
-            let group = ticket.index as usize;
-            let (mut taken, mut refused, mut first) = (0, 0, None);
+            let mut looked = Looked {
+                group: ticket.index,
+                slot: u32::MAX,
+                word: Word(0),
+                refused: false,
+            };
+            let mut refused = 0;
             // Refused ones are gone, and then the next is the oldest.
-            while have < max && taken == refused && refused < REFUSED_MAX {
-                let holds = self.take_turn(group, turn, (max - have).min(TURN_MAX));
-                let counted = self.give_out(&holds, turn.owner, &mut found);
+            while have < max && refused < REFUSED_MAX {
+                behind.clear();
+                let (most, block) = ((max - have).min(TURN_MAX), &mut receiving.block);
+                let group = ticket.index as usize;
+                let Some(first) = self.take_turn_of(group, turn, most, &mut behind, block) else {
+                    break;
+                };
+                (looked.slot, looked.word) = (first.index, first.word);
+                let counted = self.give_out(first, &behind, turn.owner, &mut found);
                 have += counted;
-                taken += holds.len();
-                refused += holds.len() - counted;
-                first = holds.first().copied();
-                if holds.is_empty() {
+                if counted == behind.len() + 1 {
+                    break;
+                }
+                refused += behind.len() + 1 - counted;
+                looked.refused = true;
+                if counted != 0 {
                     break;
                 }
             }
-            let passed = tickets.pass(&ticket);
-            store_load_after_rmw();
-            // It may still be free; or it became so while this call found it locked, or held it,
-            // and who made it so has seen the ticket: [passed-seen].
-            if refused != 0 || passed && !first.is_some_and(|first| self.stands(&first)) {
-                self.offer(group, turn.now_ms, turn.owner);
+            if receiving.looked.is_empty() {
+                receiving.from = ticket.position;
             }
+            let _ = receiving.looked.push(looked);
+        }
+        self.pass_by(&mut receiving, turn);
+        self.lower_held(receiving.block, turn.due_at_ms);
+    }
+
+    /// The ticket after those that were looked at; those are passed before, if it is not the next.
+    #[inline(always)]
+    fn next_ticket(
+        &self,
+        tickets: &Tickets<'_>,
+        receiving: &mut Receiving,
+        turn: &Turn,
+    ) -> Option<Ticket> {
+        let len = receiving.looked.len();
+        if len != 0 && len < ROW_MAX {
+            let further = tickets.peek_at(receiving.from.wrapping_add(len as u64));
+            if further.is_some() {
+                return further;
+            }
+        }
+        self.pass_by(receiving, turn);
+        tickets.peek()
+    }
+
+    /// Passes the tickets that were looked at.
+    #[inline(always)]
+    fn pass_by(&self, receiving: &mut Receiving, turn: &Turn) {
+        let (from, len) = (receiving.from, receiving.looked.len() as u64);
+        if len == 0 {
+            return;
+        }
+        let to = from.wrapping_add(len - 1);
+        let first = self.tickets().pass_row(from, to);
+        // Of so many it found that others have passed them.
+        let others = first.map_or(len, |first| first.wrapping_sub(from));
+        store_load_after_rmw();
+        for (at, looked) in receiving.looked.iter().enumerate() {
+            // The group may still be free; or it became so while this call found it locked, or held
+            // it, and who made it so has seen the ticket: [passed-seen].
+            if looked.refused || at as u64 >= others && !self.still_holds(looked) {
+                self.offer_cold(looked.group as usize, turn);
+            }
+        }
+        receiving.looked.clear();
+    }
+
+    /// Whether a group's oldest message is held as it was.
+    #[inline(always)]
+    fn still_holds(&self, looked: &Looked) -> bool {
+        // ORDERING: SeqCst; [passed-seen]. Pins of former readers come and go.
+        let word = self.words().get(looked.slot as usize);
+        word.is_some_and(|word| {
+            Word(word.load(Ordering::SeqCst)).with_pins(0) == looked.word.with_pins(0)
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn offer_cold(&self, group: usize, turn: &Turn) {
+        self.offer(group, turn.now_ms, turn.owner);
+    }
+
+    /// Lowers the bounds over a block in which something was held.
+    #[inline(always)]
+    fn lower_held(&self, block: usize, due_at_ms: u64) {
+        if block < self.blocks().len() {
+            self.lower_due(block, due_at_ms);
         }
     }
 
     /// Gives the messages of a turn to `found`; how many it takes. Behind one that it refuses and
     /// that stays nothing is received.
-    fn give_out(&self, holds: &[Hold], owner: u32, found: &mut impl FnMut(Hold) -> bool) -> usize {
-        let mut counted = 0;
-        for (at, hold) in holds.iter().enumerate() {
-            if found(*hold) {
+    #[inline(always)]
+    fn give_out(
+        &self,
+        first: Hold,
+        mut behind: &[Hold],
+        owner: u32,
+        found: &mut impl FnMut(Hold) -> bool,
+    ) -> usize {
+        let (mut hold, mut counted) = (first, 0);
+        loop {
+            if found(hold) {
                 counted += 1;
-            } else if self.current(hold).is_some() {
-                holds[at + 1..]
-                    .iter()
-                    .for_each(|hold| self.give_back(hold, owner));
-                break;
+            } else if self.stays(&hold, behind, owner) {
+                return counted;
             }
+            let Some((next, rest)) = behind.split_first() else {
+                return counted;
+            };
+            (hold, behind) = (*next, rest);
         }
-        counted
+    }
+
+    /// Whether a message that was refused stays where it is; then those behind it are given back.
+    #[cold]
+    #[inline(never)]
+    fn stays(&self, refused: &Hold, behind: &[Hold], owner: u32) -> bool {
+        let stays = self.current(refused).is_some();
+        if stays {
+            behind.iter().for_each(|hold| self.give_back(hold, owner));
+        }
+        stays
     }
 
     /// Whether a hold is as it was.
     fn stands(&self, hold: &Hold) -> bool {
-        // ORDERING: SeqCst; [turn-seen], [passed-seen]. Pins of former readers come and go.
+        // ORDERING: SeqCst; [turn-seen]. Pins of former readers come and go.
         let word = Word(self.words()[hold.index as usize].load(Ordering::SeqCst));
         word.with_pins(0) == hold.word.with_pins(0)
     }
 
     /// One turn at a group, if it is free.
     pub fn take_turn(&self, group: usize, turn: &Turn, max: usize) -> Vec<Hold, TURN_MAX> {
-        let mut holds = Vec::new();
-        let Some(entry) = self.groups().elements.get(group) else {
-            return holds; // damage
+        let (mut behind, mut block) = (Vec::new(), usize::MAX);
+        let first = self.take_turn_of(group, turn, max, &mut behind, &mut block);
+        self.lower_held(block, turn.due_at_ms);
+        first.into_iter().chain(behind).collect()
+    }
+
+    /// The same: the hold of the oldest; puts those of the messages behind it into `behind`, which
+    /// is empty. The bounds over `block`, in which it has held the last one, are the caller's to
+    /// lower.
+    #[inline(always)]
+    fn take_turn_of(
+        &self,
+        group: usize,
+        turn: &Turn,
+        max: usize,
+        behind: &mut Vec<Hold, TURN_MAX>,
+        block: &mut usize,
+    ) -> Option<Hold> {
+        let entry = self.groups().elements.get(group)?; // none is damage
+        let oldest = match self.plain_member(&entry.first) {
+            Some((spot, word)) if word.phase() == Phase::Ready => {
+                store_load_after_rmw();
+                // ORDERING: SeqCst; [turn-seen] read after the oldest was made ready.
+                match entry.wide.load(Ordering::SeqCst) & 1 {
+                    0 => Some((spot, word)),
+                    _ => self.seek_oldest(group, entry, turn),
+                }
+            }
+            _ => self.seek_oldest(group, entry, turn),
         };
-        let mut oldest = match self.oldest_ready(group, turn) {
-            Oldest::Ready(oldest) => oldest,
-            Oldest::Locked | Oldest::None => return holds,
+        let (spot, word) = oldest?;
+        let first = self.hold_spot(&spot, word, turn, block)?;
+        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
+        let more = max > 1 && matches!(next.next(), Next::Slot(_));
+        (!more || self.hold_more(group, &first, turn, max - 1, behind, block)).then_some(first)
+    }
+
+    /// Steps 1 and 2, in whichever case: the oldest message if it may be held.
+    #[inline(never)]
+    fn seek_oldest(&self, group: usize, entry: &Group, turn: &Turn) -> Option<(Spot<'_>, Word)> {
+        let Oldest::Ready(mut oldest) = self.oldest_ready(group, turn) else {
+            return None;
         };
         store_load_after_rmw();
         // ORDERING: SeqCst; [turn-seen] read after the oldest was made ready.
         let wide = entry.wide.load(Ordering::SeqCst);
         if wide & 1 != 0 {
-            if self.is_in_flight_after(group, &oldest, turn) {
-                return holds;
+            oldest = self.ready_again(group, &oldest, turn)?;
+            if self.is_in_flight_after(group, &oldest, turn) || !self.narrow(entry, wide) {
+                return None; // another one's turn
             }
-            let narrow = ((wide >> 1) + 1) << 1;
-            let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-            if entry
-                .wide
-                .compare_exchange(wide, narrow, done, failed)
-                .is_err()
-            {
-                return holds; // another one's turn
-            }
-            oldest = match self.oldest_ready(group, turn) {
-                Oldest::Ready(again) if again.slot == oldest.slot => again,
-                _ => return holds,
-            };
+            oldest = self.ready_again(group, &oldest, turn)?;
         }
-        let Some(first) = self.hold_member(&oldest, turn) else {
-            return holds;
-        };
-        let _ = holds.push(first);
-        if max > 1 && self.next_member(group, &oldest, turn.owner).is_some() {
-            self.widen(group);
-            self.hold_more(group, oldest, turn, max, &mut holds);
-        }
-        holds
+        Some((self.spot(oldest.slot)?, oldest.word))
     }
 
-    fn hold_member(&self, member: &Member, turn: &Turn) -> Option<Hold> {
-        let hold = self.hold_seen(
-            member.slot,
-            member.word,
-            turn.owner,
-            turn.borrowed,
-            turn.due_at_ms,
-        )?;
-        self.lower_due(member.slot / BLOCK_SLOTS, turn.due_at_ms);
+    /// The oldest message once more, if it is the same and ready.
+    fn ready_again(&self, group: usize, oldest: &Member, turn: &Turn) -> Option<Member> {
+        match self.oldest_ready(group, turn) {
+            Oldest::Ready(again) if again.slot == oldest.slot => Some(again),
+            _ => None,
+        }
+    }
+
+    /// Says that no message behind the oldest is in flight. `wide` was read, then the oldest was
+    /// found ready, or no message at all, and then those behind it were looked at. A turn that has
+    /// held the oldest since has made the group wide anew, or will.
+    pub(super) fn narrow(&self, entry: &Group, wide: u64) -> bool {
+        let narrow = ((wide >> 1) + 1) << 1;
+        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+        let narrowed = entry.wide.compare_exchange(wide, narrow, done, failed);
+        narrowed.is_ok()
+    }
+
+    /// Receives a message whose word is still `seen`, which is ready. The bounds over `block` are
+    /// lowered when it becomes another one.
+    #[inline(always)]
+    fn hold_spot(
+        &self,
+        spot: &Spot<'_>,
+        seen: Word,
+        turn: &Turn,
+        block: &mut usize,
+    ) -> Option<Hold> {
+        let how = (turn.owner, turn.borrowed, turn.due_at_ms);
+        let hold = hold_word(spot.word, spot.note, spot.slot, seen, how)?;
+        let at = spot.slot / BLOCK_SLOTS;
+        if *block != at {
+            self.lower_held(*block, turn.due_at_ms);
+            *block = at;
+        }
         Some(hold)
     }
 
@@ -220,36 +406,56 @@ impl Store<'_> {
         }
     }
 
-    /// Step 4: the messages after the one that this turn holds.
+    /// Step 4: up to `max` messages after the oldest, which this turn holds. `false`: it is over.
+    #[inline(never)]
     fn hold_more(
         &self,
         group: usize,
-        mut at: Member,
+        first: &Hold,
         turn: &Turn,
         max: usize,
-        holds: &mut Vec<Hold, TURN_MAX>,
-    ) {
-        let first = holds[0];
-        while holds.len() < max {
-            let Some(next) = self.next_member(group, &at, turn.owner) else {
+        behind: &mut Vec<Hold, TURN_MAX>,
+        block: &mut usize,
+    ) -> bool {
+        self.widen(group);
+        let mut at = first.index as usize;
+        while behind.len() < max {
+            let Some((spot, word)) = self.member_behind(group, at, turn) else {
                 break;
             };
-            if next.word.phase() != Phase::Ready {
+            if word.phase() != Phase::Ready {
                 break;
             }
-            let Some(hold) = self.hold_member(&next, turn) else {
+            let Some(hold) = self.hold_spot(&spot, word, turn, block) else {
                 break;
             };
-            let _ = holds.push(hold);
-            at = next;
+            let _ = behind.push(hold);
+            at = spot.slot;
         }
         store_load_after_rmw();
-        if !self.stands(&first) {
-            for hold in holds.iter() {
+        let stands = self.stands(first);
+        if !stands {
+            for hold in core::iter::once(first).chain(behind.iter()) {
                 self.give_back(hold, turn.owner);
             }
-            holds.clear();
+            behind.clear();
             self.offer(group, turn.now_ms, turn.owner);
+        }
+        stands
+    }
+
+    /// The message behind another one of its group.
+    #[inline(always)]
+    fn member_behind(&self, group: usize, slot: usize, turn: &Turn) -> Option<(Spot<'_>, Word)> {
+        let arrow = &self.links().get(slot)?.next;
+        match self.plain_member(arrow) {
+            Some((spot, word)) if !word.is_tombstone() => Some((spot, word)),
+            _ if NextWord(arrow.load(Ordering::SeqCst)).next() == Next::End => None,
+            _ => {
+                let entry = self.groups().elements.get(group)?;
+                let member = self.member_after(entry, Some(slot), turn.owner)?;
+                Some((self.spot(member.slot)?, member.word))
+            }
         }
     }
 
@@ -290,16 +496,36 @@ impl Store<'_> {
     }
 
     /// Whether a held message's time is over.
-    fn is_over(&self, member: &Member, now_ms: u64) -> bool {
-        let stamp = self.notes()[member.slot].stamp.load(Ordering::Relaxed);
-        stamp_sent_ms(stamp) + member.word.due_ms() <= now_ms
+    pub(super) fn is_over(&self, member: &Member, now_ms: u64) -> bool {
+        self.is_held_over(member.slot, member.word, now_ms)
     }
 
     /// Whether a held message is one that nobody has received yet: it is delayed, and locks nothing
     /// but what is behind it. One that is received meanwhile has another word.
-    fn is_delayed(&self, member: &Member) -> bool {
+    pub(super) fn is_delayed(&self, member: &Member) -> bool {
         let stamp = self.notes()[member.slot].stamp.load(Ordering::Relaxed);
         member.word.generation() == stamp_generation(stamp)
+    }
+
+    /// Whether a member behind which none was found is the last of its list still, but for a
+    /// tombstone that has to stay there. Else it was taken out meanwhile.
+    pub(super) fn is_last(&self, member: &Member) -> bool {
+        let Some(link) = self.links().get(member.slot) else {
+            return true; // damage, as below
+        };
+        let arrow = NextWord(link.next.load(Ordering::SeqCst));
+        let behind = match arrow.next() {
+            Next::End => return !arrow.is_frozen(),
+            Next::Closed => return false,
+            Next::Slot(behind) => behind,
+        };
+        let Some(spot) = self.spot(behind) else {
+            return true;
+        };
+        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
+        let word = Word(spot.word.load(Ordering::SeqCst));
+        let stands = link.next.load(Ordering::SeqCst) == arrow.0 && !arrow.is_frozen();
+        stands && word.is_tombstone() && next.next() == Next::End
     }
 
     /// Step 2: whether one of the messages behind the oldest is in flight. Those whose time is over
@@ -308,6 +534,9 @@ impl Store<'_> {
         let mut at = *oldest;
         for _ in 1..TURN_MAX {
             let Some(next) = self.next_member(group, &at, turn.owner) else {
+                if !self.is_last(&at) {
+                    return true; // it was dropped meanwhile: look another time
+                }
                 break;
             };
             let locks = match next.word.phase() {
@@ -324,211 +553,5 @@ impl Store<'_> {
             at = next;
         }
         !self.is_linked(group, oldest) // then those were another's messages, perhaps
-    }
-
-    /// Issues a ticket for a group if it is free. Call it after each change that may have made it
-    /// so.
-    pub fn offer(&self, group: usize, now_ms: u64, owner: u32) {
-        store_load_after_rmw();
-        if self.is_free(group, now_ms, owner) {
-            self.issue(group);
-        }
-    }
-
-    /// Issues a ticket, unless the group has one that is not passed by. That may be passed at this
-    /// moment by one who has found the group locked: it looks again after that, `[passed-seen]`.
-    pub(super) fn issue(&self, group: usize) {
-        if !self.has_ticket(group)
-            && let Some(position) = self.tickets().push(group as u32)
-        {
-            let ticket = &self.groups().elements[group].ticket;
-            // ORDERING: Release; [passed-seen] who reads it finds the ticket pushed. Who reads what
-            // stood here before may issue another; of two who issue at once either may stand here.
-            ticket.store(position.wrapping_add(1), Ordering::Release);
-        }
-    }
-
-    /// Whether the group's latest ticket is not passed by, as far as its entry knows.
-    fn has_ticket(&self, group: usize) -> bool {
-        let tickets = self.tickets();
-        // ORDERING: SeqCst; [passed-seen] read after the change that may have made the group free.
-        let ticket = self.groups().elements[group].ticket.load(Ordering::SeqCst);
-        let ahead = ticket.wrapping_sub(tickets.first_position());
-        ahead != 0 && ahead <= tickets.len() as u64 // or damage
-    }
-
-    /// Whether a group has messages and none is in flight.
-    fn is_free(&self, group: usize, now_ms: u64, owner: u32) -> bool {
-        let Some(oldest) = self.oldest(group, owner) else {
-            return false;
-        };
-        let in_flight = |member: &Member| match member.word.phase() {
-            Phase::Ready => false,
-            Phase::Held => !self.is_over(member, now_ms),
-            _ => true, // it is being moved to another queue
-        };
-        if in_flight(&oldest) {
-            return false;
-        }
-        let wide = self.groups().elements[group].wide.load(Ordering::SeqCst);
-        let mut at = oldest;
-        for _ in 1..TURN_MAX * (wide & 1) as usize {
-            let Some(next) = self.next_member(group, &at, owner) else {
-                break;
-            };
-            if in_flight(&next) && !self.is_delayed(&next) {
-                return false;
-            }
-            at = next;
-        }
-        true
-    }
-
-    /// What a group is up to.
-    pub fn standing(&self, group: usize, now_ms: u64, owner: u32) -> Standing {
-        if self.is_free(group, now_ms, owner) {
-            return Standing::Ready;
-        }
-        let Some(oldest) = self.oldest(group, owner) else {
-            return Standing::Empty;
-        };
-        match oldest.word.phase() == Phase::Held && self.is_delayed(&oldest) {
-            true => Standing::Delayed,
-            false => Standing::Locked,
-        }
-    }
-
-    /// Deletes the message of `hold`, which takes `run` slots. `Ok(false)`: it is gone already.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::StaleReceipt`]: it was received again. [`Error::NotInFlight`]: its time is over.
-    /// [`Error::Pinned`].
-    ///
-    /// # Progress
-    ///
-    /// Lock-free.
-    pub fn delete_in_turn(
-        &self,
-        hold: &Hold,
-        run: usize,
-        now_ms: u64,
-        owner: u32,
-    ) -> Result<bool, Error> {
-        let index = hold.index as usize;
-        loop {
-            let Some(seen) = self.current(hold) else {
-                self.unpin(hold, owner);
-                return Ok(false);
-            };
-            if seen.generation() != hold.word.generation() {
-                self.unpin(hold, owner);
-                return Err(Error::StaleReceipt);
-            }
-            let over = seen.phase() != Phase::Held || hold.sent_ms() + seen.due_ms() <= now_ms;
-            if over {
-                self.unborrow(hold, owner);
-                return Err(Error::NotInFlight);
-            }
-            let hint = self.links()[index].group.load(Ordering::Relaxed);
-            let own = self.own_pin(hold);
-            let reader = seen.is_borrowed() && !hold.word.is_borrowed();
-            if let Some(key) = self.entomb(index, seen, run, own, reader)? {
-                if let Some(group) = self.group_by(key, hint) {
-                    self.offer(group, now_ms, owner);
-                    self.take_out_of_turn(group, index, owner);
-                }
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Takes a tombstone out of its list that is not at its head: it is among the ten oldest, so a
-    /// walk over those does it. The last place of a list stays, until another message follows or
-    /// the group is empty.
-    fn take_out_of_turn(&self, group: usize, index: usize, owner: u32) {
-        if !Word(self.words()[index].load(Ordering::Relaxed)).is_tombstone() {
-            return;
-        }
-        let mut at = self.oldest(group, owner);
-        for _ in 1..TURN_MAX {
-            let Some(member) = at else {
-                return;
-            };
-            at = self.next_member(group, &member, owner);
-        }
-    }
-
-    /// Makes a message a tombstone, without the pins in `own`; its group's key. `None`: the word
-    /// has changed, look again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Pinned`] as in [`remove`](Store::remove).
-    pub(super) fn entomb(
-        &self,
-        index: usize,
-        seen: Word,
-        run: usize,
-        own: u64,
-        reader: bool,
-    ) -> Result<Option<[u64; 2]>, Error> {
-        let link = &self.links()[index];
-        let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
-        let Some(pins) = self.pins_left(index, seen, own, reader)? else {
-            return Ok(None);
-        };
-        let next = Word::tombstone(seen.generation(), pins, run as u64);
-        // ORDERING: SeqCst; [freed-seen]; otherwise as in `remove`.
-        let word = &self.words()[index];
-        let won = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Relaxed);
-        if won.is_err() {
-            return Ok(None);
-        }
-        #[cfg(feature = "mapped")]
-        self.mark(index);
-        Ok(Some(key))
-    }
-
-    /// Makes the message of `hold` visible at once, at the head of its group.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`release`](Store::release).
-    pub fn release_in_turn(&self, hold: &Hold, now_ms: u64, owner: u32) -> Result<(), Error> {
-        let link = &self.links()[hold.index as usize];
-        let key = [0, 1].map(|half| link.key[half].load(Ordering::Relaxed));
-        let hint = link.group.load(Ordering::Relaxed);
-        self.release(hold, now_ms, owner)?;
-        if let Some(group) = self.group_by(key, hint) {
-            self.offer(group, now_ms, owner);
-        }
-        Ok(())
-    }
-
-    /// After a message was moved to another queue: what stands behind it may be received.
-    pub(in crate::region) fn leave_group(&self, index: usize, owner: u32) {
-        if let Some(group) = self.group_at(index) {
-            self.offer(group, self.latest_ms(), owner);
-            self.take_out_of_turn(group, index, owner);
-        }
-    }
-
-    /// Issues tickets for the groups that are free and have none: who should have done so has died,
-    /// or stands still; or the tickets are damaged.
-    pub fn mend_tickets(&self, groups: Range<usize>, now_ms: u64, owner: u32) {
-        self.tickets().mend();
-        let entries = self.groups().elements;
-        for (group, entry) in entries
-            .iter()
-            .enumerate()
-            .take(groups.end)
-            .skip(groups.start)
-        {
-            let empty = matches!(entry.first().next(), Next::End | Next::Closed);
-            if !empty && !self.has_ticket(group) {
-                self.offer(group, now_ms, owner);
-            }
-        }
     }
 }
