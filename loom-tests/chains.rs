@@ -216,6 +216,65 @@ fn twin_an_element_changes_chains() {
     });
 }
 
+/// An owner takes its element out of a chain while the other one of the chain is removed and used
+/// again: each is in the chain of its key, and in no other.
+fn taken_out(owner: fn(&Table), other: fn(&Table)) {
+    let table = Table::with(2);
+    table.insert(0, 4);
+    table.insert(1, 2); // before it
+    let other = {
+        let table = Arc::clone(&table);
+        thread::spawn(move || other(&table))
+    };
+    owner(&table);
+    other.join().unwrap();
+    assert!(table.has(5) && table.has(6), "inserted, and not there");
+    assert!(!table.has(4) && !table.has(2), "removed, and there");
+    let five = [0, 1].map(|index| table.chains().is_chained(5, index));
+    let six = [0, 1].map(|index| table.chains().is_chained(6, index));
+    assert!(five[0] != five[1] && six[0] != six[1], "in two chains");
+}
+
+#[test]
+fn the_last_is_taken_out_unmarked() {
+    check(|| {
+        taken_out(
+            |table| {
+                table.chains().unchain(4, 0);
+                assert_eq!(table.insert(0, 5), 0);
+            },
+            |table| {
+                assert!(table.remove(1) || table.remove(1));
+                assert_eq!(table.insert(1, 6), 1);
+            },
+        )
+    });
+}
+
+#[test]
+fn twin_the_last_is_taken_out_unmarked() {
+    must_fail(
+        "chains: an element taken out unmarked that is not the last",
+        || {
+            taken_out(
+                |table| {
+                    let next = table.elements[1].chain.load(Ordering::SeqCst) & 0xffff_ffff;
+                    let bucket = &table.buckets[0];
+                    let seen = bucket.load(Ordering::SeqCst);
+                    let turned = ((seen >> 32) + 1) << 32 | next;
+                    let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+                    let _ = bucket.compare_exchange(seen, turned, done, failed);
+                    table.insert(1, 6);
+                },
+                |table| {
+                    assert!(table.remove(0) || table.remove(0));
+                    table.insert(0, 5);
+                },
+            )
+        },
+    );
+}
+
 /// One has found a key absent; meanwhile another inserts it, and the bucket leads to the same
 /// element as before.
 fn come_back(afterwards: fn(&AtomicU64)) {

@@ -24,21 +24,42 @@ pub struct Names<'a> {
     pub id: &'a str,
 }
 
+/// Copies a name, one of 8 to 16 bytes by two words that may overlap.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    if let (8..=16, Some(first), Some(last)) =
+        (from.len(), from.first_chunk::<8>(), from.last_chunk::<8>())
+        && let Some(at) = to.first_chunk_mut::<8>()
+    {
+        *at = *first;
+        if let Some(at) = to.last_chunk_mut::<8>() {
+            *at = *last;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
 /// The rule that a group or a deduplication id breaks, and at which byte.
+#[inline(always)]
 pub fn name_refused(name: &str) -> Option<(&'static str, usize)> {
     let bytes = name.as_bytes();
+    let sound = bytes.len().wrapping_sub(1) < NAME_BYTES_MAX && is_graphic(bytes);
+    if sound { None } else { Some(refusal(bytes)) }
+}
+
+#[cold]
+fn refusal(bytes: &[u8]) -> (&'static str, usize) {
     if bytes.is_empty() || bytes.len() > NAME_BYTES_MAX {
-        return Some((LENGTH, bytes.len().min(NAME_BYTES_MAX)));
-    }
-    if is_graphic(bytes) {
-        return None;
+        return (LENGTH, bytes.len().min(NAME_BYTES_MAX));
     }
     let at = bytes.iter().position(|byte| !byte.is_ascii_graphic());
-    Some((CHARACTERS, at.unwrap_or(0)))
+    (CHARACTERS, at.unwrap_or(0))
 }
 
 /// Whether all bytes are those of letters, digits and ASCII punctuation, 0x21 to 0x7e: eight at a
 /// time, the last eight perhaps a second time.
+#[inline(always)]
 fn is_graphic(bytes: &[u8]) -> bool {
     const EACH: u64 = u64::MAX / 255;
     const HIGH: u64 = EACH << 7;
@@ -60,6 +81,7 @@ impl<'a> Names<'a> {
     /// # Errors
     ///
     /// [`Error::GroupId`], [`Error::DeduplicationId`].
+    #[inline(always)]
     pub fn new(group: &'a str, id: Option<&'a str>) -> Result<Self, Error> {
         if let Some((rule, at)) = name_refused(group) {
             return Err(Error::GroupId { rule, at });
@@ -80,9 +102,9 @@ impl<'a> Names<'a> {
     pub fn write(&self, bytes: &mut [u8]) {
         let at = bytes.len() - self.len();
         let (group, rest) = bytes[at..].split_at_mut(self.group.len());
-        group.copy_from_slice(self.group.as_bytes());
+        copy(self.group.as_bytes(), group);
         let (id, lens) = rest.split_at_mut(self.id.len());
-        id.copy_from_slice(self.id.as_bytes());
+        copy(self.id.as_bytes(), id);
         lens.copy_from_slice(&[self.group.len() as u8, self.id.len() as u8]); // at most 128 each
     }
 

@@ -15,6 +15,8 @@
 //!   two who insert one key, one has to look again, `[absent-still]`.
 //! - *remove* marks the element's own word: of those who do so one wins. Then the word before it is
 //!   turned to what follows: by a walk over the chain, which does it for whatever is marked.
+//! - *unchain* is remove by an element's only owner. If the element is the last of its chain, and
+//!   the oldest one mostly is, the word before it is turned to the end, and nothing is marked.
 //!
 //! # Races
 //!
@@ -25,6 +27,13 @@
 //! A walker unlinks a marked element while what lies before it is removed: that word is marked
 //! then, and the compare-exchange fails. What follows it comes and goes: a marked word never
 //! changes.
+//!
+//! An element is unlinked unmarked, as the last. A mark keeps others from unlinking what follows by
+//! way of a word that is out of the chain; nothing follows, and nothing will: what comes in does so
+//! at the head, `[last-out]`. So an unmarked word that leads to an element is in its chain, and one
+//! that leads nowhere need not be. A walker that compares the element's next key sees that the word
+//! before it has changed. One who marks the element late, by an old `life`, takes nothing out: the
+//! owner's insertion writes the word anew.
 //!
 //! A key is compared while its element is reused. The element's word has another version then, and
 //! what was compared counts only if the word is the same before and after.
@@ -98,6 +107,8 @@ const MARKED: u64 = 1 << 63;
 const VERSION_SHIFT: u32 = 32;
 const VERSION_MASK: u64 = (1 << 31) - 1;
 const NEXT_MASK: u64 = (1 << 32) - 1;
+/// How far the owner of an element looks for it as the last of its chain.
+const LAST_STEPS: usize = 4;
 
 impl Link {
     const fn is_marked(self) -> bool {
@@ -130,7 +141,7 @@ impl Link {
 
 impl<'a, E: Chained> Chains<'a, E> {
     /// The word at which the chain of this hash begins.
-    #[cfg(feature = "fifo")]
+    #[inline(always)]
     pub fn start(&self, hash: u64) -> Option<&'a AtomicU64> {
         self.buckets.get(self.bucket(hash))
     }
@@ -138,8 +149,15 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// The first element of that chain, a moment ago.
     #[cfg(feature = "fifo")]
     pub fn first(&self, hash: u64) -> Option<&'a E> {
-        let seen = Link(self.start(hash)?.load(Ordering::Relaxed));
-        self.elements.get(seen.next()?)
+        self.elements.get(self.first_index(hash)?)
+    }
+
+    /// Which one that is; it need not be one of the elements.
+    #[inline(always)]
+    pub fn first_index(&self, hash: u64) -> Option<usize> {
+        let start = self.buckets.get(self.bucket(hash))?;
+        // ORDERING: Acquire; [chained].
+        Link(start.load(Ordering::Acquire)).next()
     }
 
     fn bucket(&self, hash: u64) -> usize {
@@ -162,6 +180,7 @@ impl<'a, E: Chained> Chains<'a, E> {
     ///
     /// `same` reads the key by Acquire, and owners write keys by Release: who sees a word of the
     /// next key sees then that the element was removed.
+    #[inline(always)]
     pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Found {
         let bucket = self.bucket(hash);
         let Some(start) = self.buckets.get(bucket) else {
@@ -206,6 +225,14 @@ impl<'a, E: Chained> Chains<'a, E> {
         }
     }
 
+    /// Whether nothing has come into the chain since `absent` was found, as it was a moment ago.
+    #[inline(always)]
+    pub fn is_still(&self, absent: &Absent) -> bool {
+        let start = self.buckets.get(absent.bucket);
+        // ORDERING: Relaxed; insertion looks again.
+        start.is_some_and(|start| start.load(Ordering::Relaxed) == absent.seen.0)
+    }
+
     /// Inserts an element that is the caller's and in no chain, if nothing has come into the chain
     /// since `absent` was found; whether it did. Else look again.
     pub fn insert(&self, absent: &Absent, index: usize) -> bool {
@@ -242,16 +269,57 @@ impl<'a, E: Chained> Chains<'a, E> {
         if seen.is_marked() || !Self::change(element.chain(), seen, Link(life | MARKED)) {
             return false;
         }
-        self.find(hash, |_| false); // unlinks it
+        self.walk(hash); // unlinks it
         true
+    }
+
+    /// Unlinks what is marked in a chain.
+    #[inline(never)]
+    fn walk(&self, hash: u64) {
+        self.find(hash, |_| false);
     }
 
     /// Takes an element out of its chain that nobody else may use again meanwhile, whoever else
     /// removes it at the same time.
     pub fn unchain(&self, hash: u64, index: usize) {
+        if self.unlink_last(hash, index) {
+            return;
+        }
         // What follows it may change meanwhile; and another one may have marked it and not have
         // come to unlink it: `is_chained` does.
         while !self.remove(hash, index, self.life(index)) && self.is_chained(hash, index) {}
+    }
+
+    /// Unlinks an element of the caller's that is the last of its chain without marking it. Whether
+    /// it did; it does not look far.
+    #[inline(always)]
+    fn unlink_last(&self, hash: u64, index: usize) -> bool {
+        let (Some(start), Some(element)) = (self.start(hash), self.elements.get(index)) else {
+            return false;
+        };
+        let link = Self::load(element.chain());
+        if link.is_marked() || link.next().is_some() {
+            return false;
+        }
+        let mut before = start;
+        let mut seen = Self::load(before);
+        for _ in 0..LAST_STEPS {
+            let Some(at) = seen.next().filter(|_| !seen.is_marked()) else {
+                return false;
+            };
+            if at == index {
+                return Self::change(before, seen, seen.with(0));
+            }
+            let Some(next) = self.elements.get(at) else {
+                return false;
+            };
+            let link = Self::load(next.chain());
+            if Self::load(before) != seen {
+                return false;
+            }
+            (before, seen) = (next.chain(), link);
+        }
+        false
     }
 
     /// Whether an element is in the chain of this hash and nobody removes it. After `false` it is

@@ -20,7 +20,7 @@ const IDS: u64 = 1 << 18;
 /// Bytes for the messages.
 const MESSAGES_BYTES: u64 = 1 << 20;
 /// Bytes of an id.
-const ID_BYTES: u64 = 140;
+const ID_BYTES: u64 = 160;
 /// How long one may stand still in a call, ms.
 const PAUSE_MS_MAX: u64 = 250;
 /// How long processes may take to end.

@@ -37,45 +37,81 @@ pub fn group_key(group: &str, seed: u64) -> [u64; 2] {
 }
 
 /// The key of a message's deduplication id, which is its body's digest if it names none.
-#[inline]
-pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool, seed: u64) -> IdKey {
+#[inline(always)]
+pub fn id_key(names: &Names<'_>, body: &[u8], by_group: bool, seed: u64, key: &mut IdKey) {
     let group = if by_group { names.group } else { "" };
-    if !names.id.is_empty() {
-        return key_of(Form::Plain, Form::Digest, group, names.id.as_bytes(), seed);
+    match names.id.is_empty() {
+        false => fill(Form::Plain, Form::Digest, group, names.id.as_bytes(), key),
+        true => fill_content(group, body, key),
     }
+    key.hash_it(seed);
+}
+
+#[inline(never)]
+fn fill_content(group: &str, body: &[u8], key: &mut IdKey) {
     let digest: [u8; DIGEST_BYTES] = Sha256::digest(body).into();
-    key_of(Form::Content, Form::ContentDigest, group, &digest, seed)
+    fill(Form::Content, Form::ContentDigest, group, &digest, key);
 }
 
 /// The key of a receive attempt's id.
 #[inline]
 pub fn attempt_key(id: &str, seed: u64) -> IdKey {
-    key_of(Form::Plain, Form::Digest, "", id.as_bytes(), seed)
+    let mut key = IdKey::EMPTY;
+    fill(Form::Plain, Form::Digest, "", id.as_bytes(), &mut key);
+    key.hash_it(seed);
+    key
 }
 
+/// Fills the words of a key that is empty.
 #[inline(always)]
-fn key_of(plain: Form, digested: Form, group: &str, id: &[u8], seed: u64) -> IdKey {
-    let group = group.as_bytes();
+fn fill(plain: Form, digested: Form, group: &str, id: &[u8], key: &mut IdKey) {
+    if !group.is_empty() || !fill_alone(plain, id, &mut key.words) {
+        key.words = together(plain, digested, group.as_bytes(), id);
+    }
+}
+
+/// Fills the words with an id without a group, if it is neither very short nor too long: straight
+/// from its bytes, eight at a time.
+#[inline(always)]
+fn fill_alone(form: Form, id: &[u8], words: &mut [u64; ID_WORDS]) -> bool {
+    let (Some(first), Some(last)) = (id.first_chunk(), id.last_chunk()) else {
+        return false;
+    };
+    if HEAD_BYTES + id.len() > KEY_BYTES {
+        return false;
+    }
+    let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    let head = form as u64 | (id.len() as u64) << 16;
+    words[0] = head | first << (8 * HEAD_BYTES);
+    let mut at = 8 - HEAD_BYTES;
+    for word in &mut words[1..] {
+        let Some(rest) = id.get(at..).filter(|rest| !rest.is_empty()) else {
+            break;
+        };
+        *word = match rest.first_chunk() {
+            Some(eight) => u64::from_le_bytes(*eight),
+            None => last >> (8 * (8 - rest.len())),
+        };
+        at += 8;
+    }
+    true
+}
+
+#[inline(never)]
+fn together(plain: Form, digested: Form, group: &[u8], id: &[u8]) -> [u64; ID_WORDS] {
     let mut bytes = [0; KEY_BYTES];
-    let mut used = HEAD_BYTES + group.len() + id.len();
-    if used <= KEY_BYTES {
+    if HEAD_BYTES + group.len() + id.len() <= KEY_BYTES {
         // Each is at most 128 bytes.
         bytes[..HEAD_BYTES].copy_from_slice(&[plain as u8, group.len() as u8, id.len() as u8]);
         bytes[HEAD_BYTES..][..group.len()].copy_from_slice(group);
         bytes[HEAD_BYTES + group.len()..][..id.len()].copy_from_slice(id);
     } else {
         digest(&mut bytes, digested, group, id);
-        used = HEAD_BYTES + DIGEST_BYTES;
     }
-    let word = |at: usize| {
+    core::array::from_fn(|at| {
         let word = bytes[8 * at..].first_chunk();
         word.map_or(0, |word| u64::from_le_bytes(*word))
-    };
-    IdKey {
-        words: core::array::from_fn(word),
-        // Seeded, so that nobody outside can choose ids that all lie in one chain.
-        hash: crate::hash::xxh3_64_seeded(&bytes[..used], seed),
-    }
+    })
 }
 
 #[cold]
@@ -96,7 +132,9 @@ mod tests {
     use std::string::String;
 
     fn key(group: &str, id: &str, body: &str, by_group: bool) -> [u64; ID_WORDS] {
-        id_key(&Names { group, id }, body.as_bytes(), by_group, 7).words
+        let mut key = IdKey::EMPTY;
+        id_key(&Names { group, id }, body.as_bytes(), by_group, 7, &mut key);
+        key.words
     }
 
     #[test]
@@ -121,6 +159,18 @@ mod tests {
         assert_ne!(key("a", "id", "1", true), key("b", "id", "1", true));
         assert_eq!(key("a", "", "1", false), key("b", "", "1", false));
         assert_ne!(key("a", "", "1", false), key("a", "", "2", false));
+    }
+
+    #[test]
+    fn an_id_has_the_same_words_however_they_are_made() {
+        let id = core::array::from_fn::<u8, 128, _>(|at| 1 + at as u8);
+        for len in 1..=128 {
+            let words = together(Form::Plain, Form::Digest, &[], &id[..len]);
+            let mut alone = [0; ID_WORDS];
+            let filled = fill_alone(Form::Plain, &id[..len], &mut alone);
+            assert_eq!(filled, (8..=77).contains(&len));
+            assert!(!filled || alone == words, "{len}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::key::{group_key, id_key};
 use super::queue::FifoQueue;
 use super::quota::Call;
 use crate::error::Error;
+use crate::hash::checksum;
 use crate::message::{Message, Names};
 use crate::queue::batch::Outcomes;
 use crate::queue::envelope::attributes_word;
@@ -12,8 +13,11 @@ use crate::queue::send::BATCH_BYTES_MAX;
 use crate::queue::sweep::BATCH_MAX;
 use crate::queue::{MessageId, Queue};
 use crate::region::Region;
-use crate::region::arena::Claimed;
+use crate::region::arena::{Claimed, stamp};
+use crate::region::body::{seed, size_of_stored};
+use crate::region::fifo::cursor::Cursor;
 use crate::region::fifo::ids::IdKey;
+use crate::region::fifo::own::Known;
 use crate::region::fifo::send::{Ordered, Sent};
 use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT};
 use crate::region::policy::DELAY_MS;
@@ -31,6 +35,16 @@ struct Outgoing<'a> {
     key: IdKey,
     /// The key of its group.
     group: [u64; 2],
+    /// What the queue has of both.
+    known: Known,
+}
+
+/// What the messages of a call have in common.
+struct Sending<'s> {
+    now_ms: u64,
+    slots: Slots,
+    /// Where entries for their ids are claimed.
+    cursor: Cursor<'s>,
 }
 
 /// Slots for the messages of a batch, as many as there are together.
@@ -69,6 +83,16 @@ impl Slots {
 }
 
 impl Outgoing<'_> {
+    /// Not filled yet.
+    const EMPTY: Self = Self {
+        names: Names { group: "", id: "" },
+        body: &[],
+        message: None,
+        key: IdKey::EMPTY,
+        group: [0; 2],
+        known: Known::NONE,
+    };
+
     /// Bytes that count against the limit.
     fn size(&self) -> usize {
         self.message.map_or(self.body.len(), Message::size)
@@ -108,8 +132,9 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             body,
         };
         self.queue.check()?;
-        let outgoing = self.outgoing(&entry)?;
-        self.send_one(&outgoing)
+        let mut outgoing = Outgoing::EMPTY;
+        self.outgoing(&entry, &mut outgoing)?;
+        self.send_one(outgoing)
     }
 
     /// Sends 1 to 10 messages in their order. Each succeeds or fails alone, and those behind one
@@ -141,7 +166,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// ```
     pub fn send_batch(&self, entries: &[FifoEntry<'_>]) -> Result<Outcomes<FifoSent>, Error> {
         self.queue.check()?;
-        self.send_all(entries, |entry| self.outgoing(entry))
+        self.send_all(entries, |entry, into| self.outgoing(entry, into))
     }
 
     /// Sends a message with attributes; it says its group, and its deduplication id unless that is
@@ -172,8 +197,9 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// ```
     pub fn send_message(&self, message: &Message<'_>) -> Result<FifoSent, Error> {
         self.queue.check()?;
-        let outgoing = self.outgoing_message(message)?;
-        self.send_one(&outgoing)
+        let mut outgoing = Outgoing::EMPTY;
+        self.outgoing_message(message, &mut outgoing)?;
+        self.send_one(outgoing)
     }
 
     /// [`send_batch`](FifoQueue::send_batch) of messages with attributes.
@@ -184,22 +210,25 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// [`send_message`](FifoQueue::send_message).
     pub fn send_messages(&self, messages: &[Message<'_>]) -> Result<Outcomes<FifoSent>, Error> {
         self.queue.check()?;
-        self.send_all(messages, |message| self.outgoing_message(message))
-    }
-
-    fn outgoing<'a>(&self, entry: &FifoEntry<'a>) -> Result<Outgoing<'a>, Error> {
-        self.check_id(entry.id)?;
-        let names = Names::new(entry.group, entry.id)?;
-        Ok(Outgoing {
-            names,
-            body: entry.body,
-            message: None,
-            key: self.key_of(&names, entry.body),
-            group: self.group_of(&names),
+        self.send_all(messages, |message, into| {
+            self.outgoing_message(message, into)
         })
     }
 
-    fn outgoing_message<'a>(&self, message: &'a Message<'a>) -> Result<Outgoing<'a>, Error> {
+    #[inline(always)]
+    fn outgoing<'a>(&self, entry: &FifoEntry<'a>, into: &mut Outgoing<'a>) -> Result<(), Error> {
+        self.check_id(entry.id)?;
+        into.names = Names::new(entry.group, entry.id)?;
+        into.body = entry.body;
+        self.fill_keys(into);
+        Ok(())
+    }
+
+    fn outgoing_message<'a>(
+        &self,
+        message: &'a Message<'a>,
+        into: &mut Outgoing<'a>,
+    ) -> Result<(), Error> {
         let Some(group) = message.group_option() else {
             return Err(Error::Group {
                 problem: "a message of a FIFO queue has a group",
@@ -215,27 +244,26 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
         let id = message.deduplication_option();
         self.check_id(id)?;
-        let names = Names::new(group, id)?;
-        Ok(Outgoing {
-            names,
-            body: message.body(),
-            message: Some(message),
-            key: self.key_of(&names, message.body()),
-            group: self.group_of(&names),
-        })
+        into.names = Names::new(group, id)?;
+        into.body = message.body();
+        into.message = Some(message);
+        self.fill_keys(into);
+        Ok(())
     }
 
-    fn group_of(&self, names: &Names<'_>) -> [u64; 2] {
-        group_key(names.group, self.queue.name(&self.queue.store()))
-    }
-
-    fn key_of(&self, names: &Names<'_>, body: &[u8]) -> IdKey {
+    /// The keys of what is sent, by its names and its body.
+    #[inline(always)]
+    fn fill_keys(&self, into: &mut Outgoing<'_>) {
+        let seed = self.queue.name(&self.queue.store());
+        into.group = group_key(into.names.group, seed);
         // A body that is too long is refused, whatever its digest.
-        let body = &body[..body.len().min(self.queue.place.shape.body_bytes_max)];
+        let max = self.queue.place.shape.body_bytes_max;
+        let body = &into.body[..into.body.len().min(max)];
         let by_group = self.queue.place.flags & FLAG_BY_GROUP != 0;
-        id_key(names, body, by_group, self.queue.name(&self.queue.store()))
+        id_key(&into.names, body, by_group, seed, &mut into.key);
     }
 
+    #[inline(always)]
     fn check_id(&self, id: Option<&str>) -> Result<(), Error> {
         if id.is_none() && self.queue.place.flags & FLAG_CONTENT == 0 {
             return Err(Error::NoDeduplicationId);
@@ -243,11 +271,15 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         Ok(())
     }
 
-    fn send_one(&self, outgoing: &Outgoing<'_>) -> Result<FifoSent, Error> {
+    fn send_one(&self, mut outgoing: Outgoing<'_>) -> Result<FifoSent, Error> {
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
-        let sent = self.send_outgoing(&store, outgoing, &mut Slots::default(), now_ms)?;
+        outgoing.known = store.look_up(outgoing.group, &outgoing.key);
+        let mut alone = self.sending(&store, now_ms, 1);
+        let sent = self.send_outgoing(&store, &outgoing, &mut alone);
+        alone.slots.give_back(&store);
+        let sent = sent?;
         self.announce(&store, 1);
         Ok(sent)
     }
@@ -256,20 +288,20 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn send_all<'a, T>(
         &self,
         entries: &'a [T],
-        check: impl Fn(&'a T) -> Result<Outgoing<'a>, Error>,
+        check: impl Fn(&'a T, &mut Outgoing<'a>) -> Result<(), Error>,
     ) -> Result<Outcomes<FifoSent>, Error> {
         if entries.is_empty() || entries.len() > BATCH_MAX {
             return Err(Error::BatchSize { len: entries.len() });
         }
-        let mut outgoing = heapless::Vec::<Outgoing<'a>, BATCH_MAX>::new();
+        let mut outgoing = [const { Outgoing::EMPTY }; BATCH_MAX];
+        let outgoing = &mut outgoing[..entries.len()];
         let (mut len, mut long) = (0usize, false);
         let max = self.queue.place.shape.body_bytes_max;
-        for entry in entries {
-            let checked = check(entry)?;
-            let size = checked.size();
+        for (entry, outgoing) in entries.iter().zip(&mut *outgoing) {
+            check(entry, outgoing)?;
+            let size = outgoing.size();
             len = len.saturating_add(size);
             long |= size > max;
-            let _ = outgoing.push(checked); // at most ten
         }
         // An entry that is too long fails alone; the sum is the batch's own limit.
         if len > max && !long && entries.len() > 1 && max >= BATCH_BYTES_MAX {
@@ -278,20 +310,32 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let store = self.queue.store();
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
-        let hashes = outgoing.iter().map(|outgoing| outgoing.key.hash);
-        store.ids_table().fetch(hashes);
+        let ids = store.ids_table();
+        ids.fetch(outgoing.iter().map(|outgoing| outgoing.key.hash));
         store.fetch_groups(outgoing.iter().map(|outgoing| outgoing.group));
-        let mut slots = Slots {
-            wanted: entries.len() as u32,
-            ..Slots::default()
-        };
-        let mut outcomes = Outcomes::new();
-        for outgoing in &outgoing {
-            let outcome = self.send_outgoing(&store, outgoing, &mut slots, now_ms);
-            let _ = outcomes.push(outcome); // as many as entries
-            slots.wanted -= 1;
+        for outgoing in &mut *outgoing {
+            outgoing.known = store.look_up(outgoing.group, &outgoing.key);
         }
-        slots.give_back(&store);
+        let mut batch = self.sending(&store, now_ms, entries.len() as u32);
+        let mut outcomes = Outcomes::new();
+        let mut before = None;
+        for outgoing in &mut *outgoing {
+            // The next one of a group stands behind the one before, mostly.
+            outgoing.known.behind = before
+                .filter(|(group, _)| *group == outgoing.group)
+                .map(|(_, behind)| behind);
+            let outcome = self.send_outgoing(&store, outgoing, &mut batch);
+            before = match &outcome {
+                Ok(sent) if !sent.is_duplicate => {
+                    let slot = sent.id.words()[0] as u32 as usize;
+                    Some((outgoing.group, (slot, sent.sequence.0)))
+                }
+                _ => None,
+            };
+            let _ = outcomes.push(outcome); // as many as entries
+            batch.slots.wanted -= 1;
+        }
+        batch.slots.give_back(&store);
         self.announce(&store, entries.len() as u32);
         Ok(outcomes)
     }
@@ -306,14 +350,28 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
     }
 
+    /// Before a call sends so many messages.
+    #[inline(always)]
+    fn sending<'s>(&self, store: &Store<'s>, now_ms: u64, wanted: u32) -> Sending<'s> {
+        Sending {
+            now_ms,
+            slots: Slots {
+                wanted,
+                ..Slots::default()
+            },
+            cursor: store.ids_table().cursor(self.queue.region.owner()),
+        }
+    }
+
+    /// Sends a message, or says why not.
+    #[inline(always)]
     fn send_outgoing(
         &self,
         store: &Store<'_>,
         outgoing: &Outgoing<'_>,
-        slots: &mut Slots,
-        now_ms: u64,
+        call: &mut Sending<'_>,
     ) -> Result<FifoSent, Error> {
-        let (queue, shape) = (&self.queue, store.shape());
+        let (queue, shape, now_ms) = (&self.queue, store.shape(), call.now_ms);
         let (body, size) = (outgoing.body, outgoing.size());
         if body.is_empty() {
             return Err(Error::BodyEmpty);
@@ -321,57 +379,75 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let attributes_len = outgoing.message.map_or(0, Message::attributes_len);
         let tail = attributes_len + outgoing.names.len();
         let (len, max) = (body.len() + tail, shape.body_bytes_max);
-        if size > max {
-            return Err(Error::BodyTooLong { len: size, max });
-        }
         let run = shape.run(len);
-        if run > shape.slots {
-            let max = max.saturating_sub(len - size);
+        if size > max || run > shape.slots {
+            let max = if size > max {
+                max
+            } else {
+                max.saturating_sub(len - size)
+            };
             return Err(Error::BodyTooLong { len: size, max });
         }
-        let (id, owner) = (&outgoing.key, queue.region.owner());
-        let single = (run == 1).then(|| slots.claim(store, owner)).flatten();
+        let owner = queue.region.owner();
+        let single = (run == 1).then(|| call.slots.claim(store, owner)).flatten();
         let mut claimed = match single {
             Some(claimed) => claimed,
             None => match queue.claim_slots(store, run, now_ms) {
                 Ok(claimed) => claimed,
                 // A duplicate needs no room.
-                Err(full) => return queue.first_of(store, id, now_ms).ok_or(full),
+                Err(full) => {
+                    let first = queue.first_of(store, &outgoing.key, now_ms);
+                    return first.ok_or(full);
+                }
             },
         };
         let count = outgoing.message.map_or(0, |m| m.attributes().len());
+        let generation = claimed.next_generation();
         let bytes = claimed.bytes_mut(*store, len);
         bytes[..body.len()].copy_from_slice(body);
         outgoing.names.write(bytes);
-        let attributes = &mut bytes[body.len()..][..attributes_len];
-        match outgoing.message.map(|m| m.encode_attributes(attributes)) {
-            None | Some(Ok(_)) => {}
-            Some(Err(error)) => {
+        if let Some(message) = outgoing.message {
+            let attributes = &mut bytes[body.len()..][..attributes_len];
+            if let Err(error) = message.encode_attributes(attributes) {
                 store.abort(claimed);
                 return Err(error);
             }
         }
         let attributes = attributes_word(count, tail);
-        let checksum = queue.place.checksum;
+        let stamp = stamp(now_ms, generation);
+        let sum = match queue.place.checksum {
+            true => checksum(bytes, seed(stamp, attributes)),
+            false => 0,
+        };
+        let size = size_of_stored(sum, len, attributes);
         let message = Ordered {
-            size: store.size_of_filled(&claimed, len, attributes, now_ms, checksum),
+            size,
             attributes,
             sent_ms: now_ms,
             delay_ms: store.head().policy.get(DELAY_MS),
             group: outgoing.group,
-            id,
+            id: &outgoing.key,
             until_ms: now_ms + (queue.place.window >> 32),
         };
         let index = claimed.index;
-        match store.send_in_order(claimed, &message, owner) {
+        let sent = store.send_known(claimed, &message, &outgoing.known, &mut call.cursor);
+        queue.outcome(store, index, sent)
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// What the sender of a message in this slot gets.
+    #[inline(always)]
+    fn outcome(&self, store: &Store<'_>, slot: u32, sent: Sent) -> Result<FifoSent, Error> {
+        match sent {
             Sent::New(stamp, sequence) => Ok(FifoSent {
-                id: MessageId::new(queue.name(store), index, stamp),
+                id: MessageId::new(self.name(store), slot, stamp),
                 sequence: SequenceNumber(sequence),
                 is_duplicate: false,
             }),
-            Sent::Duplicate(first) => Ok(queue.duplicate_of(store, &first)),
+            Sent::Duplicate(first) => Ok(self.duplicate_of(store, &first)),
             Sent::IdsFull => Err(Error::DeduplicationFull {
-                max: shape.fifo.ids as u64,
+                max: store.shape().fifo.ids as u64,
             }),
             Sent::GroupsFull => Err(Error::Full),
             Sent::Unfinished(_) => Err(Error::Damaged {
@@ -379,9 +455,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             }),
         }
     }
-}
 
-impl<R: Region, C: Clock> Queue<R, C> {
     /// What the sender of a duplicate gets.
     fn duplicate_of(&self, store: &Store<'_>, first: &crate::region::fifo::ids::First) -> FifoSent {
         FifoSent {

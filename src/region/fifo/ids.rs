@@ -22,9 +22,7 @@
 //! message ([`list`](super::list)), and comes before the message itself shows its number,
 //! `[accepted-first]`: so no message leaves its list whose id is not accepted.
 //!
-//! The entries are a ring: all windows are equally long, so the one after the cursor is the oldest.
-//! If its window is over it is used again; if not, the table is *full*. Nothing is looked for, and
-//! nothing is forgotten early. Claimed entries are passed by.
+//! Which entry is used next: see [`cursor`](super::cursor).
 //!
 //! An id is itself in the entry if it is short enough, else its 256-bit digest: two ids are never
 //! taken for one. A key that is compared while its entry is written anew does not count, since the
@@ -49,12 +47,13 @@
 //! it exchanges is not. Out of its chain and not Free: an entry is used again when its window is
 //! over.
 
+use super::cursor::Cursor;
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
-#[cfg(feature = "fifo")]
-use crate::region::store::fetch;
-use crate::ring::chains::{Chains, Found};
+use crate::ring::chains::{Absent, Chains, Found};
 use crate::sync::Ordering;
+#[cfg(feature = "fifo")]
+use crate::{hash::xxh3_64_seeded, region::store::fetch};
 
 /// A deduplication id, or its digest; its form and length are part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +107,7 @@ pub struct Ids<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Free,
     Claimed,
     Pending,
@@ -116,10 +115,10 @@ enum Phase {
 
 /// `{ phase:2, owner:10, version:20, slot:32 }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State(u64);
+pub(super) struct State(u64);
 
 impl State {
-    const fn phase(self) -> Phase {
+    pub(super) const fn phase(self) -> Phase {
         match self.0 >> 62 {
             0 => Phase::Free,
             1 => Phase::Claimed,
@@ -128,7 +127,7 @@ impl State {
     }
 
     /// Whether its owner may come back to it.
-    const fn is_coming(self) -> bool {
+    pub(super) const fn is_coming(self) -> bool {
         matches!(self.phase(), Phase::Claimed) && self.slot() != NO_SLOT
     }
 
@@ -140,7 +139,7 @@ impl State {
         self.0 as u32
     }
 
-    const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
+    pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
         let version = ((self.0 >> 32) + 1) & ((1 << 20) - 1);
         let owner = ((owner & 1023) as u64) << 52;
         Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
@@ -151,11 +150,14 @@ impl State {
 #[cfg(feature = "fifo")]
 const FETCH_AHEAD: usize = 10;
 
+/// Bytes of a key before group and id.
+const HEAD_BYTES: usize = 3;
+
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
 const VOIDED: u64 = u64::MAX;
 
 /// In place of the slot of a Claimed entry: it is not coming.
-const NO_SLOT: u32 = u32::MAX;
+pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// 63 bits that name a message, as far as one who is late has to be told from others.
 const fn name_of(slot: u32, stamp: u64) -> u64 {
@@ -163,12 +165,51 @@ const fn name_of(slot: u32, stamp: u64) -> u64 {
     (mixed ^ (mixed >> 29)) & !UNORDERED
 }
 
+impl IdKey {
+    /// Of no id.
+    #[cfg(feature = "fifo")]
+    pub const EMPTY: Self = Self {
+        words: [0; ID_WORDS],
+        hash: 0,
+    };
+
+    /// Sets the hash to that of the words that count, which is seeded, so that nobody outside can
+    /// choose ids that all lie in one chain.
+    #[cfg(feature = "fifo")]
+    #[inline(always)]
+    pub fn hash_it(&mut self, seed: u64) {
+        let mut bytes = [0; 8 * ID_WORDS];
+        let used = self.used();
+        let eights = bytes.as_chunks_mut().0;
+        if let [first, second, ..] = eights
+            && used == 2
+        {
+            (*first, *second) = (self.words[0].to_le_bytes(), self.words[1].to_le_bytes());
+            self.hash = xxh3_64_seeded(&bytes[..16], seed); // the common case, of a fixed length
+            return;
+        }
+        for (eight, word) in eights.iter_mut().zip(self.words) {
+            *eight = word.to_le_bytes();
+        }
+        self.hash = xxh3_64_seeded(&bytes[..8 * used], seed);
+    }
+
+    /// How many of its words count; the others are zero. Its first word, `{ form: u8, group_len:
+    /// u8, id_len: u8, .. }`, tells, so keys that have it in common have as many.
+    #[inline(always)]
+    fn used(&self) -> usize {
+        let [_, group_len, id_len, ..] = self.words[0].to_le_bytes();
+        let len = HEAD_BYTES + usize::from(group_len) + usize::from(id_len);
+        len.div_ceil(8).min(ID_WORDS)
+    }
+}
+
 impl Remembered {
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         State(self.state.load(Ordering::Acquire))
     }
 
-    fn change(&self, seen: State, next: State) -> bool {
+    pub(super) fn change(&self, seen: State, next: State) -> bool {
         // ORDERING: AcqRel; [chained-own] a claim acquires what the owner before it did to the
         // entry, and whoever sees Pending sees it written.
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
@@ -177,15 +218,33 @@ impl Remembered {
             .is_ok()
     }
 
+    #[inline(always)]
     fn is(&self, key: &IdKey) -> bool {
-        let mut words = self.key.iter().zip(key.words);
         // ORDERING: Acquire, so that the state read next is no older.
-        self.hash.load(Ordering::Acquire) == key.hash
-            && words.all(|(word, key)| word.load(Ordering::Acquire) == key)
+        self.hash.load(Ordering::Acquire) == key.hash && self.has_words(key)
+    }
+
+    /// Writes the words of a key that count.
+    #[inline(always)]
+    fn write_words(&self, key: &IdKey) {
+        let used = key.used();
+        for (at, (word, key)) in self.key.iter().zip(&key.words).enumerate() {
+            if at >= used {
+                return;
+            }
+            word.store(*key, Ordering::Release);
+        }
+    }
+
+    #[inline(never)]
+    fn has_words(&self, key: &IdKey) -> bool {
+        let mut words = self.key.iter().zip(&key.words).take(key.used());
+        // ORDERING: Acquire, as above.
+        words.all(|(word, key)| word.load(Ordering::Acquire) == *key)
     }
 
     /// Whether its sequence word has a number.
-    fn is_accepted(&self) -> bool {
+    pub(super) fn is_accepted(&self) -> bool {
         self.sequence.load(Ordering::Acquire) & UNORDERED == 0
     }
 }
@@ -193,7 +252,7 @@ impl Remembered {
 impl<'a> Ids<'a> {
     /// Whether an entry's id counts no longer. True of one that is being written anew, perhaps: who
     /// acts on it does so by its state.
-    fn is_over(&self, entry: &Remembered, now_ms: u64) -> bool {
+    pub(super) fn is_over(&self, entry: &Remembered, now_ms: u64) -> bool {
         let forgotten = self.head.forgotten.load(Ordering::Acquire);
         let sequence = entry.sequence.load(Ordering::Acquire);
         let accepted = sequence & UNORDERED == 0;
@@ -234,47 +293,19 @@ impl<'a> Ids<'a> {
         self.entries.elements.iter().filter(counts).count() as u64
     }
 
-    /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
-    /// `until_ms`; or tells who has it.
-    ///
-    /// # Progress
-    ///
-    /// Lock-free.
-    pub fn remember(
-        &self,
-        key: &IdKey,
-        (slot, stamp): (u32, u64),
-        (now_ms, until_ms): (u64, u64),
-        owner: u32,
-    ) -> Remember {
-        let hash = key.hash;
-        let mut mine = None;
-        let outcome = loop {
-            let absent = match self.entries.find(hash, |entry| entry.is(key)) {
-                Found::At(index) => match self.known(index, key, hash, now_ms) {
-                    Some(known) => break known,
-                    None => continue,
-                },
-                Found::Absent(absent) => absent,
-            };
-            let index = match mine {
-                Some(index) => index,
-                None => match self.claim(now_ms, owner) {
-                    Some(index) => index,
-                    None => break Remember::Full,
-                },
-            };
-            mine = Some(index);
-            self.write(index, key, (slot, stamp), (until_ms, owner));
-            if self.entries.insert(&absent, index) {
-                return Remember::New(index as u32);
-            }
-        };
-        if let Some(index) = mine {
-            let entry = &self.entries.elements[index];
-            entry.change(entry.state(), entry.state().then(Phase::Free, 0, 0));
+    /// Frees an entry that the caller has claimed and inserted into no chain.
+    pub(super) fn free(&self, index: usize) {
+        let entry = &self.entries.elements[index];
+        entry.change(entry.state(), entry.state().then(Phase::Free, 0, 0));
+    }
+
+    /// Under which word of its chain an id is not found; `None` if it is.
+    #[inline(always)]
+    pub fn absent(&self, key: &IdKey) -> Option<Absent> {
+        match self.entries.find(key.hash, |entry| entry.is(key)) {
+            Found::At(_) => None,
+            Found::Absent(absent) => Some(absent),
         }
-        outcome
     }
 
     /// Asks the processor to fetch what [`remember`](Self::remember) will look at for the ids with
@@ -282,32 +313,26 @@ impl<'a> Ids<'a> {
     /// the entries before. All of that has not been touched for as long as the window is.
     #[cfg(feature = "fifo")]
     pub fn fetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
-        let len = self.entries.elements.len().max(1);
-        let turn = self.head.ids_cursor.load(Ordering::Relaxed) % len as u64;
-        // One division a batch: those that follow are found by counting.
-        let entry = |step: usize| {
-            let at = turn as usize + step;
-            let at = if at < len { at } else { at - len };
-            self.entries.elements.get(at) // none of a table of less than a batch
-        };
-        let old_hash = |step| entry(step).map(|entry| entry.hash.load(Ordering::Relaxed));
-        for (step, hash) in hashes.clone().enumerate() {
-            for hash in [Some(hash), old_hash(step)].into_iter().flatten() {
-                if let Some(start) = self.entries.start(hash) {
-                    fetch(start);
-                }
+        let entries = &self.entries;
+        let (_, mut at) = self.turn();
+        for hash in hashes.clone() {
+            if let Some(start) = entries.start(hash) {
+                fetch(start);
             }
-            // Of the entries whose turn it is in the call that follows.
-            if let Some(entry) = entry(step + FETCH_AHEAD) {
+            // The entry whose turn it is was fetched in the call before.
+            if let Some(entry) = entries.elements.get(at)
+                && let Some(start) = entries.start(entry.hash.load(Ordering::Relaxed))
+            {
+                fetch(start);
+            }
+            if let Some(entry) = entries.elements.get(at + FETCH_AHEAD) {
                 fetch(entry);
-                fetch(&entry.key[ID_WORDS - 1]);
             }
+            at += 1; // those beyond the last are not fetched
         }
-        for (step, hash) in hashes.enumerate() {
-            for hash in [Some(hash), old_hash(step)].into_iter().flatten() {
-                if let Some(first) = self.entries.first(hash) {
-                    fetch(first);
-                }
+        for hash in hashes {
+            if let Some(first) = entries.first(hash) {
+                fetch(first);
             }
         }
     }
@@ -352,43 +377,8 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// The next entry of the ring, out of its chain, if its window is over.
-    fn claim(&self, now_ms: u64, owner: u32) -> Option<usize> {
-        let (cursor, len) = (&self.head.ids_cursor, self.entries.elements.len());
-        for _ in 0..=2 * len {
-            let turn = cursor.load(Ordering::Acquire);
-            let index = (turn % len.max(1) as u64) as usize;
-            let entry = self.entries.elements.get(index)?;
-            let seen = entry.state();
-            let (reusable, in_window) = match seen.phase() {
-                Phase::Free => (true, false),
-                Phase::Claimed if !(seen.is_coming() && entry.is_accepted()) => (false, false),
-                Phase::Claimed | Phase::Pending => {
-                    let over = self.is_over(entry, now_ms);
-                    (over, !over)
-                }
-            };
-            if in_window && entry.state() == seen {
-                if cursor.load(Ordering::Acquire) == turn {
-                    return None;
-                }
-                continue;
-            }
-            let won = reusable && entry.change(seen, seen.then(Phase::Claimed, owner, NO_SLOT));
-            let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-            let _ = cursor.compare_exchange(turn, turn.wrapping_add(1), done, failed);
-            if won {
-                if seen.phase() != Phase::Free {
-                    self.unchain(index);
-                }
-                return Some(index);
-            }
-        }
-        None
-    }
-
     /// Takes an entry that is claimed out of its chain, whoever else does so too.
-    fn unchain(&self, index: usize) {
+    pub(super) fn unchain(&self, index: usize) {
         self.entries.unchain(self.hash_of(index), index);
     }
 
@@ -397,6 +387,7 @@ impl<'a> Ids<'a> {
     }
 
     /// Writes an entry that the caller has claimed; then it is coming.
+    #[inline(always)]
     fn write(
         &self,
         index: usize,
@@ -406,9 +397,7 @@ impl<'a> Ids<'a> {
     ) {
         let entry = &self.entries.elements[index];
         entry.hash.store(key.hash, Ordering::Release);
-        for (word, key) in entry.key.iter().zip(key.words) {
-            word.store(key, Ordering::Release);
-        }
+        entry.write_words(key);
         entry.stamp.store(stamp, Ordering::Release);
         let unordered = UNORDERED | name_of(slot, stamp);
         entry.sequence.store(unordered, Ordering::Release);
@@ -496,6 +485,70 @@ impl<'a> Ids<'a> {
                 entry.change(seen, seen.then(Phase::Free, 0, 0));
             }
         }
+    }
+}
+
+impl Cursor<'_> {
+    /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
+    /// `until_ms`; or tells who has it. `absent`: under which word it was not found a moment ago.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline(always)]
+    pub fn remember(
+        &mut self,
+        key: &IdKey,
+        named: (u32, u64),
+        times: (u64, u64),
+        absent: Option<Absent>,
+    ) -> Remember {
+        let mut mine = None;
+        // Else it was a vain claim, and the entry would be passed by for a lap.
+        if let Some(absent) = absent
+            && self.ids.entries.is_still(&absent)
+            && let Some(index) = self.claim(times.0)
+        {
+            self.ids.write(index, key, named, (times.1, self.owner));
+            if self.ids.entries.insert(&absent, index) {
+                return Remember::New(index as u32);
+            }
+            mine = Some(index);
+        }
+        self.remember_anew(key, named, times, mine)
+    }
+
+    /// The same from the start; `mine`: an entry that the caller has claimed.
+    #[inline(never)]
+    fn remember_anew(
+        &mut self,
+        key: &IdKey,
+        named: (u32, u64),
+        (now_ms, until_ms): (u64, u64),
+        mut mine: Option<usize>,
+    ) -> Remember {
+        let hash = key.hash;
+        let outcome = loop {
+            let absent = match self.ids.entries.find(hash, |entry| entry.is(key)) {
+                Found::At(index) => match self.ids.known(index, key, hash, now_ms) {
+                    Some(known) => break known,
+                    None => continue,
+                },
+                Found::Absent(absent) => absent,
+            };
+            let Some(index) = mine.or_else(|| self.claim(now_ms)) else {
+                break Remember::Full;
+            };
+            mine = Some(index);
+            self.ids.write(index, key, named, (until_ms, self.owner));
+            if self.ids.entries.insert(&absent, index) {
+                return Remember::New(index as u32);
+            }
+        };
+        if let Some(index) = mine {
+            self.ids.free(index);
+        }
+        outcome
     }
 }
 

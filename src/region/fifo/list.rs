@@ -47,6 +47,7 @@
 //! ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
+use super::own::Sealed;
 use crate::region::arena::Hold;
 use crate::region::store::Store;
 use crate::region::word::Word;
@@ -100,13 +101,13 @@ pub struct Member {
 }
 
 impl Link {
-    fn next(&self) -> NextWord {
+    pub(super) fn next(&self) -> NextWord {
         // ORDERING: SeqCst; acquires what the sender of the next message wrote.
         NextWord(self.next.load(Ordering::SeqCst))
     }
 
     /// The sequence number, or what stands there before there is one.
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         // ORDERING: SeqCst; [linked-once] read after the end of the list.
         self.sequence.load(Ordering::SeqCst)
     }
@@ -120,6 +121,22 @@ const fn hint(sequence: u64, slot: usize) -> u64 {
 /// Whether a hint names a place before this sequence number.
 const fn is_behind(hint: u64, sequence: u64) -> bool {
     ((sequence as u32).wrapping_sub((hint >> 32) as u32)).cast_signed() > 0
+}
+
+/// Links a message in the list of the group `index`, at its end `place`, if that is still `seen`.
+#[inline(always)]
+pub(super) fn link_at(
+    place: &AtomicU64,
+    seen: NextWord,
+    link: &Link,
+    slot: usize,
+    index: usize,
+) -> bool {
+    link.group.store(index as u64 + 1, Ordering::Relaxed);
+    let next = seen.then(Next::Slot(slot));
+    // ORDERING: SeqCst; [linked-once], [closed-empty]; releases what the sender wrote.
+    let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+    place.compare_exchange(seen.0, next.0, done, failed).is_ok()
 }
 
 impl Store<'_> {
@@ -212,11 +229,7 @@ impl Store<'_> {
             if link.number() != unordered {
                 return Linked::Done(false);
             }
-            link.group.store(index as u64 + 1, Ordering::Relaxed);
-            let next = seen.then(Next::Slot(slot));
-            // ORDERING: SeqCst; [linked-once], [closed-empty]; releases what the sender wrote.
-            let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-            if place.compare_exchange(seen.0, next.0, done, failed).is_ok() {
+            if link_at(place, seen, link, slot, index) {
                 self.number(slot, unordered);
                 return Linked::Done(at.is_none());
             }
@@ -227,7 +240,6 @@ impl Store<'_> {
     /// first. The number that it has.
     fn number(&self, slot: usize, unordered: u64) -> u64 {
         let link = &self.links()[slot];
-        let word = &link.sequence;
         let entry = link.id.load(Ordering::Acquire);
         let stamp = self.notes()[slot].stamp.load(Ordering::Acquire);
         // Entry and stamp are this message's if the word is, and the word is read after them.
@@ -235,14 +247,15 @@ impl Store<'_> {
         if now != unordered {
             return now;
         }
-        // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
-        let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
-        let mine = last.wrapping_add(1) & !UNORDERED;
-        let mine = self.ids_table().accept(entry, slot as u32, stamp, mine);
-        // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
-        match word.compare_exchange(unordered, mine, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => mine,
-            Err(theirs) => theirs,
+        let named = Sealed {
+            slot,
+            stamp,
+            unordered,
+            entry,
+        };
+        match self.give_number(link, &named) {
+            Some(mine) => mine,
+            None => link.number(),
         }
     }
 
@@ -282,18 +295,34 @@ impl Store<'_> {
     fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> End {
         // ORDERING: Acquire; the place's sequence and arrow are no older.
         let hint = group.last.load(Ordering::Acquire);
-        if let Some(link) = self.links().get(hint as u32 as usize) {
-            let (slot, seen, number) = (hint as u32 as usize, link.next(), link.number());
-            let is_it = number & UNORDERED == 0 && number as u32 == (hint >> 32) as u32;
+        if let Some((slot, seen)) = self.hinted(hint) {
             match seen.next() {
-                Next::End if is_it => return End::At(slot, seen),
-                Next::Slot(_) if is_it && !seen.is_frozen() => {
+                Next::End => return End::At(slot, seen),
+                Next::Slot(_) if !seen.is_frozen() => {
                     return self.walk_to_end(group, (Some(slot), seen), None, owner);
                 }
                 _ => {}
             }
         }
         self.walk_to_end(group, (None, first), Some(hint), owner)
+    }
+
+    /// A place with this number, and its arrow, if it is one of the list still.
+    #[inline(always)]
+    pub(super) fn numbered(&self, slot: usize, number: u64) -> Option<(usize, NextWord)> {
+        let link = self.links().get(slot)?;
+        let seen = link.next();
+        (link.number() == number).then_some((slot, seen))
+    }
+
+    /// The place that a hint names, and its arrow, if it is one of the list still.
+    #[inline(always)]
+    pub(super) fn hinted(&self, hint: u64) -> Option<(usize, NextWord)> {
+        let slot = hint as u32 as usize;
+        let link = self.links().get(slot)?;
+        let (seen, number) = (link.next(), link.number());
+        let is_it = number & UNORDERED == 0 && number as u32 == (hint >> 32) as u32;
+        is_it.then_some((slot, seen))
     }
 
     /// Walks from a linked place's arrow on. `stale`: the hint, if it led nowhere.

@@ -24,11 +24,12 @@
 //! its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose message is
 //! not there is that of a message that was never sent.
 
+use super::cursor::Cursor;
 use super::ids::{First, IdKey, Remember};
 use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use crate::region::arena::{Claimed, stamp_generation};
-use crate::region::policy::{DELAY_MS, RETENTION_MS};
+use crate::region::policy::DELAY_MS;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
@@ -56,7 +57,7 @@ pub struct Ordered<'k> {
 }
 
 /// What came of finishing a send.
-enum Finished {
+pub(super) enum Finished {
     /// The message has this sequence number.
     InOrder(u64),
     /// It was never sent; or it is gone, and its id's window is over.
@@ -88,6 +89,14 @@ fn entry_of(link: &Link) -> u32 {
     (link.id.load(Ordering::Acquire) as u32).wrapping_sub(1)
 }
 
+/// The word of a message that was sealed.
+pub(super) const fn sealed(generation: u64, delay_ms: u64) -> Word {
+    match delay_ms {
+        0 => Word::ready(generation, 0),
+        _ => Word::held(0, generation, 0, false, delay_ms),
+    }
+}
+
 impl Store<'_> {
     /// Sends what the caller has claimed and filled; or gives the claim back.
     ///
@@ -95,73 +104,51 @@ impl Store<'_> {
     ///
     /// Lock-free.
     pub fn send_in_order(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32) -> Sent {
-        let (index, run) = (claimed.index as usize, claimed.run as usize);
-        let generation = claimed.next_generation() & (GENERATIONS - 1);
-        // So that nothing that others finish for this sender can fail for want of an entry.
-        let Some(group) = self.group_of(message.group, owner) else {
-            self.abort(claimed);
-            return Sent::GroupsFull;
-        };
-        let unordered = UNORDERED | generation;
-        self.prepare_link(index, unordered, message.group);
-        let (_, stamp) =
-            self.write_head(claimed, message.size, message.attributes, message.sent_ms);
-        let entry = loop {
-            let (id, named) = (message.id, (index as u32, stamp));
-            let window = (message.sent_ms, message.until_ms);
-            match self.ids_table().remember(id, named, window, owner) {
-                Remember::New(entry) => break entry,
-                Remember::Duplicate(first) => {
-                    self.take_back(index, run);
-                    return Sent::Duplicate(first);
-                }
+        let mut cursor = self.ids_table().cursor(owner);
+        let known = self.look_up(message.group, message.id);
+        self.send_known(claimed, message, &known, &mut cursor)
+    }
+
+    /// Step 1 where the id is not a new one: finishes what another sender of it has begun, until it
+    /// is remembered, and then gives its entry; or takes the claim back.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn remember_late(
+        &self,
+        mut remembered: Remember,
+        run: usize,
+        named: (u32, u64),
+        message: &Ordered<'_>,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<u32, Sent> {
+        let owner = cursor.owner;
+        let sent = loop {
+            match remembered {
+                Remember::New(entry) => return Ok(entry),
+                Remember::Duplicate(first) => break Sent::Duplicate(first),
+                Remember::Full => break Sent::IdsFull,
                 Remember::Pending { entry, slot, stamp } => {
-                    match self.finish_send(entry, slot, stamp, owner) {
-                        Finished::InOrder(sequence) => {
-                            self.take_back(index, run);
-                            return Sent::Duplicate(First {
-                                slot,
-                                stamp,
-                                sequence,
-                            });
-                        }
+                    let sequence = match self.finish_send(entry, slot, stamp, owner) {
+                        Finished::InOrder(sequence) => Some(sequence),
                         Finished::Unknown => {
-                            let sequence = self.ids_table().void(entry, (slot, stamp), id);
-                            if let Some(sequence) = sequence {
-                                self.take_back(index, run);
-                                return Sent::Duplicate(First {
-                                    slot,
-                                    stamp,
-                                    sequence,
-                                });
-                            }
+                            self.ids_table().void(entry, (slot, stamp), message.id)
                         }
-                        Finished::NoPlace => {
-                            self.take_back(index, run);
-                            return Sent::GroupsFull;
-                        }
+                        Finished::NoPlace => break Sent::GroupsFull,
+                    };
+                    if let Some(sequence) = sequence {
+                        break Sent::Duplicate(First {
+                            slot,
+                            stamp,
+                            sequence,
+                        });
                     }
                 }
-                Remember::Full => {
-                    self.take_back(index, run);
-                    return Sent::IdsFull;
-                }
             }
+            let window = (message.sent_ms, message.until_ms);
+            remembered = cursor.remember(message.id, named, window, None);
         };
-        self.seal_ordered(index, stamp, message.delay_ms);
-        let named = (index, stamp, unordered);
-        let finished = self.finish_sealed(entry, named, Some(group), owner);
-        let retention_ms = self.head().policy.get(RETENTION_MS);
-        let block = index / BLOCK_SLOTS;
-        self.lower_aged(block, message.sent_ms + retention_ms + 1);
-        if message.delay_ms != 0 {
-            self.lower_due(block, message.sent_ms + message.delay_ms);
-        }
-        match finished {
-            Finished::InOrder(sequence) => Sent::New(stamp, sequence),
-            Finished::Unknown => Sent::New(stamp, 0),
-            Finished::NoPlace => Sent::Unfinished(stamp),
-        }
+        self.take_back(named.0 as usize, run);
+        Err(sent)
     }
 
     /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2
@@ -178,7 +165,8 @@ impl Store<'_> {
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let window = (message.sent_ms, message.until_ms);
         let named = (index as u32, stamp);
-        let remembered = self.ids_table().remember(message.id, named, window, owner);
+        let mut cursor = self.ids_table().cursor(owner);
+        let remembered = cursor.remember(message.id, named, window, None);
         if steps > 0 {
             self.seal_ordered(index, stamp, message.delay_ms);
         }
@@ -196,14 +184,14 @@ impl Store<'_> {
 
     /// Gives a claim back whose head was written: as if its message had been sent and deleted, but
     /// not counted. Its stamp is not that of the slot's next message.
-    fn take_back(&self, index: usize, run: usize) {
+    pub(super) fn take_back(&self, index: usize, run: usize) {
         self.uncount_send(&self.notes()[index]);
         self.free_spoiled(index, run);
         self.put_free(index, run);
     }
 
     /// Step 2, by anybody: from Claimed to a message.
-    fn seal_ordered(&self, index: usize, stamp: u64, delay_ms: u64) {
+    pub(super) fn seal_ordered(&self, index: usize, stamp: u64, delay_ms: u64) {
         let word = &self.words()[index];
         let seen = Word(word.load(Ordering::Acquire));
         let generation = stamp_generation(stamp);
@@ -214,19 +202,21 @@ impl Store<'_> {
         if !claimed || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
             return;
         }
-        let sealed = match delay_ms {
-            0 => Word::ready(generation, 0),
-            _ => Word::held(0, generation, 0, false, delay_ms),
-        };
+        self.seal_seen(index, seen, sealed(generation, delay_ms));
+    }
+
+    /// Step 2 from a claim that was seen; whether this call has done it.
+    #[inline(always)]
+    pub(super) fn seal_seen(&self, index: usize, seen: Word, sealed: Word) -> bool {
         // ORDERING: SeqCst: [slot-filled], [due-closing].
         let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        if word
-            .compare_exchange(seen.0, sealed.0, done, failed)
-            .is_ok()
-        {
-            #[cfg(feature = "mapped")]
+        let word = &self.words()[index];
+        let won = word.compare_exchange(seen.0, sealed.0, done, failed);
+        #[cfg(feature = "mapped")]
+        if won.is_ok() {
             self.mark(index);
         }
+        won.is_ok()
     }
 
     /// Steps 2 and 3 for a pending entry's message.
@@ -241,7 +231,7 @@ impl Store<'_> {
     }
 
     /// Step 3 for a message that was sealed.
-    fn finish_sealed(
+    pub(super) fn finish_sealed(
         &self,
         entry: u32,
         (index, stamp, unordered): (usize, u64, u64),
