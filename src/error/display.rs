@@ -284,6 +284,7 @@ impl fmt::Display for KindName {
         match self.0 {
             1 => f.write_str("a standard queue"),
             2 => f.write_str("a FIFO queue"),
+            3 => f.write_str("a stream"),
             kind => write!(f, "kind {kind}"),
         }
     }

@@ -92,8 +92,9 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             Start::Time(ms) => self.seek_time(self.log().floor(), ms, tail),
             Start::At(sequence) => self.at = self.boundary(sequence.0, tail)?,
             Start::After(sequence) => {
-                let behind = self.log().shape.plus(sequence.0, 1);
-                self.at = self.boundary(behind.unwrap_or(sequence.0), tail)?;
+                let shape = self.log().shape;
+                let behind = shape.has(sequence.0).then(|| shape.plus(sequence.0, 1));
+                self.at = self.boundary(behind.flatten().unwrap_or(sequence.0), tail)?;
             }
         }
         Ok(())

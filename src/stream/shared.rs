@@ -266,7 +266,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub(super) fn is_over(&self, shard: &Shard<'_>, segment: Position, now_ms: u64) -> bool {
         let age = self.site.place().retention_ms;
         let closed = shard.closed_ms(segment);
-        closed.is_some_and(|ms| ms.saturating_add(age) <= now_ms)
+        closed.is_some_and(|ms| ms.saturating_add(age) < now_ms)
     }
 
     /// Makes room in a full shard, if that is allowed.

@@ -160,11 +160,12 @@ fn header() -> Vec<Field> {
         whole("time base", TIME_BASE).edges(&TIMES),
         whole("time check", TIME_CHECK),
         whole("entries high", ENTRIES_HIGH).edges(&[LIVE as u64, DEAD as u64, 1022]),
-        // A FIFO queue has a window, which a standard one has not.
+        // A FIFO queue has a window, which a standard one has not; a stream has shards.
         whole("section kind", SECTION_KIND).refused(&[
             "holds kind",
             "holds no queue",
             "deduplication window",
+            "shard size",
         ]),
         whole("section dirty", SECTION_DIRTY),
     ];

@@ -189,7 +189,7 @@ fn other_kinds_are_told() {
     const KIND_OFFSET: u64 = 128;
     let dir = Dir::new("kind");
     let path = region(&dir);
-    for kind in [3u64, 77, u64::MAX] {
+    for kind in [4u64, 77, u64::MAX] {
         patch(&path, KIND_OFFSET, &kind.to_le_bytes());
         let error = refused(&path);
         assert_eq!(
@@ -205,6 +205,14 @@ fn other_kinds_are_told() {
     patch(&path, KIND_OFFSET, &2u64.to_le_bytes());
     let field = "deduplication window";
     assert_eq!(refused(&path), Error::Damaged { field });
+    // What calls itself a stream and is none.
+    patch(&path, KIND_OFFSET, &3u64.to_le_bytes());
+    match refused(&path) {
+        Error::Damaged { field } => {
+            assert_eq!((field, cfg!(feature = "stream")), ("shard size", true))
+        }
+        error => assert!(!cfg!(feature = "stream"), "{error}"),
+    }
     patch(&path, KIND_OFFSET, &1u64.to_le_bytes());
     holds_three(&path);
 }

@@ -62,7 +62,7 @@ fn a_full_shard_refuses_or_evicts() {
         match policy {
             FullPolicy::Reject => {
                 assert_eq!((refused, values[0]), (Some(Error::Full), 0));
-                clock.advance(Duration::from_secs(86_400));
+                clock.advance(Duration::from_millis(86_400_001));
                 stream.put("a", b"later").unwrap();
             }
             FullPolicy::Evict => assert!(refused.is_none() && values.len() > 700),

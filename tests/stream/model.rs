@@ -161,7 +161,7 @@ impl<'s, R: Region> Drive<'s, R> {
                 assert!(self.ring.is_full(&stat, granules), "{granules}: {stat:?}");
                 // What comes behind the oldest segment tells when that is over.
                 let closed = row.closed_ms(behind).unwrap_or(row.latest_ms);
-                let is_over = closed + self.age_ms <= self.now_ms;
+                let is_over = closed + self.age_ms < self.now_ms;
                 assert!(!is_over, "the oldest segment is over");
             }
             Error::SegmentInUse { reading, .. } => {
@@ -487,7 +487,7 @@ impl<'s, R: Region> Drive<'s, R> {
             let behind = self.ring.next(stat.oldest.as_u64());
             let row = &self.rows[shard];
             let closed = row.closed_ms(behind);
-            let is_over = closed.is_some_and(|ms| ms + self.age_ms <= self.now_ms);
+            let is_over = closed.is_some_and(|ms| ms + self.age_ms < self.now_ms);
             assert!(!is_over || !row.held.is_empty(), "{stat:?}");
         }
     }

@@ -86,7 +86,7 @@ impl Row {
     pub fn forget(&mut self, oldest: u64, now_ms: u64, age_ms: Option<u64>) {
         let end = self.kept.partition_point(|r| r.sequence < oldest);
         for record in self.kept.drain(..end) {
-            let is_old = age_ms.is_none_or(|age| record.time_ms + age <= now_ms);
+            let is_old = age_ms.is_none_or(|age| record.time_ms + age < now_ms);
             assert!(is_old, "given up at {now_ms}: {record:?}");
             self.gone += 1;
         }
