@@ -165,3 +165,57 @@ fn a_forked_child_leaves_the_parents_warden_alone() {
     });
     let _ = std::fs::remove_file(&path);
 }
+
+/// A claim, a read and a cursor of a stream are the parent's: a child that commits or drops them
+/// changes nothing.
+#[cfg(feature = "stream")]
+#[test]
+fn a_forked_child_leaves_the_parents_claims_and_pins_alone() {
+    use ringmain::{FullPolicy, Start, Stream, StreamOptions};
+    let name = format!("ringmain-fork-stream-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 64 << 10).expect("a region");
+    let options = StreamOptions::new().full(FullPolicy::Evict);
+    let stream = Stream::create(&region, options).expect("a stream");
+    let put = stream.put("a", b"read by the parent").expect("put");
+    let mut cursor = stream.cursor(put.shard, Start::Oldest).expect("a cursor");
+    let records = cursor.read(1).expect("read");
+    let mut first = Some(stream.claim("a", 6).expect("claimed"));
+    let mut second = Some(stream.claim("a", 6).expect("claimed"));
+    let mut other = Some(stream.cursor(put.shard, Start::Oldest).expect("a cursor"));
+    let mut held = Some(records);
+    in_a_child(|| {
+        let committed = first.take().map(|claim| claim.commit());
+        if !matches!(committed, Some(Err(Error::Forked))) {
+            std::process::abort();
+        }
+        drop((second.take(), held.take(), other.take()));
+    });
+    let mut kept = stream
+        .cursor(put.shard, Start::After(put.sequence))
+        .expect("a cursor");
+    assert!(
+        kept.read(10).expect("read").is_empty(),
+        "committed or given up by the child"
+    );
+    assert_eq!(stream.stat(put.shard).expect("figures").readers, 3);
+    let full = loop {
+        if let Err(error) = stream.put("a", &[7; 1000]) {
+            break error;
+        }
+    };
+    assert!(matches!(full, Error::SegmentInUse { .. }), "{full}");
+    for mut claim in [first, second].into_iter().flatten() {
+        claim.copy_from_slice(b"parent");
+        claim.commit().expect("committed");
+    }
+    let records = held.expect("still the parent's");
+    for record in &records {
+        assert_eq!(record.data(), b"read by the parent");
+    }
+    let after = kept.read(2).expect("read");
+    assert!(after.len() == 2 && after.iter().all(|record| record.data() == b"parent"));
+    drop(after);
+    let _ = std::fs::remove_file(&path);
+}

@@ -113,7 +113,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// # Progress
     ///
     /// Wait-free.
-    pub fn read(&mut self, max: usize) -> Result<Records<'_>, Error> {
+    pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
         if max == 0 || max > READ_MAX {
             return Err(Error::OutOfRange {
                 what: "records of a read",
@@ -154,8 +154,9 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         Ok(self.records(from, len))
     }
 
-    fn records(&self, from: Position, len: usize) -> Records<'_> {
+    fn records(&self, from: Position, len: usize) -> Records<'_, R, C> {
         Records {
+            stream: self.stream,
             shard: self.shard,
             pin: self.pin,
             from,
@@ -343,7 +344,10 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
 
 impl<R: Region, C: Clock> Drop for Cursor<'_, R, C> {
     fn drop(&mut self) {
-        self.pin.give_back();
+        // In a forked child the pin is the parent's.
+        if self.stream.region().check().is_ok() {
+            self.pin.give_back();
+        }
     }
 }
 

@@ -206,15 +206,14 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new())?;
     /// let mut claim = stream.claim("camera-3", 4)?;
     /// claim.copy_from_slice(b"jpeg");
-    /// let put = claim.commit();
-    /// # let _ = put;
+    /// claim.commit()?;
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// Those of [`put`](Stream::put).
-    pub fn claim(&self, key: &str, data_len: usize) -> Result<PutClaim<'_>, Error> {
+    pub fn claim(&self, key: &str, data_len: usize) -> Result<PutClaim<'_, R, C>, Error> {
         self.check(key)?;
         self.check_data(data_len)?;
         let id = self.shard_of(Self::hash_of(key));
@@ -223,6 +222,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let at = writing.claim.at;
         shard.fill_key(&mut writing, key.as_bytes());
         Ok(PutClaim {
+            stream: self,
             shard,
             writing: Some(writing),
             at,
@@ -316,9 +316,11 @@ fn put(shard: &Shard<'_>, at: Position) -> Put {
 }
 
 /// A record that is written in place: derefs to its data, whose bytes are whatever was there.
-/// Dropped, it is given up: readers step over it.
+/// Dropped, it is given up: readers step over it. In a forked child it is still the parent's: do
+/// not write to its bytes there.
 #[must_use = "readers wait for it"]
-pub struct PutClaim<'s> {
+pub struct PutClaim<'s, R: Region, C: Clock> {
+    stream: &'s Stream<R, C>,
     shard: Shard<'s>,
     /// `None` once it is committed.
     writing: Option<Writing>,
@@ -327,19 +329,28 @@ pub struct PutClaim<'s> {
     data_len: usize,
 }
 
-impl PutClaim<'_> {
+impl<R: Region, C: Clock> PutClaim<'_, R, C> {
     /// Makes it a record.
-    pub fn commit(mut self) -> Put {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`]: the claim is the parent's, and stays so. [`Error::Truncated`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    pub fn commit(mut self) -> Result<Put, Error> {
+        self.stream.region().check()?;
         if let Some(mut writing) = self.writing.take() {
             let (key_len, data_len) = (self.key_len, self.data_len);
             self.shard.seal(&mut writing, key_len, data_len);
             self.shard.commit(writing);
         }
-        put(&self.shard, self.at)
+        Ok(put(&self.shard, self.at))
     }
 }
 
-impl Deref for PutClaim<'_> {
+impl<R: Region, C: Clock> Deref for PutClaim<'_, R, C> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -350,7 +361,7 @@ impl Deref for PutClaim<'_> {
     }
 }
 
-impl DerefMut for PutClaim<'_> {
+impl<R: Region, C: Clock> DerefMut for PutClaim<'_, R, C> {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.writing {
             Some(writing) => self.shard.data_mut(writing, self.key_len, self.data_len),
@@ -359,15 +370,17 @@ impl DerefMut for PutClaim<'_> {
     }
 }
 
-impl Drop for PutClaim<'_> {
+impl<R: Region, C: Clock> Drop for PutClaim<'_, R, C> {
     fn drop(&mut self) {
-        if let Some(writing) = self.writing.take() {
+        if let Some(writing) = self.writing.take()
+            && self.stream.region().check().is_ok()
+        {
             self.shard.log().abandon(writing.claim);
         }
     }
 }
 
-impl fmt::Debug for PutClaim<'_> {
+impl<R: Region, C: Clock> fmt::Debug for PutClaim<'_, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutClaim")
             .field("put", &put(&self.shard, self.at))

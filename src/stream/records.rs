@@ -1,15 +1,18 @@
 //! What a read gives: records in place, under a pin.
 
-use super::shared::{ShardId, StreamSequence};
+use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
+use crate::region::Region;
 use crate::region::stream::{Shard, Stored};
 use crate::ring::log::{Pin, Position, Step};
+use crate::time::Clock;
 use core::fmt;
 
 /// Records that were read, in place: their segment is not written anew while this value lives, so
 /// keep it short.
 #[must_use]
-pub struct Records<'c> {
+pub struct Records<'c, R: Region, C: Clock> {
+    pub(super) stream: &'c Stream<R, C>,
     pub(super) shard: Shard<'c>,
     pub(super) pin: &'c Pin,
     pub(super) from: Position,
@@ -17,7 +20,7 @@ pub struct Records<'c> {
     pub(super) len: usize,
 }
 
-impl<'c> Records<'c> {
+impl<R: Region, C: Clock> Records<'_, R, C> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len
@@ -39,21 +42,22 @@ impl<'c> Records<'c> {
     }
 }
 
-impl Drop for Records<'_> {
+impl<R: Region, C: Clock> Drop for Records<'_, R, C> {
     fn drop(&mut self) {
-        if self.len != 0 {
+        // In a forked child the pin is the parent's.
+        if self.len != 0 && self.stream.region().check().is_ok() {
             self.pin.rest(self.shard.log().shape.start(self.from));
         }
     }
 }
 
-impl fmt::Debug for Records<'_> {
+impl<R: Region, C: Clock> fmt::Debug for Records<'_, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self).finish()
     }
 }
 
-impl<'r> IntoIterator for &'r Records<'_> {
+impl<'r, R: Region, C: Clock> IntoIterator for &'r Records<'_, R, C> {
     type Item = Record<'r>;
     type IntoIter = RecordsIter<'r>;
 

@@ -23,7 +23,7 @@ fn through<R: Region, C: Clock>(stream: &Stream<R, C>) -> Result<bool, Error> {
     stream.put("by its key", &LONG[..100])?;
     let mut claim = stream.claim("in place", 300)?;
     claim.fill(9);
-    claim.commit();
+    claim.commit().expect("committed");
     drop(stream.claim("given up", 300)?);
     let (mut read, mut right) = (0, refused == 0);
     for max in [1, 2, 100, 100] {

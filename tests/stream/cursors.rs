@@ -210,7 +210,7 @@ pub fn what_is_being_written_stays<R: Region>(home: &Home<'_, R>) {
     assert!(claim.iter().all(|byte| *byte == 7));
     // Nobody gets beyond it.
     assert_eq!(next(other, Start::Oldest), (None, 0));
-    let put = claim.commit();
+    let put = claim.commit().unwrap();
     assert_eq!(
         next(writer, Start::Oldest).0.map(|r| r.0),
         Some(put.sequence.as_u64())
@@ -312,7 +312,7 @@ pub fn a_claim_sends_nobody_back<R: Region>(home: &Home<'_, R>) {
     let new = stream.put("a", b"new").expect("room").sequence;
     let told = cursor.read(1).map(|_| ());
     assert_eq!(told, Err(Error::Lost { bytes: 64 }));
-    claim.commit();
+    claim.commit().unwrap();
     let records = cursor.read(10).expect("a read");
     let found: Vec<_> = records.iter().map(|r| r.sequence()).collect();
     assert_eq!(found, [new]);

@@ -36,7 +36,11 @@ pub fn keys_have_1_to_256_characters<R: Region>(home: &Home<'_, R>) {
             let key = character.repeat(count);
             stream.put(&key, b"data").expect("a key");
             put.push((key.clone(), b"data".to_vec()));
-            stream.claim(&key, 0).expect("a key").commit();
+            stream
+                .claim(&key, 0)
+                .expect("a key")
+                .commit()
+                .expect("committed");
             put.push((key, Vec::new()));
         }
         for count in [0, 257, 1025] {

@@ -23,8 +23,8 @@ struct Reader<'s, R: Region> {
 }
 
 /// A claim that is not finished.
-struct Claimed<'s> {
-    claim: PutClaim<'s>,
+struct Claimed<'s, R: Region> {
+    claim: PutClaim<'s, R, &'s ManualClock>,
     shard: usize,
     held: Held,
     record: Kept,
@@ -36,7 +36,7 @@ struct Drive<'s, R: Region> {
     numbers: Numbers,
     rows: Vec<Row>,
     readers: Vec<Reader<'s, R>>,
-    claimed: Vec<Claimed<'s>>,
+    claimed: Vec<Claimed<'s, R>>,
     ring: Ring,
     /// What the region's time is ahead of the clock.
     base_ms: u64,
@@ -301,7 +301,7 @@ impl<'s, R: Region> Drive<'s, R> {
             0 => drop(claim),
             _ => {
                 assert_eq!(*claim, record.data);
-                record.sequence = claim.commit().sequence.as_u64();
+                record.sequence = claim.commit().unwrap().sequence.as_u64();
                 assert!((held.from..held.to).contains(&record.sequence));
                 row.put(record);
             }

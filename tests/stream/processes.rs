@@ -41,7 +41,7 @@ fn write(argument: &str) {
                     let mut claim = stream.claim("a", data.len()).expect("room");
                     std::thread::yield_now();
                     claim.copy_from_slice(data);
-                    claim.commit();
+                    claim.commit().expect("committed");
                 }
             }
             _ => {

@@ -35,7 +35,7 @@ fn write<R: Region>(stream: &Stream<R>, writer: u64, count: u64) {
             1 => match stream.claim(&key, len(next)) {
                 Ok(mut claim) => {
                     claim.copy_from_slice(&body(seed(next), len(next)));
-                    claim.commit();
+                    claim.commit().expect("committed");
                     1
                 }
                 Err(Error::SegmentInUse { .. }) => 0,
