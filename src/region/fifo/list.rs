@@ -9,13 +9,12 @@
 //!
 //! Each arrow is a [`NextWord`]; all of them change by compare-exchange, and each change makes the
 //! word's version grow, so that one who comes late with an old word fails. A message is *linked* by
-//! the change of the last arrow from End to its slot: that is its send, as far as order goes.
-//! Michael & Scott's queue (1996) without its dummy, since the group itself is the first place.
+//! the change of the last arrow from End to its slot: that is its send. Michael & Scott's queue
+//! (1996) without its dummy, since the group itself is the first place.
 //!
 //! Then it is *numbered*: its sequence word goes from `{ unordered, generation }` to the next
 //! number of the queue. Nothing is linked behind a message before that is numbered, and numbers are
-//! taken after linking; so they grow along the list, `[numbered-first]`, also over times in which
-//! the group was empty or its entry another's.
+//! taken after linking; so they grow along the list, `[numbered-first]`, also if it was empty.
 //!
 //! A deleted message is a *tombstone* until it is out of the list (Harris 2001): its arrow is
 //! *frozen*, so that nothing behind it can be taken out by way of it; then the arrow before it is
@@ -42,9 +41,8 @@
 //!
 //! # Deaths
 //!
-//! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: the next who
-//! walks there does. Taken out and not freed: a repair finds that it is in no list
-//! ([`mend_sends`](Store::mend_sends)).
+//! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: so does he.
+//! Taken out and not freed: a repair finds it in no list ([`mend_sends`](Store::mend_sends)).
 
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use super::own::Sealed;
