@@ -48,8 +48,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// # Progress
     ///
-    /// Wait-free: a place is found by a search in an index and a walk over what one of its words
-    /// stands for, a few dozen records.
+    /// Lock-free: a place is found by a search in an index and mostly a walk over what one of its
+    /// words stands for; it begins again if what it has come to is reclaimed.
     pub fn cursor(&self, shard: ShardId, start: Start) -> Result<Cursor<'_, R, C>, Error> {
         self.region().check()?;
         let shard = self.shard(shard)?;
@@ -112,7 +112,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     ///
     /// # Progress
     ///
-    /// Wait-free.
+    /// Lock-free: it waits for nobody, and goes on over padding as long as there is some.
     pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
         if max == 0 || max > READ_MAX {
             return Err(Error::OutOfRange {

@@ -27,7 +27,7 @@ const HINTS: usize = 8;
 /// |---|---|---|
 /// | `put`, `put_batch` | lock-free | the records are there or not; of a batch all of a shard's |
 /// | `claim`, `commit` | lock-free | not there before `commit` |
-/// | `cursor`, `read` | wait-free, but for finding a place by number or time: a scan | nothing is left |
+/// | `cursor`, `read` | lock-free; wait for nobody | nothing is left |
 /// | `tend`, `stat` | a scan | a part is done |
 ///
 /// A claimed record holds up readers of its shard, and nobody else, until it is committed; or, if

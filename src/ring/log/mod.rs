@@ -100,8 +100,9 @@
 //! # Progress
 //!
 //! Claim, commit, seal and close are lock-free: who has to begin again has been overtaken by one
-//! who got further. A read is wait-free; a claimed record holds up readers until it is committed,
-//! or its claimant is known to be dead. Reclaiming waits for nobody: it says what is in its way.
+//! who got further. A step of a reader is wait-free; a claimed record holds up readers until it is
+//! committed, or its claimant is known to be dead. Reclaiming waits for nobody: it says what is in
+//! its way.
 //!
 //! # Damage
 //!
