@@ -1,8 +1,8 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, GRANULE_BYTES, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig,
-    StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead,
+    StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -217,7 +217,10 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
             reserved: AtomicU32::new(0),
             sleepers: word(0),
         }),
-        tended_ms: Padded(word(0)),
+        notes: Padded(Notes {
+            tended_ms: word(0),
+            deleted: word(0),
+        }),
     };
     // SAFETY: as above; the head is first.
     unsafe { (base as *mut StreamHead).write(head) };
