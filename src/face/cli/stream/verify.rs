@@ -1,0 +1,53 @@
+//! `ringmain verify` over one stream: every record is read, and its checksum checked.
+
+use super::AnyStream;
+use crate::face::cli::exit::{Exit, Trouble, about};
+use crate::face::cli::output::{note, say};
+use crate::{Error, Start};
+
+/// How many records are read at once.
+const READ_MAX: usize = 1000;
+
+/// Reads all records that are there now, and prints each that is damaged, or sums up.
+pub(in crate::face::cli) fn run(
+    stream: &AnyStream,
+    mut found: impl FnMut(String, String) -> Result<String, Trouble>,
+) -> Result<Exit, Trouble> {
+    let (mut records, mut damaged) = (0_u64, 0_u64);
+    for shard in stream.shards() {
+        let end = stream.stat(shard)?.tail;
+        let mut cursor = stream.cursor(shard, Start::Oldest).map_err(about(shard))?;
+        while cursor.position() < end {
+            match cursor.read(READ_MAX) {
+                Ok(read) if read.is_empty() => break,
+                Ok(read) => {
+                    for record in &read {
+                        records += 1;
+                        if let Err(error) = record.key() {
+                            damaged += 1;
+                            say(found(place(shard, record.sequence()), error.to_string())?)?;
+                        }
+                    }
+                }
+                Err(error @ Error::RecordDamaged { sequence }) => {
+                    damaged += 1;
+                    let at = crate::StreamSequence::from_u64(sequence);
+                    say(found(place(shard, at), error.to_string())?)?;
+                }
+                Err(Error::Lost { .. }) => {} // gone meanwhile, as it should
+                Err(Error::ShardClosed) => break,
+                Err(error) => return Err(about(shard)(error)),
+            }
+        }
+    }
+    if damaged != 0 {
+        note(format_args!("{records} records sound, {damaged} damaged"));
+        return Ok(Exit::Failed);
+    }
+    note(format_args!("sound, {records} records"));
+    Ok(Exit::Done)
+}
+
+fn place(shard: crate::ShardId, sequence: crate::StreamSequence) -> String {
+    format!("{shard} {sequence}")
+}
