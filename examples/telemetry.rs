@@ -1,8 +1,8 @@
 //! A machine's telemetry in one stream: two processes append to it, and it is replayed.
 //!
 //! One process reads load and memory from `/proc`, the other the times of each CPU, both as fast as
-//! they can. Each reading is a record whose partition key says what was read; so the readings of one
-//! key are in one shard, in the order in which they were taken, whoever else appends. Then all
+//! they can. Each reading is a record whose partition key says what was read; so the readings of
+//! one key are in one shard, in the order in which they were taken, whoever else appends. Then all
 //! shards are read from the oldest record on, several times over: reading takes nothing away.
 //!
 //! ```sh
