@@ -187,6 +187,22 @@ fn one_of_an_engine_is_used_by_name() -> Outcome {
     );
     refused(&run(&["verify", s])?, 0, "sound, 1 records");
 
+    let rows = lines(&run(&["top", &dir, "--once", "--json"])?)?;
+    assert_eq!((rows.len(), &rows[0]["name"]), (3, &json!("jobs")));
+    assert_eq!(
+        (&rows[1]["name"], &rows[1]["stream"]),
+        (&json!("plant.north"), &json!(true))
+    );
+    assert_eq!(
+        (&rows[1]["bytes"], &rows[1]["put_records_per_s"]),
+        (&json!(64), &json!(0.0))
+    );
+    let table = text(&run(&["top", &dir, "--once"])?);
+    assert!(
+        table.contains("VISIBLE") && table.contains("FILLED"),
+        "{table}"
+    );
+
     // Each verb says what it has found instead.
     for verb in ["put", "tail", "shards"] {
         let more: &[&str] = if verb == "put" {
