@@ -6,6 +6,8 @@ mod cursor;
 mod options;
 mod put;
 mod records;
+mod reshard;
+mod route;
 mod shared;
 mod stat;
 
@@ -13,5 +15,6 @@ pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};
 pub use records::{Record, Records, RecordsIter};
+pub use reshard::ShardInfo;
 pub use shared::{ShardId, Stream, StreamSequence};
 pub use stat::{Lag, ShardStats};

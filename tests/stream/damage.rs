@@ -52,7 +52,7 @@ fn whole(dir: &Dir, policy: FullPolicy) -> Vec<u8> {
     for number in 0..20 {
         let _ = stream.put(&format!("key{}", number % 6), &body(number, 50));
     }
-    let shard = stream.shard_of(0);
+    let shard = stream.shard_of(0).expect("a shard");
     let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
     let _records = cursor.read(2).expect("a read");
     let _claim = stream.claim("key1", 100).expect("room");
@@ -129,7 +129,7 @@ fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
     let mut count = 0;
     for round in 0..4 {
         for shard in stream.shards() {
-            let _ = (stream.stat(shard), stream.hash_range(shard));
+            let _ = (stream.stat(shard), stream.shard_info(shard));
             let tail = stream
                 .stat(shard)
                 .map_or(1 << 30, |stat| stat.tail.as_u64());
@@ -216,7 +216,7 @@ fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u
         return;
     };
     if in_use {
-        let cursor = stream.cursor(stream.shard_of(0), Start::Oldest);
+        let cursor = stream.cursor(stream.shard_of(0).expect("a shard"), Start::Oldest);
         let claim = stream.claim("key5", 64);
         strike();
         if let Ok(mut cursor) = cursor {
@@ -338,7 +338,7 @@ fn a_damaged_record_is_passed_over() {
         (at - 13, 0xff),
     ] {
         file.write_all_at(&[value], offset as u64).expect("a write");
-        let shard = stream.shard_of(0);
+        let shard = stream.shard_of(0).expect("a shard");
         let mut cursor = stream.cursor(shard, Start::At(put[0])).expect("a cursor");
         assert_eq!(cursor.read(10).expect("a read").len(), 1);
         let sequence = put[1].as_u64();

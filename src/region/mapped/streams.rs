@@ -5,8 +5,9 @@ use super::header::SECTIONS_OFFSET;
 use super::{journal, os};
 use crate::error::Error;
 use crate::region::section::Section;
-use crate::region::stream::{self, KIND_STREAM, Shard, StreamPlace, StreamWish};
+use crate::region::stream::{self, KIND_STREAM, Places, Shard, StreamPlace, StreamWish};
 use crate::ring::log::Position;
+use crate::ring::shards::Shards;
 use crate::sync::Ordering;
 use crate::time::wall_ms;
 
@@ -44,7 +45,7 @@ impl Attachment {
 
     fn shards<'s>(&'s self, place: &'s StreamPlace) -> impl Iterator<Item = Shard<'s>> {
         // SAFETY: the place was verified against this mapping, which lives as long as `self`.
-        (0..place.shape.shards).filter_map(|number| unsafe { Shard::new(place, number) })
+        (0..place.shape.places).filter_map(|number| unsafe { Shard::new(place, number, 0) })
     }
 
     /// Whether a section that calls itself vacant has a stream with something in it.
@@ -77,8 +78,13 @@ impl Attachment {
         let Ok(Some(Section::Stream(place))) = self.section() else {
             return 0;
         };
-        self.shards(&place)
+        let claims = self
+            .shards(&place)
             .map(|shard| u64::from(shard.log().repair(dead)))
-            .sum()
+            .sum();
+        // SAFETY: as in `shards`.
+        let places = unsafe { Places::new(&place) };
+        Shards(&places).repair(dead);
+        claims
     }
 }
