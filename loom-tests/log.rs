@@ -553,6 +553,7 @@ fn times_do_not_go_back() {
             let before = || {
                 let seen = latest.fetch_max(now, Ordering::SeqCst);
                 time = seen.max(now);
+                true
             };
             let claim = memory.log().claim(Position::FIRST, ME, 1, before).unwrap();
             memory.write(claim.at, time);

@@ -45,6 +45,10 @@
 //! - *Who completes reads parents and children of a change that is over*: it looks at the word
 //!   again after it has read them; the next change writes them only after it has begun,
 //!   `[change-read]`.
+//! - *A reader against a later shard of the place*: a place that a reader has found in its shard stays
+//!   its shard's. Before the log is reopened its floor moves beyond the end; so the reader is
+//!   refused as one that has fallen behind, or its pin is seen and the place is not taken. Whatever
+//!   it finds anew, by the floor or the tail, is its shard's if the name is the same afterwards.
 //! - *A writer finds the log closed, and nobody has opened the children*: it completes the change
 //!   itself, and chooses again.
 //!
@@ -154,9 +158,9 @@ enum Step {
 
 const OWNER_MASK: u64 = (1 << 10) - 1;
 
-/// `{ ticket:52, owner:10, step:2 }`
+/// A change: `{ ticket:52, owner:10, step:2 }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word(u64);
+pub struct Word(u64);
 
 impl Word {
     const fn step(self) -> Option<Step> {
@@ -396,7 +400,7 @@ impl<'t, T: Table> Shards<'t, T> {
     }
 
     /// Closes the log of a parent, if the place still is the parent's, and names it closed.
-    fn close(&self, parent: u32) -> Result<(), Refusal> {
+    pub fn close(&self, parent: u32) -> Result<(), Refusal> {
         let place = self.place_of(parent);
         let card = self.0.card(place).ok_or(Refusal::Damaged)?;
         let log = self.0.log(place).ok_or(Refusal::Damaged)?;
@@ -420,10 +424,11 @@ impl<'t, T: Table> Shards<'t, T> {
     ) -> Result<[u32; 2], Refused> {
         let word = self.begin(owner)?;
         let prepared = self.prepare_split(parent, point, is_over);
-        self.announce(word, prepared)
+        self.finish(word, prepared)
     }
 
-    fn prepare_split(
+    /// Prepares a split that has begun: its children.
+    pub fn prepare_split(
         &self,
         parent: u32,
         point: u128,
@@ -451,10 +456,11 @@ impl<'t, T: Table> Shards<'t, T> {
     ) -> Result<u32, Refused> {
         let word = self.begin(owner)?;
         let prepared = self.prepare_merge(one, other, is_over);
-        self.announce(word, prepared)
+        self.finish(word, prepared)
     }
 
-    fn prepare_merge(
+    /// Prepares a merge that has begun: its child.
+    pub fn prepare_merge(
         &self,
         one: u32,
         other: u32,
@@ -476,7 +482,7 @@ impl<'t, T: Table> Shards<'t, T> {
     }
 
     /// Begins a change: its word. A change that is closing is completed before.
-    fn begin(&self, owner: u32) -> Result<Word, Refused> {
+    pub fn begin(&self, owner: u32) -> Result<Word, Refused> {
         let change = self.0.change();
         loop {
             // ORDERING: Acquire; [opened].
@@ -501,22 +507,34 @@ impl<'t, T: Table> Shards<'t, T> {
         }
     }
 
-    /// Lets anybody complete what is prepared, and does; or ends the change, if that was refused.
-    fn announce<C>(&self, word: Word, prepared: Result<C, Refused>) -> Result<C, Refused> {
-        let next = match prepared {
-            Ok(_) => word.at(word.owner(), Step::Closing),
-            Err(_) => word.over(),
-        };
-        let change = self.0.change();
-        // ORDERING: AcqRel; [announced]. It fails only if somebody took this owner for dead.
-        let announced =
-            change
-                .word
-                .compare_exchange(word.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
-        let children = prepared?;
-        announced.map_err(|_| Refused::Damaged)?;
-        self.complete().map_err(|_| Refused::Damaged)?;
-        Ok(children)
+    /// Completes what is prepared; or ends the change, if that was refused.
+    fn finish<C>(&self, word: Word, prepared: Result<C, Refused>) -> Result<C, Refused> {
+        match prepared {
+            Ok(children) => {
+                self.announce(word)?;
+                self.complete().map_err(|_| Refused::Damaged)?;
+                Ok(children)
+            }
+            Err(refused) => {
+                self.step_on(word, word.over())?;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Lets anybody complete what is prepared.
+    pub fn announce(&self, word: Word) -> Result<(), Refused> {
+        self.step_on(word, word.at(word.owner(), Step::Closing))
+    }
+
+    /// It fails only if somebody took the owner of the change for dead.
+    fn step_on(&self, from: Word, to: Word) -> Result<(), Refused> {
+        let word = &self.0.change().word;
+        // ORDERING: AcqRel; [announced], [opened].
+        match word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refused::Damaged),
+        }
     }
 
     /// A shard that is open.
@@ -588,16 +606,8 @@ impl<'t, T: Table> Shards<'t, T> {
             return;
         }
         match word.step() {
-            Some(Step::Preparing) => {
-                let over = word.over();
-                // ORDERING: AcqRel; what it has prepared is seen by the next.
-                let _ = change.word.compare_exchange(
-                    word.0,
-                    over.0,
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                );
-            }
+            // Another repairer may be faster.
+            Some(Step::Preparing) => drop(self.step_on(word, word.over())),
             // Whoever meets it next says what is damaged.
             Some(Step::Closing) => drop(self.complete()),
             _ => {}

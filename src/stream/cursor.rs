@@ -305,18 +305,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// Pins a segment.
     #[inline(always)]
     fn pin_at(&self, segment: Position) -> bool {
-        self.pin.go_on(segment) || (self.log().enter(self.pin, segment) && self.is_mine())
-    }
-
-    /// Whether what was found belongs to this shard, and not to a later one of its place: asked
-    /// behind whatever has found it, `[renamed]`. Else the pin is nowhere.
-    #[cold]
-    fn is_mine(&self) -> bool {
-        let is_there = self.shard.is_there();
-        if !is_there {
-            self.pin.rest(Position(0));
-        }
-        is_there
+        self.pin.go_on(segment) || self.log().enter(self.pin, segment)
     }
 
     /// Goes to the next record and pins its segment: which one that is; `None` if there is none.

@@ -201,6 +201,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
                     if shards[n] == id {
                         self.assign(&entries[n], n, shards, outcome);
                     }
+                    if shards[n] == id {
+                        shards[n] = DONE; // it is not open, and says that it is
+                        outcome(n, Err(trouble(Refusal::Damaged)));
+                    }
                 }
                 return;
             }

@@ -17,6 +17,7 @@ mod limits;
 mod model;
 mod processes;
 mod reference;
+mod reshard;
 mod threads;
 
 macro_rules! over_each_home {
@@ -49,4 +50,7 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
+    reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
+        a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents
+        each_key_keeps_its_order;
 }
