@@ -127,8 +127,8 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     ///
     /// [`Error::Lost`]: the cursor had fallen behind what is kept; it stands at the oldest record
     /// now. [`Error::RecordDamaged`]: the next record fails its checksum; the cursor stands behind
-    /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard; it names the shards
-    /// to read on in. [`Error::NoShard`]: the shard was closed, and all its records are gone.
+    /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard; it names those to
+    /// read on in. [`Error::NoShard`]: the shard was closed, and all its records are gone.
     /// [`Error::OutOfRange`] unless `max` is 1 to 10 000, [`Error::Forked`], [`Error::Damaged`].
     ///
     /// # Progress

@@ -13,8 +13,8 @@ use crate::time::Clock;
 /// Parts of all hashes for which a handle remembers the place.
 const ROUTES: usize = 256;
 
-/// The place, and one, that a hash of each 256th of all hashes had last; 0: where such hashes are in
-/// a stream that nobody has split or merged. Hints: what is in a place is asked there.
+/// The place, and one, that a hash of each 256th of all hashes had last; 0: where such hashes are
+/// in a stream that nobody has split or merged. Hints: what is in a place is asked there.
 #[derive(Debug)]
 pub(super) struct Routes([AtomicU32; ROUTES]);
 

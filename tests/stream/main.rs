@@ -18,6 +18,7 @@ mod model;
 mod processes;
 mod reference;
 mod reshard;
+mod resharders;
 mod threads;
 
 macro_rules! over_each_home {

@@ -1,99 +1,12 @@
-//! The shards of a stream: to which one a hash belongs, and how they are split and merged.
-//!
-//! A stream has *places* for shards, a fixed number. Each shard has an *id*, which names its place:
-//! `id % places`. The ids of a place grow, so none is used twice.
-//!
-//! # States of a place
-//!
-//! Its *name* is `{ id:32, state:2 }`:
-//!
-//! - *vacant*: nobody has used it yet.
-//! - *prepared*: a shard that takes no records yet, or never will.
-//! - *open*: a shard that takes records.
-//! - *closed*: a shard that takes none any more. They can be read as long as they are kept.
-//!
-//! # A change
-//!
-//! A split or a merge is a *change*: it closes its *parents* and opens its *children*. There is one
-//! at a time, in a word `{ ticket:52, owner:10, step:2 }`:
-//!
-//! - *Begin*: idle to preparing, by one exchange of who wants the change, its owner.
-//! - *Prepare*: the owner alone. It sees that the parents are open; takes a place for each child,
-//!   which is vacant, or prepared and left, or closed with all its records over; names it prepared;
-//!   and then writes what it is and [reopens](Log::reopen) its log.
-//! - *Announce*: preparing to closing, by the owner. From here on anybody can go on.
-//! - *Complete*: each parent's log is closed, and then it is named closed. Then each child gets the
-//!   time of its parents, and is named open. Then the change is idle, with the next ticket.
-//!
-//! # What holds
-//!
-//! - A child is open only after the logs of all its parents are closed. So a record that is put in
-//!   a child was put after all of its key that are in a parent, and who reads parents to the end
-//!   before children reads each key in order.
-//! - While a change is idle or preparing, the ranges of the open shards are all hashes, each once.
-//! - A record is claimed only in a shard that was open when it was chosen, and only while the place
-//!   still has its name: `claim` asks once more between finding the tail and the exchange. If what
-//!   it has found was a boundary of a later shard of the place, it knows that shard's name,
-//!   `[renamed]`; and then it is refused and chosen anew. So each record is in a shard whose range
-//!   has its hash.
-//!
-//! # Races
-//!
-//! - *Several who complete*: each step is an exchange from what the change has made to what it
-//!   makes, with the id in it. Who is late fails at each, also when the place has another shard by
-//!   now: a log is closed only while its place has the parent's name, asked as `claim` does.
-//! - *Who completes reads parents and children of a change that is over*: it looks at the word
-//!   again after it has read them; the next change writes them only after it has begun,
-//!   `[change-read]`.
-//! - *A reader against a later shard of the place*: a place that a reader has found in its shard stays
-//!   its shard's. Before the log is reopened its floor moves beyond the end; so the reader is
-//!   refused as one that has fallen behind, or its pin is seen and the place is not taken. Whatever
-//!   it finds anew, by the floor or the tail, is its shard's if the name is the same afterwards.
-//! - *A writer finds the log closed, and nobody has opened the children*: it completes the change
-//!   itself, and chooses again.
-//!
-//! # Deaths
-//!
-//! - While preparing: nothing has changed for anybody. Who has proof of the death makes the change
-//!   idle; what was prepared is left, and the next change takes such places.
-//! - While closing: whoever meets a closed log, repairs or begins the next change completes it.
-//!
-//! # Edges
-//!
-//! - `[renamed]`: a place's name is stored before the rest of its card and before its log is
-//!   reopened, each of which releases; who sees one of these acquires it, and then sees the name.
-//! - `[announced]`: the announcement releases, who completes acquires: what was prepared is there.
-//! - `[opened]`: naming a child open releases, who chooses it acquires: its card, its log, and that
-//!   its parents' logs are closed.
-//! - `[change-read]`: the begin of a change is stored before its parents and children, which
-//!   release; who reads these acquires them, and then the word.
-//!
-//! # Progress
-//!
-//! Choosing and completing are lock-free. Begin is refused while another prepares, which is bounded
-//! work unless its owner dies; it holds up no record.
+//! Changes: how they are begun, prepared, announced and completed.
 
-use super::log::{Kept, Log, Position, Refusal};
+use super::card::{Card, Known, Name, State, ids, pair, rename};
+use super::{Shards, Table};
+use crate::ring::log::{Kept, Refusal};
 use crate::sync::{AtomicU64, Ordering};
 
-/// The most ids.
+/// The greatest id.
 const ID_MAX: u32 = u32::MAX - 1;
-
-/// What is known of a place.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Card {
-    /// `{ id:32, state:2 }`
-    pub name: AtomicU64,
-    /// Where the shard's log begins.
-    pub begin: AtomicU64,
-    /// The first and the last hash, each low half first.
-    pub range: [AtomicU64; 4],
-    /// The ids of up to two parents, each and one, the first one in the low half.
-    pub parents: AtomicU64,
-    /// Those of up to two children, once it is closed; the first one has the lower hashes.
-    pub children: AtomicU64,
-}
 
 /// The change that is made, or the last one.
 #[derive(Debug)]
@@ -105,47 +18,6 @@ pub struct Change {
     pub parents: AtomicU64,
     /// Those of its children.
     pub children: AtomicU64,
-}
-
-/// What a place is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Never used.
-    Vacant,
-    /// Takes no records yet.
-    Prepared,
-    /// Takes records.
-    Open,
-    /// Takes none any more.
-    Closed,
-}
-
-/// `{ id:32, state:2 }`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name(pub u64);
-
-impl Name {
-    /// The name of a shard in a state.
-    pub const fn new(id: u32, state: State) -> Self {
-        Self((id as u64) << 2 | state as u64)
-    }
-
-    /// The shard.
-    #[inline(always)]
-    pub const fn id(self) -> u32 {
-        (self.0 >> 2) as u32
-    }
-
-    /// What it is.
-    #[inline(always)]
-    pub const fn state(self) -> State {
-        match self.0 & 3 {
-            0 => State::Vacant,
-            1 => State::Prepared,
-            2 => State::Open,
-            _ => State::Closed,
-        }
-    }
 }
 
 /// What a change is doing.
@@ -187,36 +59,6 @@ impl Word {
     }
 }
 
-/// Up to two ids as a word.
-const fn pair(first: Option<u32>, second: Option<u32>) -> u64 {
-    const fn half(id: Option<u32>) -> u64 {
-        match id {
-            Some(id) => id as u64 + 1,
-            None => 0,
-        }
-    }
-    half(first) | half(second) << 32
-}
-
-/// The ids in a word.
-fn ids(pair: u64) -> [Option<u32>; 2] {
-    [pair as u32, (pair >> 32) as u32].map(|half| half.checked_sub(1))
-}
-
-/// The words of a stream's places.
-pub trait Table {
-    /// How many there are; at least 1.
-    fn places(&self) -> usize;
-    /// The word of the change, and who is in it.
-    fn change(&self) -> &Change;
-    /// The card of a place.
-    fn card(&self, place: usize) -> Option<&Card>;
-    /// The log of a place.
-    fn log(&self, place: usize) -> Option<Log<'_>>;
-    /// Makes the time of the records of one place no earlier than that of another's.
-    fn inherit(&self, child: usize, parent: usize);
-}
-
 /// Why there is no change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -234,136 +76,9 @@ pub enum Refused {
     Damaged,
 }
 
-/// A shard that is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    /// Which one.
-    pub id: u32,
-    /// Whether it takes records.
-    pub is_open: bool,
-    /// Its first and last hash.
-    pub range: (u128, u128),
-    /// Its parents.
-    pub parents: [Option<u32>; 2],
-    /// Its children, if it is closed.
-    pub children: [Option<u32>; 2],
-    /// Where its log begins.
-    pub begin: Position,
-}
-
-impl Card {
-    /// The name.
-    #[inline(always)]
-    pub fn name(&self) -> Name {
-        // ORDERING: Acquire; [opened].
-        Name(self.name.load(Ordering::Acquire))
-    }
-
-    /// The first and the last hash.
-    #[inline(always)]
-    fn range(&self) -> (u128, u128) {
-        // ORDERING: Acquire; [renamed].
-        let half = |n: usize| u128::from(self.range[n].load(Ordering::Acquire));
-        (half(0) | half(1) << 64, half(2) | half(3) << 64)
-    }
-
-    /// The open shard that is here, if the hash is in its range.
-    #[inline(always)]
-    pub fn takes(&self, hash: u128) -> Option<u32> {
-        let name = self.name();
-        let (first, last) = self.range();
-        let takes = name.state() == State::Open && first <= hash && hash <= last;
-        takes.then_some(name.id())
-    }
-
-    /// What is here, unless it is becoming something else.
-    pub fn known(&self) -> Option<Known> {
-        let name = self.name();
-        if matches!(name.state(), State::Vacant | State::Prepared) {
-            return None;
-        }
-        let is_open = name.state() == State::Open;
-        // ORDERING: Acquire; [renamed].
-        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
-        let known = Known {
-            id: name.id(),
-            is_open,
-            range: self.range(),
-            parents: ids(load(&self.parents)),
-            children: match is_open {
-                true => [None; 2],
-                false => ids(load(&self.children)),
-            },
-            begin: Position(load(&self.begin)),
-        };
-        (self.name().id() == known.id).then_some(known)
-    }
-
-    /// Makes one of this place in memory that nobody else uses.
-    pub fn first(id: Option<u32>, (first, last): (u128, u128)) -> Self {
-        let word = AtomicU64::new;
-        let name = id.map_or(Name(0), |id| Name::new(id, State::Open));
-        Self {
-            name: word(name.0),
-            begin: word(Position::FIRST.0),
-            range: [
-                word(first as u64),
-                word((first >> 64) as u64),
-                word(last as u64),
-                word((last >> 64) as u64),
-            ],
-            parents: word(0),
-            children: word(0),
-        }
-    }
-
-    /// Writes what a prepared shard is.
-    fn describe(&self, range: (u128, u128), parents: u64, begin: Position) {
-        let (first, last) = range;
-        let halves = [first, first >> 64, last, last >> 64];
-        // ORDERING: Release; [renamed].
-        for (word, half) in self.range.iter().zip(halves) {
-            word.store(half as u64, Ordering::Release);
-        }
-        self.parents.store(parents, Ordering::Release);
-        self.children.store(0, Ordering::Release);
-        self.begin.store(begin.0, Ordering::Release);
-    }
-}
-
-/// The places of a stream.
-#[derive(Debug, Clone, Copy)]
-pub struct Shards<'t, T: Table>(pub &'t T);
-
 impl<'t, T: Table> Shards<'t, T> {
-    /// The place of a shard.
-    #[inline(always)]
-    pub fn place_of(&self, id: u32) -> usize {
-        id as usize % self.0.places()
-    }
-
     fn card(&self, id: u32) -> Result<&'t Card, Refused> {
         self.0.card(self.place_of(id)).ok_or(Refused::Damaged)
-    }
-
-    /// The open shard to which a hash belongs: its place and id. A look at all places, again if the
-    /// shards change meanwhile; it completes a change that is closing.
-    #[cold]
-    pub fn find(&self, hash: u128) -> Result<(usize, u32), Refusal> {
-        let table: &'t T = self.0;
-        loop {
-            // ORDERING: Acquire; [opened]: what the change before has made is there.
-            let before = table.change().word.load(Ordering::Acquire);
-            let takes = |place| Some((place, table.card(place)?.takes(hash)?));
-            if let Some(found) = (0..table.places()).find_map(takes) {
-                return Ok(found);
-            }
-            let completed = self.complete()?;
-            // ORDERING: Acquire, behind the loads of all cards; [opened].
-            if !completed && table.change().word.load(Ordering::Acquire) == before {
-                return Err(Refusal::Damaged);
-            }
-        }
     }
 
     /// Goes on with a change that is closing, to its end. Whether there was one.
@@ -613,15 +328,4 @@ impl<'t, T: Table> Shards<'t, T> {
             _ => {}
         }
     }
-}
-
-/// Names a shard anew, unless somebody has.
-fn rename(card: &Card, id: u32, from: State, to: State) {
-    // ORDERING: AcqRel; [opened].
-    let _ = card.name.compare_exchange(
-        Name::new(id, from).0,
-        Name::new(id, to).0,
-        Ordering::AcqRel,
-        Ordering::Relaxed,
-    );
 }
