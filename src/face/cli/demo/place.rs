@@ -42,7 +42,7 @@ pub(super) enum Kind {
 
 /// The thing itself.
 pub(super) enum Subject {
-    Queue(AnyQueue),
+    Queue(Box<AnyQueue>),
     Stream(Box<Stream<AnyRegion>>),
 }
 
@@ -84,9 +84,11 @@ impl Place {
         let subject = match kind {
             Kind::Standard => Queue::create(region, options())
                 .map(AnyQueue::Standard)
+                .map(Box::new)
                 .map(Subject::Queue),
             Kind::Fifo(_) => FifoQueue::create(region, fifo_options())
                 .map(AnyQueue::Fifo)
+                .map(Box::new)
                 .map(Subject::Queue),
             Kind::Stream => stream::create(region).map(Box::new).map(Subject::Stream),
         };
