@@ -2,13 +2,18 @@
 //! replay.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod cursor;
 mod options;
 mod put;
 mod records;
 mod shared;
 mod stat;
+mod wait;
 
+#[cfg(feature = "async")]
+pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};

@@ -18,6 +18,7 @@ mod model;
 mod processes;
 mod reference;
 mod threads;
+mod waiting;
 
 macro_rules! over_each_home {
     ($($module:ident: $($check:ident)*;)*) => {
@@ -49,4 +50,5 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
+    waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken one_of_several_is_named;
 }

@@ -4,6 +4,7 @@ use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, ShardHead, StreamHead, Stream
 use super::memory::{StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::region::home::{Intent, Region};
+use crate::region::layout::EventSide;
 use crate::ring::log::{Log, Pin};
 use crate::sync::AtomicU64;
 use core::marker::PhantomData;
@@ -109,6 +110,13 @@ impl<'a> Shard<'a> {
     pub fn head(&self) -> &'a ShardHead {
         // SAFETY: where the heads are.
         unsafe { &self.part::<ShardHead>(self.place.offsets.heads, 1)[0] }
+    }
+
+    /// Whoever waits for its records.
+    #[cfg(any(feature = "std", feature = "async"))]
+    #[inline(always)]
+    pub fn event(&self) -> &'a EventSide {
+        &self.head().writers.0.event
     }
 
     /// Pins of readers.
