@@ -17,7 +17,7 @@ const SHAPE: Shape = Shape {
     granules: 8,
 };
 
-struct Memory {
+pub struct Memory {
     positions: Positions,
     headers: Vec<AtomicU64>,
     pins: Vec<Pin>,
@@ -30,11 +30,11 @@ unsafe impl Sync for Memory {}
 // SAFETY: as above.
 unsafe impl Send for Memory {}
 
-const ME: u32 = 1;
-const OTHER: u32 = 2;
+pub const ME: u32 = 1;
+pub const OTHER: u32 = 2;
 
 impl Memory {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let first = || AtomicU64::new(Position::FIRST.0);
         let pin = |owner| Pin {
             owner: AtomicU64::new(owner),
@@ -53,7 +53,7 @@ impl Memory {
         })
     }
 
-    fn log(&self) -> Log<'_> {
+    pub fn log(&self) -> Log<'_> {
         Log {
             shape: SHAPE,
             positions: &self.positions,
@@ -72,12 +72,12 @@ impl Memory {
         self.cells[at.index() as usize].with(|cell| unsafe { *cell })
     }
 
-    fn claim(&self, owner: u32, granules: u32) -> Result<Claim, Refusal> {
+    pub fn claim(&self, owner: u32, granules: u32) -> Result<Claim, Refusal> {
         self.log().claim(Position::FIRST, owner, granules, || true)
     }
 
     /// Appends a record of so many granules.
-    fn put(&self, owner: u32, granules: u32, value: u64) -> Result<Position, Refusal> {
+    pub fn put(&self, owner: u32, granules: u32, value: u64) -> Result<Position, Refusal> {
         let claim = self.claim(owner, granules)?;
         let at = claim.at;
         self.write(at, value);

@@ -27,6 +27,8 @@ mod sync;
 mod time;
 #[cfg(not(ringmain_loom))]
 mod trace;
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+mod wait;
 
 #[cfg(all(feature = "std", feature = "fifo", not(ringmain_loom)))]
 pub use engine::EngineFifoQueue;
@@ -44,10 +46,6 @@ pub use error::Error;
 pub use face::metrics;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
-#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
-pub use queue::Waitable;
-#[cfg(all(feature = "std", not(ringmain_loom)))]
-pub use queue::wait_any;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
@@ -63,7 +61,7 @@ pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
-pub use queue::{ReceiveBatchFuture, ReceiveFuture, WaitAnyFuture, wait_any_async};
+pub use queue::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -72,6 +70,8 @@ pub use region::Mapped;
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use region::{Home, Named};
+#[cfg(all(feature = "stream", feature = "async", not(ringmain_loom)))]
+pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
     Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
@@ -80,6 +80,12 @@ pub use stream::{
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+pub use wait::Waitable;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use wait::wait_any;
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use wait::{WaitAnyFuture, wait_any_async};
 
 /// What the models are made of; present only under `cfg(ringmain_loom)`.
 #[cfg(ringmain_loom)]

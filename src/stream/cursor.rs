@@ -33,10 +33,10 @@ pub enum Start {
 /// ([`StreamOptions::readers`](super::StreamOptions::readers)); between reads it keeps nothing from
 /// being written anew.
 pub struct Cursor<'s, R: Region, C: Clock> {
-    stream: &'s Stream<R, C>,
-    shard: Shard<'s>,
+    pub(super) stream: &'s Stream<R, C>,
+    pub(super) shard: Shard<'s>,
     pin: &'s Pin,
-    at: Position,
+    pub(super) at: Position,
 }
 
 impl<R: Region, C: Clock> Stream<R, C> {
@@ -135,14 +135,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     ///
     /// Lock-free: it waits for nobody, and goes on over padding as long as there is some.
     pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
-        if max == 0 || max > READ_MAX {
-            return Err(Error::OutOfRange {
-                what: "records of a read",
-                value: max as u64,
-                min: 1,
-                max: READ_MAX as u64,
-            });
-        }
+        Self::check_max(max)?;
         self.stream.region().check()?;
         let Some(segment) = self.arrive()? else {
             return Ok(self.records(self.at, 0));
@@ -173,6 +166,20 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         }
         self.at = at;
         Ok(self.records(from, len))
+    }
+
+    /// A number of records in range, or what is wrong with it.
+    #[inline(always)]
+    pub(super) fn check_max(max: usize) -> Result<(), Error> {
+        if max != 0 && max <= READ_MAX {
+            return Ok(());
+        }
+        Err(Error::OutOfRange {
+            what: "records of a read",
+            value: max as u64,
+            min: 1,
+            max: READ_MAX as u64,
+        })
     }
 
     fn records(&self, from: Position, len: usize) -> Records<'_, R, C> {

@@ -2,6 +2,8 @@
 //! replay.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod cursor;
 mod options;
 mod put;
@@ -10,7 +12,10 @@ mod reshard;
 mod route;
 mod shared;
 mod stat;
+mod wait;
 
+#[cfg(feature = "async")]
+pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};

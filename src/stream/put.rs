@@ -90,6 +90,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let at = writing.claim.at;
         shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
         shard.commit(writing);
+        self.wake(&shard);
         Ok(put(&shard, at))
     }
 
@@ -190,6 +191,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 }
                 let mut at = writing.claim.at;
                 shard.commit_batch(writing, mine().map(granules));
+                self.wake(&shard);
                 for n in mine() {
                     outcome(n, Ok(put(&shard, at)));
                     at = Position(at.0 + u64::from(granules(n)));
@@ -396,6 +398,7 @@ impl<R: Region, C: Clock> PutClaim<'_, R, C> {
             let (key_len, data_len) = (self.key_len, self.data_len);
             self.shard.seal(&mut writing, key_len, data_len);
             self.shard.commit(writing);
+            self.stream.wake(&self.shard);
         }
         Ok(put(&self.shard, self.at))
     }
@@ -427,6 +430,7 @@ impl<R: Region, C: Clock> Drop for PutClaim<'_, R, C> {
             && self.stream.region().check().is_ok()
         {
             self.shard.log().abandon(writing.claim);
+            self.stream.wake(&self.shard);
         }
     }
 }

@@ -150,7 +150,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let mut asked = false;
         loop {
             let refused = match make(Shards(&places), owner, &is_over) {
-                Ok(made) => return Ok(made),
+                Ok(made) => {
+                    self.wake_all();
+                    return Ok(made);
+                }
                 Err(refused) => refused,
             };
             return Err(match refused {

@@ -104,7 +104,13 @@ impl<R: Region, C: Clock> Stream<R, C> {
             route.store(0, Ordering::Relaxed);
             return Ok(shard);
         }
-        let (place, id) = Shards(&self.site.places()).find(hash).map_err(trouble)?;
+        let (place, id) = loop {
+            let places = self.site.places();
+            match Shards(&places).find(hash).map_err(trouble)? {
+                Some(found) => break found,
+                None => self.complete()?,
+            }
+        };
         route.store(place as u32 + 1, Ordering::Relaxed);
         self.site.shard(place, id).ok_or(trouble(Refusal::Damaged))
     }
@@ -122,8 +128,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// Goes on with a split or merge whose maker has got no further.
     pub(super) fn complete(&self) -> Result<(), Error> {
-        let completed = Shards(&self.site.places()).complete();
-        completed.map(drop).map_err(trouble)
+        if Shards(&self.site.places()).complete().map_err(trouble)? {
+            self.wake_all();
+        }
+        Ok(())
     }
 
     /// What follows if a shard takes no records any more: the next [`route`](Self::route) finds

@@ -11,7 +11,7 @@ use crate::time::{Clock, DefaultClock};
 use core::fmt;
 
 /// A busy participant asks the kernel at most this often who has died, ms.
-const TEND_EVERY_MS: u64 = 8;
+pub(super) const TEND_EVERY_MS: u64 = 8;
 /// Places of shards for which a handle remembers where it has appended last.
 const HINTS: usize = 8;
 

@@ -20,6 +20,7 @@ mod reference;
 mod reshard;
 mod resharders;
 mod threads;
+mod waiting;
 
 macro_rules! over_each_home {
     ($($module:ident: $($check:ident)*;)*) => {
@@ -54,4 +55,6 @@ over_each_home! {
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
         a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents
         each_key_keeps_its_order;
+    waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken
+        a_closed_shard_wakes one_of_several_is_named;
 }

@@ -86,8 +86,6 @@ impl StreamConfig {
 pub struct StreamHead {
     /// Fixed at creation.
     pub config: Padded<StreamConfig>,
-    /// Whoever waits for records.
-    pub event: Padded<EventSide>,
     /// When somebody last asked the kernel who has died, ms.
     pub tended_ms: Padded<AtomicU64>,
     /// The split or merge that is made.
@@ -104,7 +102,7 @@ pub struct ShardHead {
     pub card: Padded<Card>,
 }
 
-/// What writers change: the positions seldom, the time once a millisecond.
+/// What writers change: the positions seldom, the time once a millisecond; and who waits for them.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Writers {
@@ -114,12 +112,14 @@ pub struct Writers {
     pub latest_ms: AtomicU64,
     /// Segments that were given up to make room while their records were not over.
     pub evicted: AtomicU64,
+    /// Whoever waits for records of this shard. On this line, since each writer looks at it.
+    pub event: EventSide,
 }
 
 const _: () = {
-    assert!(size_of::<Pin>() == 16 && size_of::<Positions>() == 32);
+    assert!(size_of::<Pin>() == 16 && size_of::<Writers>() == 64);
     #[cfg(not(target_os = "none"))]
-    assert!(size_of::<StreamHead>() == 512 && size_of::<ShardHead>() == 256);
+    assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 256);
 };
 
 /// The numbers that fix a stream's layout; verified before use, then kept outside the region.

@@ -194,6 +194,11 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
                 },
                 latest_ms: word(0),
                 evicted: word(0),
+                event: EventSide {
+                    sequence: AtomicU32::new(0),
+                    reserved: AtomicU32::new(0),
+                    sleepers: word(0),
+                },
             }),
             card: Padded(Card::first(id, range)),
         };
@@ -219,11 +224,6 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
     config.check.store(config.checksum(), Ordering::Relaxed);
     let head = StreamHead {
         config: Padded(config),
-        event: Padded(EventSide {
-            sequence: AtomicU32::new(0),
-            reserved: AtomicU32::new(0),
-            sleepers: word(0),
-        }),
         tended_ms: Padded(word(0)),
         change: Padded(Change {
             word: word(0),

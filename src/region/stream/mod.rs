@@ -11,6 +11,8 @@ mod seek;
 mod site;
 #[cfg(feature = "mapped")]
 mod verify;
+#[cfg(feature = "async")]
+mod waiting;
 
 pub use layout::{KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
 pub use memory::{StreamPlace, StreamWish};
@@ -19,3 +21,5 @@ pub use record::{KEY_BYTES_MAX, Stored, Writing};
 pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]
 pub(super) use verify::verify;
+#[cfg(all(feature = "async", feature = "mapped"))]
+pub(super) use waiting::parts;

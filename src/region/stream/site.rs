@@ -6,6 +6,7 @@ use super::layout::{
 use super::memory::{StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::region::home::{Intent, Region};
+use crate::region::layout::EventSide;
 use crate::ring::log::{Log, Pin};
 use crate::ring::shards::{Card, Change, Table};
 use crate::sync::{AtomicU64, Ordering};
@@ -196,6 +197,13 @@ impl<'a> Shard<'a> {
     pub fn head(&self) -> &'a ShardHead {
         // SAFETY: where the heads are.
         unsafe { &self.part::<ShardHead>(self.place.offsets.heads, 1)[0] }
+    }
+
+    /// Whoever waits for its records.
+    #[cfg(any(feature = "std", feature = "async"))]
+    #[inline(always)]
+    pub fn event(&self) -> &'a EventSide {
+        &self.head().writers.0.event
     }
 
     /// Pins of readers.

@@ -28,6 +28,11 @@ enum Step {
     Closing,
 }
 
+/// Whether this is the word of a change that anybody can complete.
+pub(super) fn is_closing(word: u64) -> bool {
+    Word(word).step() == Some(Step::Closing)
+}
+
 const OWNER_MASK: u64 = (1 << 10) - 1;
 
 /// A change: `{ ticket:52, owner:10, step:2 }`

@@ -109,23 +109,22 @@ impl<'t, T: Table> Shards<'t, T> {
         id as usize % self.0.places()
     }
 
-    /// The open shard to which a hash belongs: its place and id. A look at all places, again if the
-    /// shards change meanwhile; it completes a change that is closing.
+    /// The open shard to which a hash belongs: its place and id, by a look at all places. `None` if
+    /// the shards have changed meanwhile, or are changing: [`complete`](Self::complete), and look
+    /// again.
     #[cold]
-    pub fn find(&self, hash: u128) -> Result<(usize, u32), Refusal> {
+    pub fn find(&self, hash: u128) -> Result<Option<(usize, u32)>, Refusal> {
         let table: &'t T = self.0;
-        loop {
-            // ORDERING: Acquire; [opened]: what the change before has made is there.
-            let before = table.change().word.load(Ordering::Acquire);
-            let takes = |place| Some((place, table.card(place)?.takes(hash)?));
-            if let Some(found) = (0..table.places()).find_map(takes) {
-                return Ok(found);
-            }
-            let completed = self.complete()?;
-            // ORDERING: Acquire, behind the loads of all cards; [opened].
-            if !completed && table.change().word.load(Ordering::Acquire) == before {
-                return Err(Refusal::Damaged);
-            }
+        let word = &table.change().word;
+        // ORDERING: Acquire; [opened]: what the change before has made is there.
+        let before = word.load(Ordering::Acquire);
+        let takes = |place| Some((place, table.card(place)?.takes(hash)?));
+        let found = (0..table.places()).find_map(takes);
+        // ORDERING: Acquire, behind the loads of all cards; [opened].
+        let is_still = word.load(Ordering::Acquire) == before && !change::is_closing(before);
+        match found {
+            None if is_still => Err(Refusal::Damaged),
+            found => Ok(found),
         }
     }
 }

@@ -19,7 +19,9 @@ use super::reading::{Reading, fingerprint};
 use super::wire::{Batch, NOBODY, Place, Record, Work};
 use super::worker::HOLD;
 use crate::face::cli::any::AnyRegion;
-use crate::{Cursor, DefaultClock, Error, Mapped, ShardId, Start, Stream, StreamSequence};
+use crate::{
+    Cursor, DefaultClock, Error, Mapped, ShardId, Start, Stream, StreamSequence, Waitable, wait_any,
+};
 
 /// How long nothing may come before the reader looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -178,7 +180,9 @@ impl Reader<'_> {
 
     /// Waits for records.
     fn wait(&mut self) -> Result<(), Trouble> {
-        thread::sleep(LOOK_EVERY / 100);
+        let cursors = self.cursors.values();
+        let cursors: Vec<&dyn Waitable> = cursors.map(|cursor| cursor as &dyn Waitable).collect();
+        wait_any(&cursors, LOOK_EVERY)?;
         Ok(())
     }
 }
