@@ -12,6 +12,8 @@ mod common;
 mod basics;
 mod cursors;
 mod damage;
+#[cfg(feature = "async")]
+mod futures;
 mod homes;
 mod limits;
 mod model;

@@ -19,10 +19,11 @@ const LONG: Duration = Duration::from_secs(20);
 const BYTES: usize = 1 << 20;
 /// Long enough for a thread to fall asleep.
 const ASLEEP: Duration = Duration::from_millis(60);
-/// By then a death is known to the wardens.
+/// By then a death is known to the wardens. Sleeps are longer than that.
 const SOON: Duration = Duration::from_secs(3);
 
-fn latest<'s, R: Region, C: ringmain::Clock>(
+/// A cursor behind the latest record of a shard.
+pub fn latest<'s, R: Region, C: ringmain::Clock>(
     stream: &'s Stream<R, C>,
     shard: u32,
 ) -> Cursor<'s, R, C> {
@@ -204,8 +205,11 @@ fn play<R: Region, C: ringmain::Clock>(
         if begins {
             put(round);
         }
+        let begun = Instant::now();
         let records = cursor.read_timeout(1, LONG).expect("a read").len();
         assert_eq!(records, 1, "asleep beside a record, round {round}");
+        // Not by itself either, after the longest sleep.
+        assert!(begun.elapsed() < SOON, "asleep too long, round {round}");
         if !begins {
             put(round);
         }
@@ -223,7 +227,7 @@ fn no_wake_up_is_lost<R: Region + Sync>(streams: &[Stream<R>; 2]) {
     });
 }
 
-fn options() -> StreamOptions {
+pub fn options() -> StreamOptions {
     StreamOptions::new()
         .shards(2)
         .full(ringmain::FullPolicy::Evict)
@@ -246,7 +250,7 @@ fn no_wake_up_is_lost_in_a_file() {
     no_wake_up_is_lost(&[one, opened(&path)]);
 }
 
-fn opened(path: &Path) -> Stream<Mapped> {
+pub fn opened(path: &Path) -> Stream<Mapped> {
     Stream::open(Mapped::open(path).expect("the region")).expect("the stream")
 }
 
@@ -305,10 +309,10 @@ fn a_record_wakes_nobody_at_another_shard() {
 // ---- deaths
 
 /// A child that has said that it is ready.
-struct Ready(Child, BufReader<std::process::ChildStdout>);
+pub struct Ready(Child, BufReader<std::process::ChildStdout>);
 
 impl Ready {
-    fn start(test: &str, role: &str, path: &Path) -> Self {
+    pub fn start(test: &str, role: &str, path: &Path) -> Self {
         let mut command = child::command(test, role, path.to_str().expect("a path in UTF-8"));
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("a child");
@@ -326,11 +330,11 @@ impl Ready {
         }
     }
 
-    fn go(&mut self) {
+    pub fn go(&mut self) {
         drop(self.0.stdin.take());
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().expect("SIGKILL");
         self.0.wait().expect("its end");
     }
@@ -353,7 +357,7 @@ fn until_told() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-fn as_child(role: &str) {
+pub fn as_child(role: &str) {
     let path = child::argument();
     let stream = opened(Path::new(&path));
     match role {
@@ -412,7 +416,7 @@ fn as_child(role: &str) {
     }
 }
 
-fn created(dir: &Dir) -> (std::path::PathBuf, Stream<Mapped>) {
+pub fn created(dir: &Dir) -> (std::path::PathBuf, Stream<Mapped>) {
     let path = dir.file("q.ring");
     let region = Mapped::create(&path, BYTES as u64).expect("a region");
     let stream = Stream::create(region, StreamOptions::new()).expect("a stream");

@@ -6,6 +6,7 @@ use super::layout::{
 use super::memory::{StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::region::home::{Intent, Region};
+#[cfg(any(feature = "std", feature = "async"))]
 use crate::region::layout::EventSide;
 use crate::ring::log::{Log, Pin};
 use crate::ring::shards::{Card, Change, Table};
