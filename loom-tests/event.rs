@@ -10,17 +10,17 @@ use ringmain::internals::layout::EventSide;
 use ringmain::sync::{AtomicU32, AtomicU64, Ordering, store_load};
 
 /// A futex with one sleeper, who compares and falls asleep in one step.
-struct Futex {
-    asleep: Mutex<bool>,
+pub struct Futex {
+    pub asleep: Mutex<bool>,
 }
 
 impl Futex {
-    fn wait(&self, word: &AtomicU32, expected: u32) {
+    pub fn wait(&self, word: &AtomicU32, expected: u32) {
         let mut asleep = self.asleep.lock().unwrap();
         *asleep = word.load(Ordering::SeqCst) == expected;
     }
 
-    fn wake(&self) -> u32 {
+    pub fn wake(&self) -> u32 {
         core::mem::take(&mut *self.asleep.lock().unwrap()) as u32
     }
 }

@@ -17,7 +17,7 @@ const SHAPE: Shape = Shape {
     granules: 8,
 };
 
-struct Memory {
+pub struct Memory {
     positions: Positions,
     headers: Vec<AtomicU64>,
     pins: Vec<Pin>,
@@ -30,11 +30,11 @@ unsafe impl Sync for Memory {}
 // SAFETY: as above.
 unsafe impl Send for Memory {}
 
-const ME: u32 = 1;
-const OTHER: u32 = 2;
+pub const ME: u32 = 1;
+pub const OTHER: u32 = 2;
 
 impl Memory {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let first = || AtomicU64::new(Position::FIRST.0);
         let pin = |owner| Pin {
             owner: AtomicU64::new(owner),
@@ -53,7 +53,7 @@ impl Memory {
         })
     }
 
-    fn log(&self) -> Log<'_> {
+    pub fn log(&self) -> Log<'_> {
         Log {
             shape: SHAPE,
             positions: &self.positions,
@@ -72,12 +72,12 @@ impl Memory {
         self.cells[at.index() as usize].with(|cell| unsafe { *cell })
     }
 
-    fn claim(&self, owner: u32, granules: u32) -> Result<Claim, Refusal> {
-        self.log().claim(Position::FIRST, owner, granules, || ())
+    pub fn claim(&self, owner: u32, granules: u32) -> Result<Claim, Refusal> {
+        self.log().claim(Position::FIRST, owner, granules, || true)
     }
 
     /// Appends a record of so many granules.
-    fn put(&self, owner: u32, granules: u32, value: u64) -> Result<Position, Refusal> {
+    pub fn put(&self, owner: u32, granules: u32, value: u64) -> Result<Position, Refusal> {
         let claim = self.claim(owner, granules)?;
         let at = claim.at;
         self.write(at, value);
@@ -510,13 +510,13 @@ fn closed(close: fn(&Memory) -> Position) {
     }
     let expected = theirs.iter().map(|at| (*at, 9)).collect();
     assert_eq!(memory.rest(), (expected, Step::End));
-    assert_eq!(memory.log().close(Position::FIRST), Ok(end));
+    assert_eq!(memory.log().close(Position::FIRST, || true), Ok(end));
     assert_eq!(memory.put(ME, 1, 1), Err(Refusal::Closed(end)));
 }
 
 #[test]
 fn a_log_is_closed() {
-    check(|| closed(|memory| memory.log().close(Position::FIRST).unwrap()));
+    check(|| closed(|memory| memory.log().close(Position::FIRST, || true).unwrap()));
 }
 
 #[test]
@@ -553,6 +553,7 @@ fn times_do_not_go_back() {
             let before = || {
                 let seen = latest.fetch_max(now, Ordering::SeqCst);
                 time = seen.max(now);
+                true
             };
             let claim = memory.log().claim(Position::FIRST, ME, 1, before).unwrap();
             memory.write(claim.at, time);

@@ -27,6 +27,8 @@ mod sync;
 mod time;
 #[cfg(not(ringmain_loom))]
 mod trace;
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+mod wait;
 
 #[cfg(all(feature = "std", feature = "fifo", not(ringmain_loom)))]
 pub use engine::EngineFifoQueue;
@@ -46,10 +48,6 @@ pub use error::Error;
 pub use face::metrics;
 #[cfg(not(ringmain_loom))]
 pub use message::{Attributes, AttributesIter, Message, Value};
-#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
-pub use queue::Waitable;
-#[cfg(all(feature = "std", not(ringmain_loom)))]
-pub use queue::wait_any;
 #[cfg(not(ringmain_loom))]
 pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, QueueStats};
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
@@ -65,7 +63,7 @@ pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 #[cfg(not(ringmain_loom))]
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
-pub use queue::{ReceiveBatchFuture, ReceiveFuture, WaitAnyFuture, wait_any_async};
+pub use queue::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -76,14 +74,22 @@ pub use region::NamedStream;
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use region::{Home, Named};
+#[cfg(all(feature = "stream", feature = "async", not(ringmain_loom)))]
+pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardStats,
-    Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
+    ShardStats, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, DefaultClock, ManualClock};
+#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
+pub use wait::Waitable;
+#[cfg(all(feature = "std", not(ringmain_loom)))]
+pub use wait::wait_any;
+#[cfg(all(feature = "async", not(ringmain_loom)))]
+pub use wait::{WaitAnyFuture, wait_any_async};
 
 /// What the models are made of; present only under `cfg(ringmain_loom)`.
 #[cfg(ringmain_loom)]
@@ -93,9 +99,9 @@ pub mod internals {
     pub use crate::region::{
         arena, duty, event, fifo, layout, marks, moving, peek, repair, store, word,
     };
-    #[cfg(feature = "stream")]
-    pub use crate::ring::log;
     pub use crate::ring::{blocks, chains, due, maps, tickets};
+    #[cfg(feature = "stream")]
+    pub use crate::ring::{log, shards};
 }
 
 /// Compiles the examples of a page of the documentation.

@@ -9,8 +9,6 @@ pub mod place;
 pub mod sweep;
 
 #[cfg(all(feature = "async", not(ringmain_loom)))]
-mod any_async;
-#[cfg(all(feature = "async", not(ringmain_loom)))]
 mod asynchronous;
 #[cfg(not(ringmain_loom))]
 mod batch;
@@ -56,13 +54,9 @@ mod stat;
 mod stray;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 mod wait;
-#[cfg(all(feature = "std", not(ringmain_loom)))]
-mod wait_any;
 #[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
 mod waitable;
 
-#[cfg(all(feature = "async", not(ringmain_loom)))]
-pub use any_async::{WaitAnyFuture, wait_any_async};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 #[cfg(not(ringmain_loom))]
@@ -97,7 +91,3 @@ pub use send::Claim;
 pub use standard::Queue;
 #[cfg(not(ringmain_loom))]
 pub use stat::QueueStats;
-#[cfg(all(feature = "std", not(ringmain_loom)))]
-pub use wait_any::wait_any;
-#[cfg(all(any(feature = "std", feature = "async"), not(ringmain_loom)))]
-pub use waitable::Waitable;

@@ -1,48 +1,16 @@
 //! Long polling: sleeping until a message comes.
 
 use super::batch::Batch;
-use super::options::whole_ms;
 use super::received::Received;
 use super::standard::{Queue, TEND_EVERY_MS};
 use crate::error::Error;
 use crate::region::{Region, futex_wait};
 use crate::time::{Clock, Deadline, spins};
+use crate::wait::{WAIT_MS_MAX, Waiting, check_wait};
 use core::time::Duration;
 
-/// The longest wait: 20 s.
-const WAIT_MS_MAX: u64 = 20_000;
 /// The longest sleep in private memory, ms: there nobody else looks at the time.
 const SLEEP_MS_MAX: u64 = 250;
-
-/// A thread that sleeps at a region, as its warden counts it.
-struct Waiting<'r, R: Region>(&'r R);
-
-impl<'r, R: Region> Waiting<'r, R> {
-    fn at(region: &'r R) -> Self {
-        region.wait_begins();
-        Self(region)
-    }
-}
-
-impl<R: Region> Drop for Waiting<'_, R> {
-    fn drop(&mut self) {
-        self.0.wait_ends();
-    }
-}
-
-/// A timeout in range, or what is wrong with it.
-pub(super) fn check_wait(timeout: Duration) -> Result<(), Error> {
-    let value = whole_ms(timeout);
-    if value <= WAIT_MS_MAX {
-        return Ok(());
-    }
-    Err(Error::OutOfRange {
-        what: "wait (ms)",
-        value,
-        min: 0,
-        max: WAIT_MS_MAX,
-    })
-}
 
 impl<R: Region, C: Clock> Queue<R, C> {
     /// [`receive`](Queue::receive) that waits up to `timeout` (0 to 20 s) for a message.

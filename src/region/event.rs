@@ -60,6 +60,14 @@ impl EventSide {
         self.sleepers.load(Ordering::SeqCst) & ASLEEP != 0
     }
 
+    /// [`has_sleepers`](Self::has_sleepers) for whoever has published by plain stores.
+    #[inline(always)]
+    pub fn has_sleepers_behind_stores(&self) -> bool {
+        // ORDERING: [sleeper-flag]; without the fence the load may come before the stores.
+        store_load();
+        self.sleepers.load(Ordering::Relaxed) & ASLEEP != 0
+    }
+
     /// Wakes sleepers through `wake`, which returns how many there were.
     pub fn wake(&self, wake: impl FnOnce(&AtomicU32) -> u32) {
         let seen = self.sleepers.load(Ordering::SeqCst);

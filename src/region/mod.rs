@@ -236,6 +236,11 @@ mod home {
         #[doc(hidden)]
         fn arm(&self, _place: &Place) {}
 
+        /// [`arm`](Region::arm) for those of a stream, once one of them has prepared.
+        #[cfg(all(feature = "async", feature = "stream"))]
+        #[doc(hidden)]
+        fn arm_stream(&self) {}
+
         /// How many participants are attached.
         #[doc(hidden)]
         fn attachments(&self) -> u64 {
@@ -334,6 +339,10 @@ mod home {
             #[cfg(feature = "async")]
             fn arm(&$self, place: &Place) {
                 $get.arm(place)
+            }
+            #[cfg(all(feature = "async", feature = "stream"))]
+            fn arm_stream(&$self) {
+                $get.arm_stream()
             }
         };
     }

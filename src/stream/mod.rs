@@ -2,16 +2,24 @@
 //! replay.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod cursor;
 mod options;
 mod put;
 mod records;
+mod reshard;
+mod route;
 mod shared;
 mod stat;
+mod wait;
 
+#[cfg(feature = "async")]
+pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};
 pub use records::{Record, Records, RecordsIter};
+pub use reshard::ShardInfo;
 pub use shared::{ShardId, Stream, StreamSequence};
 pub use stat::{Lag, ShardStats};

@@ -24,6 +24,7 @@ pub enum FullPolicy {
 /// | option | default | range |
 /// |---|---|---|
 /// | [`shards`](Self::shards) | 1 | 1 to 1024 |
+/// | [`max_shards`](Self::max_shards) | as many as `shards` | `shards` to 1024 |
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
@@ -34,6 +35,7 @@ pub enum FullPolicy {
 #[must_use]
 pub struct StreamOptions {
     shards: u32,
+    max_shards: Option<u32>,
     retention: Duration,
     full: FullPolicy,
     readers: u32,
@@ -51,6 +53,7 @@ impl StreamOptions {
     pub const fn new() -> Self {
         Self {
             shards: 1,
+            max_shards: None,
             retention: Duration::from_secs(86_400),
             full: FullPolicy::Reject,
             readers: 64,
@@ -63,6 +66,14 @@ impl StreamOptions {
     /// Into how many shards the hashes of partition keys are divided, evenly.
     pub const fn shards(mut self, shards: u32) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// How many shards there may be at a time, open ones and closed ones whose records are kept:
+    /// more than [`shards`](Self::shards), if some are to be split or merged. The memory is divided
+    /// evenly by this number.
+    pub const fn max_shards(mut self, shards: u32) -> Self {
+        self.max_shards = Some(shards);
         self
     }
 
@@ -107,6 +118,11 @@ impl StreamOptions {
     /// See [`shards`](Self::shards).
     pub const fn get_shards(&self) -> u32 {
         self.shards
+    }
+
+    /// See [`max_shards`](Self::max_shards); `None`: the default.
+    pub const fn get_max_shards(&self) -> Option<u32> {
+        self.max_shards
     }
 
     /// See [`retention`](Self::retention).
@@ -159,9 +175,18 @@ impl StreamOptions {
         if let Some(bytes) = self.segment {
             in_range("segment (bytes)", bytes as u128, 4096, segment_max)?;
         }
+        let shards = in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)?;
+        let places = match self.max_shards {
+            Some(max) => {
+                let max = in_range("max_shards", max.into(), shards, SHARDS_MAX as u64)?;
+                Some(max as usize)
+            }
+            None => None,
+        };
         let age = self.retention.as_millis();
         Ok(StreamWish {
-            shards: in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)? as usize,
+            shards: shards as usize,
+            places,
             segment_bytes: self.segment,
             readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
             data_bytes_max: self.max_data,
@@ -192,6 +217,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let place = self.site.place();
         StreamOptions {
             shards: place.shape.shards as u32,
+            max_shards: Some(place.shape.places as u32),
             retention: Duration::from_millis(place.retention_ms),
             full: match place.evicts() {
                 true => FullPolicy::Evict,

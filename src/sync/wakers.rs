@@ -10,6 +10,11 @@
 //!
 //! `[waiting-bit]`: the future sets its bit and then looks; the sender publishes and then reads
 //! `waiting`. One of the two sees the other.
+//!
+//! Where futures wait for different things, each *notes* behind its slot what it waits for, before
+//! it looks; and whoever has something to tell wakes those whose notes say so. A note that is read
+//! late is that of the slot's last future: it wakes one for nothing, or leaves one out that will
+//! look at the queue after that.
 
 use super::{AtomicU64, Ordering, UnsafeCell, const_fn, store_load, store_load_after_rmw};
 use core::task::Waker;
@@ -30,6 +35,8 @@ pub struct WakerSet {
     waiting: AtomicU64,
     busy: AtomicU64,
     served: AtomicU64,
+    #[cfg(feature = "stream")]
+    notes: [AtomicU64; WAKERS],
     wakers: [UnsafeCell<Option<Waker>>; WAKERS],
 }
 
@@ -47,6 +54,8 @@ impl WakerSet {
                 waiting: AtomicU64::new(0),
                 busy: AtomicU64::new(0),
                 served: AtomicU64::new(0),
+                #[cfg(feature = "stream")]
+                notes: [const { AtomicU64::new(0) }; WAKERS],
                 wakers: [const { UnsafeCell::new(None) }; WAKERS],
             }
         }
@@ -107,6 +116,30 @@ impl WakerSet {
         self.wake_some(count)
     }
 
+    /// Notes what the future of a slot waits for. The caller then looks, behind a fence.
+    #[cfg(feature = "stream")]
+    pub fn note(&self, slot: usize, note: u64) {
+        // ORDERING: Relaxed; the bits order it, or the future's look does: see above.
+        self.notes[slot].store(note, Ordering::Relaxed);
+    }
+
+    /// The notes of the futures that wait.
+    #[cfg(all(feature = "stream", feature = "mapped"))]
+    pub fn notes(&self) -> impl Iterator<Item = u64> {
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        let slots = (0..WAKERS).filter(move |slot| waiting & 1 << slot != 0);
+        slots.map(|slot| self.notes[slot].load(Ordering::Relaxed))
+    }
+
+    /// Wakes the futures with such notes, and returns how many there were. Call it behind a fence.
+    #[cfg(feature = "stream")]
+    pub fn wake_noted(&self, is_meant: impl Fn(u64) -> bool) -> u32 {
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        let slots = (0..WAKERS).filter(|slot| waiting & 1 << slot != 0);
+        let meant = slots.filter(|slot| is_meant(self.notes[*slot].load(Ordering::Relaxed)));
+        meant.map(|slot| u32::from(self.wake_slot(slot))).sum()
+    }
+
     /// Whether any future waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) == 0
@@ -123,15 +156,21 @@ impl WakerSet {
             let after = waiting & (u64::MAX << (self.served.load(Ordering::Relaxed) & 63));
             let slot = if after == 0 { waiting } else { after }.trailing_zeros() as usize;
             self.served.store(slot as u64 + 1, Ordering::Relaxed);
-            if self.waiting.fetch_and(!(1 << slot), Ordering::AcqRel) & (1 << slot) == 0 {
-                continue; // somebody else wakes it
-            }
-            if let Some(Some(waker)) = self.replace(slot, None) {
-                waker.wake();
-            }
-            woken += 1;
+            woken += u32::from(self.wake_slot(slot));
         }
         woken
+    }
+
+    /// Wakes the future of a slot, unless somebody else does.
+    fn wake_slot(&self, slot: usize) -> bool {
+        let bit = 1 << slot;
+        if self.waiting.fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
+            return false;
+        }
+        if let Some(Some(waker)) = self.replace(slot, None) {
+            waker.wake();
+        }
+        true
     }
 
     /// Exchanges a slot's waker; `None` if somebody else has it in hand.

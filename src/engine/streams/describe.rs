@@ -21,7 +21,7 @@ pub struct StreamDescription {
     pub tags: BTreeMap<String, String>,
     /// When it was made, ms since 1970 by the wall clock; 0 if its metadata were lost.
     pub created_ms: u64,
-    /// The figures of its shards.
+    /// The figures of its shards, open and closed, in the order in which they were made.
     pub shards: Vec<ShardStats>,
 }
 
@@ -54,14 +54,20 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         let meta = self.shared.meta_of(Held::Stream, name)?;
         let bytes = named.bytes();
         let stream = Stream::open_with(named, &self.clock)?;
-        let shards = stream.shards().map(|shard| stream.stat(shard));
+        let stat = |shard| match stream.stat(shard) {
+            Err(Error::NoShard { .. }) => None, // it has gone since it was seen
+            stats => Some(stats),
+        };
+        let shards: Result<Vec<ShardStats>, Error> = stream.shards().filter_map(stat).collect();
+        let mut shards = shards.map_err(gone)?;
+        shards.sort_by_key(|stats| stats.shard);
         Ok(StreamDescription {
             name: name.into(),
             options: stream.options(),
             bytes,
             tags: meta.tags,
             created_ms: meta.created_ms,
-            shards: shards.collect::<Result<_, _>>().map_err(gone)?,
+            shards,
         })
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::stream::args::{DeleteStreamArgs, PutArgs, ShardsArgs, StreamArgs, TailArgs};
+use super::stream::args::{
+    DeleteStreamArgs, MergeArgs, PutArgs, ShardsArgs, SplitArgs, StreamArgs, TailArgs,
+};
 use super::values::{
     Attribute, attribute, delay, durability, duration, interval, receipt, retention, size, tag,
     visibility,
@@ -42,6 +44,10 @@ pub(super) enum Verb {
     Tail(TailArgs),
     /// Show the shards of a stream
     Shards(ShardsArgs),
+    /// Close a shard of a stream and open two in its place
+    Split(SplitArgs),
+    /// Close two neighbouring shards of a stream and open one in their place
+    Merge(MergeArgs),
     /// Delete received messages by their receipts
     Delete(SettleArgs),
     /// Make received messages visible at once, by their receipts
@@ -89,6 +95,8 @@ pub(super) enum Verb {
     DemoProducer(ChildArgs),
     #[command(hide = true, name = "demo-worker")]
     DemoWorker(ChildArgs),
+    #[command(hide = true, name = "demo-reader")]
+    DemoReader(ChildArgs),
 }
 
 /// What a new queue is to be like.
@@ -450,6 +458,10 @@ pub(super) struct DemoArgs {
     /// Over a FIFO queue with a group for each metric; the audit checks the order of each as well
     #[arg(long)]
     pub(super) fifo: bool,
+    /// Over a stream with a partition key for each metric, through splits and merges; the audit
+    /// checks the order of each key as well
+    #[arg(long, conflicts_with = "fifo")]
+    pub(super) stream: bool,
 }
 
 #[derive(Debug, Args)]
@@ -481,4 +493,7 @@ pub(super) struct ChildArgs {
     /// Of a producer of a FIFO queue
     #[arg(long)]
     pub(super) outbox: Option<PathBuf>,
+    /// Of a producer or reader of a stream
+    #[arg(long)]
+    pub(super) progress: Option<PathBuf>,
 }

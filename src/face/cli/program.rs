@@ -23,6 +23,8 @@ pub fn main() -> ExitCode {
         Verb::Put(args) => stream::put(&args),
         Verb::Tail(args) => stream::tail(&args),
         Verb::Shards(args) => stream::shards(&args),
+        Verb::Split(args) => stream::split(&args),
+        Verb::Merge(args) => stream::merge(&args),
         Verb::Delete(args) => settle::delete(&args),
         Verb::Release(args) => settle::release(&args),
         Verb::Extend(args) => settle::extend(&args),
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Verb::Man(args) => manual::man(&args),
         Verb::DemoProducer(args) => demo::producer(&args),
         Verb::DemoWorker(args) => demo::worker(&args),
+        Verb::DemoReader(args) => demo::reader(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

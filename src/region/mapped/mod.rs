@@ -283,6 +283,11 @@ unsafe impl Region for Mapped {
         self.sleeper.start();
     }
 
+    #[cfg(all(feature = "async", feature = "stream"))]
+    fn arm_stream(&self) {
+        self.sleeper.start_at_stream();
+    }
+
     fn attachments(&self) -> u64 {
         self.attachment.attached()
     }

@@ -13,6 +13,9 @@
 //! looks once more and passes it on to other sleepers. Then it waits away from the futex, where it
 //! takes no wake-up from anybody, and after a while it ends.
 //!
+//! Over a stream it sleeps for each future on that one's shard: the future has prepared itself, and
+//! has noted the sequence that it has read. One that comes while the thread sleeps *calls* it.
+//!
 //! `[sleeper-thread]`: a future's waker is put, and then `running` and `parked` are read; the
 //! thread sets `parked`, or clears `running`, and then looks for waiting futures once more. One of
 //! the two sees the other.
@@ -20,8 +23,16 @@
 use super::attachment::Attachment;
 use super::warden::Warden;
 use crate::region::policy::DELETED;
+#[cfg(feature = "stream")]
+use crate::region::{
+    Futex, futex_wait_any,
+    section::Section,
+    stream::{self, StreamPlace},
+};
 use crate::region::{futex_wait, futex_wake};
 use crate::sync::{AtomicBool, Ordering};
+#[cfg(feature = "stream")]
+use crate::sync::{AtomicU32, AtomicU64, WAKERS};
 use crate::time::{Clock, SystemClock};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -32,6 +43,9 @@ const NAP: Duration = Duration::from_millis(8);
 /// How long it sleeps at most under a warden: the longest time that a drop waits for it, if the
 /// file was cut short so that nobody can wake it. Also how long it stays without a waiting future.
 const SLEEP: Duration = Duration::from_secs(1);
+/// When nothing has come for so long over a stream, its futures look for themselves, ms.
+#[cfg(feature = "stream")]
+const QUIET_MS_MAX: u64 = 4000;
 
 /// Starts the thread when it is needed, and ends it.
 #[derive(Debug)]
@@ -47,6 +61,12 @@ struct Shared {
     running: AtomicBool,
     parked: AtomicBool,
     stop: AtomicBool,
+    /// Grows with each future that the thread is to take in, over a stream.
+    #[cfg(feature = "stream")]
+    calls: AtomicU32,
+    /// For how long nothing has come, over a stream, ms.
+    #[cfg(feature = "stream")]
+    quiet_ms: AtomicU64,
 }
 
 impl Sleeper {
@@ -57,11 +77,22 @@ impl Sleeper {
             running: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            #[cfg(feature = "stream")]
+            calls: AtomicU32::new(0),
+            #[cfg(feature = "stream")]
+            quiet_ms: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
             thread: Mutex::new(None),
         }
+    }
+
+    /// [`start`](Sleeper::start), once a future of a stream has prepared: the thread takes it in.
+    #[cfg(feature = "stream")]
+    pub fn start_at_stream(&self) {
+        self.shared.call();
+        self.start();
     }
 
     /// Starts the thread unless it runs. If none can be had, futures are woken by this process
@@ -144,6 +175,13 @@ impl Shared {
     /// how many it has woken last.
     fn nap(&self) -> u32 {
         let attachment = &self.attachment;
+        #[cfg(feature = "stream")]
+        if let (Ok(()), Ok(Some(Section::Stream(place)))) =
+            (attachment.look_at_file(), attachment.section())
+        {
+            self.nap_at_stream(&place);
+            return 0;
+        }
         let place = match (attachment.look_at_file(), attachment.existing()) {
             (Ok(()), Ok(Some(place))) => place,
             (sound, _) => {
@@ -184,6 +222,61 @@ impl Shared {
         0
     }
 
+    /// Sleeps for futures that wait at a stream, on the sequences that they have noted. Those whose
+    /// sequence has moved are woken; how far each has read is theirs to know.
+    #[cfg(feature = "stream")]
+    fn nap_at_stream(&self, place: &StreamPlace) {
+        let attachment = &self.attachment;
+        // ORDERING: SeqCst; read before the notes are: a future notes and then calls.
+        let calls = self.calls.load(Ordering::SeqCst);
+        // ORDERING: [warden-lost] read before the sequences are looked at, which move after it.
+        let watched = self.warden.is_watching();
+        if !watched {
+            attachment.tend_owners();
+        }
+        let mut futexes = [Futex::NONE; WAKERS + 1];
+        futexes[0] = Futex::new(&self.calls, calls, false);
+        let mut len = 1;
+        let mut moved = false;
+        for note in attachment.wakers.notes() {
+            let (number, sequence) = stream::parts(note);
+            let word = attachment
+                .shard_of(place, number)
+                .map(|shard| &shard.event().sequence)
+                .filter(|word| word.load(Ordering::SeqCst) == sequence);
+            match word {
+                Some(word) if len < futexes.len() => {
+                    futexes[len] = Futex::new(word, sequence, true);
+                    len += 1;
+                }
+                _ => {
+                    moved = true;
+                    attachment.wakers.wake_noted(|other| other == note);
+                }
+            }
+        }
+        if moved {
+            return self.quiet_ms.store(0, Ordering::Relaxed);
+        }
+        let (begun, longest) = (self.now_ms(), if watched { SLEEP } else { NAP });
+        if !futex_wait_any(&futexes[..len], longest) {
+            futex_wait(&self.calls, calls, NAP, false);
+        }
+        let slept = self.now_ms().saturating_sub(begun);
+        if self.quiet_ms.fetch_add(slept, Ordering::Relaxed) + slept >= QUIET_MS_MAX {
+            // Somebody may stand still between commit and wake.
+            self.quiet_ms.store(0, Ordering::Relaxed);
+            attachment.wakers.wake(u32::MAX);
+        }
+    }
+
+    /// Lets the thread look at the notes again.
+    #[cfg(feature = "stream")]
+    fn call(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        futex_wake(&self.calls, 1, false);
+    }
+
     /// Wakes others for what is visible beyond what the futures were `told` of. A future that was
     /// told and does not receive passes it on itself.
     fn pass_on(&self, told: u32) {
@@ -204,6 +297,8 @@ impl Shared {
 
     /// Wakes the thread, and whoever else sleeps there: they look and sleep again.
     fn nudge(&self) {
+        #[cfg(feature = "stream")]
+        self.call();
         if let (Ok(()), Ok(Some(place))) = (self.attachment.check(), self.attachment.existing()) {
             let event = &self.attachment.store_at(&place).head().event;
             event.sequence.fetch_add(1, Ordering::SeqCst);

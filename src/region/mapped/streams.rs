@@ -4,9 +4,11 @@ use super::attachment::Attachment;
 use super::header::SECTIONS_OFFSET;
 use super::{journal, os};
 use crate::error::Error;
+use crate::region::futex_wake;
 use crate::region::section::Section;
-use crate::region::stream::{self, KIND_STREAM, Shard, StreamPlace, StreamWish};
+use crate::region::stream::{self, KIND_STREAM, Places, Shard, StreamPlace, StreamWish};
 use crate::ring::log::Position;
+use crate::ring::shards::Shards;
 use crate::sync::Ordering;
 use crate::time::wall_ms;
 
@@ -44,7 +46,7 @@ impl Attachment {
 
     fn shards<'s>(&'s self, place: &'s StreamPlace) -> impl Iterator<Item = Shard<'s>> {
         // SAFETY: the place was verified against this mapping, which lives as long as `self`.
-        (0..place.shape.shards).filter_map(|number| unsafe { Shard::new(place, number) })
+        (0..place.shape.places).filter_map(|number| unsafe { Shard::new(place, number, 0) })
     }
 
     /// Whether a section that calls itself vacant has a stream with something in it.
@@ -72,13 +74,64 @@ impl Attachment {
         shards.map(latest).filter(sound).max().unwrap_or(0)
     }
 
-    /// Takes back what `dead` had claimed and pinned: how many claims there were.
+    /// Takes back what `dead` had claimed and pinned: how many claims there were. Then it wakes all
+    /// who wait for records: some of them may stand before what was claimed, and `dead` may have
+    /// committed and woken nobody. Who dies in here does not set `dead` free, so the next one does
+    /// it all again.
     pub(super) fn take_back_of_stream(&self, dead: u32) -> u64 {
         let Ok(Some(Section::Stream(place))) = self.section() else {
             return 0;
         };
-        self.shards(&place)
-            .map(|shard| u64::from(shard.log().repair(dead)))
-            .sum()
+        let repair = |shard: Shard<'_>| u64::from(shard.log().repair(dead));
+        let claims = self.shards(&place).map(repair).sum();
+        // SAFETY: as in `shards`.
+        let places = unsafe { Places::new(&place) };
+        Shards(&places).repair(dead);
+        self.rouse_of_stream(&place);
+        claims
+    }
+
+    /// Wakes all who wait for records, in all processes.
+    pub(super) fn rouse_of_stream(&self, place: &StreamPlace) {
+        for shard in self.shards(place) {
+            if shard.event().has_sleepers_behind_stores() {
+                shard.event().wake(|word| {
+                    let woken = futex_wake(word, u32::MAX, true);
+                    #[cfg(feature = "async")]
+                    let woken = woken + shard.wake_futures(&self.wakers);
+                    woken
+                });
+            }
+        }
+    }
+
+    /// Wakes all who wait for records, whatever their flags say, and lets none of them go on
+    /// sleeping.
+    pub(super) fn shake_stream(&self, place: &StreamPlace) {
+        for shard in self.shards(place) {
+            let word = &shard.event().sequence;
+            word.fetch_add(1, Ordering::SeqCst);
+            futex_wake(word, u32::MAX, true);
+        }
+    }
+
+    /// Wakes all who wait for records of a file that was cut short, without touching it.
+    pub(super) fn wake_cut_stream(&self, place: &StreamPlace) {
+        for shard in self.shards(place) {
+            futex_wake(&shard.event().sequence, u32::MAX, true);
+        }
+        #[cfg(feature = "async")]
+        self.wakers.wake(u32::MAX);
+    }
+
+    /// The shard of this number, if there is one.
+    #[cfg(feature = "async")]
+    pub(super) fn shard_of<'s>(
+        &'s self,
+        place: &'s StreamPlace,
+        number: usize,
+    ) -> Option<Shard<'s>> {
+        // SAFETY: as above.
+        unsafe { Shard::new(place, number, 0) }
     }
 }

@@ -28,6 +28,9 @@
 //! - *Somebody has stopped with bits in hand*: a warden at rest tends now and then, and mends.
 //! - *The file was cut short*: the sleepers are woken, and are told.
 //!
+//! A stream has no due times, and what its sleepers stand before is theirs to know. There the looks
+//! are for deaths alone: the repair after one wakes all (`mapped::streams`).
+//!
 //! An event for another reason (a participant detaches in order, a tool closes the file) costs
 //! these looks. While they are close together, events are left to gather, so a flood of them makes
 //! one look in 4 ms.
@@ -40,9 +43,10 @@
 use super::attachment::Attachment;
 use super::watch::{Seen, Watch};
 use crate::region::duty::Duty;
+use crate::region::futex_wake;
 use crate::region::policy::VISIBILITY_MS;
+use crate::region::section::Section;
 use crate::region::store::Store;
-use crate::region::{futex_wake, memory::Place};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, SystemClock};
 use crate::trace::event;
@@ -210,10 +214,18 @@ impl Shared {
     fn lost(&self) {
         self.duty.is_lost();
         event!(WARN, "the watch for deaths is lost"; path = self.attachment.path.display());
-        if let (Ok(()), Ok(Some(place))) = (self.attachment.check(), self.attachment.existing()) {
-            let event = &self.attachment.store_at(&place).head().event;
-            event.sequence.fetch_add(1, Ordering::SeqCst);
-            futex_wake(&event.sequence, u32::MAX, true);
+        if self.attachment.check().is_err() {
+            return;
+        }
+        match self.attachment.section() {
+            Ok(Some(Section::Queue(place))) => {
+                let event = &self.attachment.store_at(&place).head().event;
+                event.sequence.fetch_add(1, Ordering::SeqCst);
+                futex_wake(&event.sequence, u32::MAX, true);
+            }
+            #[cfg(feature = "stream")]
+            Ok(Some(Section::Stream(place))) => self.attachment.shake_stream(&place),
+            _ => {}
         }
     }
 }
@@ -231,18 +243,20 @@ impl Eye {
     /// Looks who has died and what is visible, and wakes whom it concerns. Returns how long it is
     /// until something is due, ms.
     fn look(&mut self, attachment: &Attachment, pause: u64, at_rest: bool) -> Option<u64> {
-        let place = attachment.existing().ok().flatten()?;
+        let section = attachment.section().ok().flatten()?;
         if attachment.look_at_file().is_err() {
-            wake_all_of_cut(attachment, &place);
+            wake_all_of_cut(attachment, &section);
             return None;
         }
+        #[cfg_attr(not(feature = "stream"), expect(irrefutable_let_patterns))]
+        let Section::Queue(place) = section else {
+            // Of a stream nothing comes due; whoever takes back what was a dead one's wakes.
+            self.tend(attachment, pause, at_rest);
+            return None;
+        };
         let store = attachment.store_at(&place);
         let now_ms = self.now_ms(attachment, &store);
-        if !at_rest {
-            attachment.tend_owners();
-        } else if self.is_turn(attachment) {
-            attachment.tend_at_rest(pause);
-        }
+        self.tend(attachment, pause, at_rest);
         if attachment.check().is_err() {
             return None; // cut short in between: the next look wakes the sleepers
         }
@@ -251,6 +265,15 @@ impl Eye {
             attachment.rouse_sleepers(&store, visible);
         }
         store.next_due_ms(now_ms).map(|due| due - now_ms)
+    }
+
+    /// Asks who has died.
+    fn tend(&mut self, attachment: &Attachment, pause: u64, at_rest: bool) {
+        if !at_rest {
+            attachment.tend_owners();
+        } else if self.is_turn(attachment) {
+            attachment.tend_at_rest(pause);
+        }
     }
 
     /// Whether to tend at rest: always where few are attached, else now and then, since the
@@ -272,12 +295,15 @@ impl Eye {
 
 /// Wakes all sleepers of a file that was cut short, without touching it. If the queue's first page
 /// is gone, so is the way to wake a thread: it is told when its wait is over.
-fn wake_all_of_cut(attachment: &Attachment, place: &Place) {
-    futex_wake(
-        &attachment.store_at(place).head().event.sequence,
-        u32::MAX,
-        true,
-    );
-    #[cfg(feature = "async")]
-    attachment.wakers.wake(u32::MAX);
+fn wake_all_of_cut(attachment: &Attachment, section: &Section) {
+    match section {
+        Section::Queue(place) => {
+            let event = &attachment.store_at(place).head().event;
+            futex_wake(&event.sequence, u32::MAX, true);
+            #[cfg(feature = "async")]
+            attachment.wakers.wake(u32::MAX);
+        }
+        #[cfg(feature = "stream")]
+        Section::Stream(place) => attachment.wake_cut_stream(place),
+    }
 }

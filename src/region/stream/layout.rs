@@ -2,6 +2,7 @@
 
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
+use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU64, Ordering, Padded};
 
 /// Kind of a region's section: a stream.
@@ -35,8 +36,10 @@ pub const TIME_MS_MAX: u64 = (1 << 44) - 2;
 #[derive(Debug)]
 #[repr(C)]
 pub struct StreamConfig {
-    /// How many shards.
+    /// How many shards there are at first.
     pub shards: AtomicU64,
+    /// How many there can be at a time.
+    pub places: AtomicU64,
     /// Granules of a segment.
     pub segment: AtomicU64,
     /// Granules of a shard.
@@ -60,6 +63,7 @@ impl StreamConfig {
     pub fn checksum(&self) -> u64 {
         let fields = [
             &self.shards,
+            &self.places,
             &self.segment,
             &self.granules,
             &self.pins,
@@ -68,7 +72,7 @@ impl StreamConfig {
             &self.retention_ms,
             &self.nonce,
         ];
-        let mut bytes = [0; 64];
+        let mut bytes = [0; 72];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
         }
@@ -76,16 +80,16 @@ impl StreamConfig {
     }
 }
 
-/// The head of a stream; the parts of its shards follow it.
+/// The head of a stream; the parts of its places for shards follow it.
 #[derive(Debug)]
 #[repr(C)]
 pub struct StreamHead {
     /// Fixed at creation.
     pub config: Padded<StreamConfig>,
-    /// Whoever waits for records.
-    pub event: Padded<EventSide>,
     /// Seldom written, by anybody.
     pub notes: Padded<Notes>,
+    /// The split or merge that is made.
+    pub change: Padded<Change>,
 }
 
 /// What is seldom written.
@@ -102,17 +106,17 @@ pub struct Notes {
 #[cfg(feature = "std")]
 pub const DELETED: u64 = u64::from_le_bytes(*b"deleted!");
 
-/// What a shard has once.
+/// What a place for a shard has once.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ShardHead {
     /// The writers' line.
     pub writers: Padded<Writers>,
-    /// The part of the hash range that is this shard's: `[start, end]`, each low half first.
-    pub range: Padded<[AtomicU64; 4]>,
+    /// Which shard is here.
+    pub card: Padded<Card>,
 }
 
-/// What writers change: the positions seldom, the time once a millisecond.
+/// What writers change: the positions seldom, the time once a millisecond; and who waits for them.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Writers {
@@ -122,10 +126,12 @@ pub struct Writers {
     pub latest_ms: AtomicU64,
     /// Segments that were given up to make room while their records were not over.
     pub evicted: AtomicU64,
+    /// Whoever waits for records of this shard. On this line, since each writer looks at it.
+    pub event: EventSide,
 }
 
 const _: () = {
-    assert!(size_of::<Pin>() == 16 && size_of::<Positions>() == 32);
+    assert!(size_of::<Pin>() == 16 && size_of::<Writers>() == 64);
     #[cfg(not(target_os = "none"))]
     assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 256);
 };
@@ -133,8 +139,10 @@ const _: () = {
 /// The numbers that fix a stream's layout; verified before use, then kept outside the region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamShape {
-    /// How many shards.
+    /// How many shards there are at first.
     pub shards: usize,
+    /// How many there can be at a time.
+    pub places: usize,
     /// The ring of each.
     pub ring: Shape,
     /// Readers of a shard at a time.
@@ -146,7 +154,7 @@ pub struct StreamShape {
 /// Where the parts of a stream begin, as offsets from its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamOffsets {
-    /// Heads of shards.
+    /// Heads of places.
     pub heads: usize,
     /// Pins of all shards.
     pub pins: usize,
@@ -169,10 +177,10 @@ impl StreamShape {
 
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
-        let granules = self.shards.checked_mul(self.ring.granules as usize)?;
+        let granules = self.places.checked_mul(self.ring.granules as usize)?;
         let parts = [
-            (self.shards, size_of::<ShardHead>()),
-            (self.shards.checked_mul(self.pins)?, size_of::<Pin>()),
+            (self.places, size_of::<ShardHead>()),
+            (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),

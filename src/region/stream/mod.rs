@@ -13,6 +13,8 @@ mod seek;
 mod site;
 #[cfg(feature = "mapped")]
 mod verify;
+#[cfg(feature = "async")]
+mod waiting;
 
 #[cfg(feature = "mapped")]
 pub(super) use layout::{DELETED, Notes, StreamHead};
@@ -22,6 +24,8 @@ pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]
 pub use named::{NamedStream, is_deleted, mark_deleted};
 pub use record::{KEY_BYTES_MAX, Stored, Writing};
-pub use site::{Shard, Site};
+pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]
 pub(super) use verify::verify;
+#[cfg(all(feature = "async", feature = "mapped"))]
+pub(super) use waiting::parts;

@@ -31,6 +31,7 @@ impl StreamWish {
     /// The wish of who opens what is there: nobody looks at it.
     pub const NONE: Self = Self {
         shards: 1,
+        places: None,
         segment_bytes: None,
         readers: 1,
         data_bytes_max: None,
@@ -92,14 +93,17 @@ pub fn is_deleted<R: Region>(region: &R) -> Result<bool, Error> {
 pub fn mark_deleted<R: Region>(region: &R) -> Result<(), Error> {
     region.check()?;
     let site = Site::new(region, Intent::Open, &StreamWish::NONE)?;
-    let head = site.head();
-    head.notes.deleted.store(DELETED, Ordering::Release);
+    site.head().notes.deleted.store(DELETED, Ordering::Release);
     // ORDERING: [sleeper-flag], [waiting-bit]: the mark is set before it is asked who sleeps. Who
     // goes to sleep says so and then looks at the mark.
     store_load();
     let shared = region.is_shared();
-    head.event
-        .wake(|word| crate::region::futex_wake(word, u32::MAX, shared));
+    for place in 0..site.place().shape.places {
+        if let Some(shard) = site.shard(place, 0) {
+            let event = shard.event();
+            event.wake(|word| crate::region::futex_wake(word, u32::MAX, shared));
+        }
+    }
     #[cfg(feature = "async")]
     region.wakers().wake(u32::MAX);
     Ok(())

@@ -37,6 +37,8 @@
 //!   claim leaves the last granule of a segment alone, so each boundary inside a segment has room
 //!   for a seal or an end.
 //! - *Close*: free to end. Each append comes before it or is refused.
+//! - *Reopen*: end to padding up to the segment's end, by who alone may use the log anew, and when
+//!   nobody reads in it any more. It goes on with the next segment, as if it began there.
 //!
 //! # The ring
 //!
@@ -181,6 +183,8 @@ pub enum Refusal {
     Closed(Position),
     /// The record has more granules than fit in a segment beside its last.
     TooLong,
+    /// The caller's `before` said so.
+    Moved,
     /// The last lap is over.
     Exhausted,
     /// A word is impossible.

@@ -21,6 +21,10 @@ pub(in crate::face::cli) struct StreamArgs {
     /// Into how many shards the hashes of partition keys are divided, 1 to 1024 [default: 1]
     #[arg(long, requires = "stream", value_name = "N")]
     pub(in crate::face::cli) shards: Option<u32>,
+    /// How many shards there may be at a time, open ones and closed ones whose records are kept: to
+    /// be split and merged, up to 1024 [default: as many as --shards]
+    #[arg(long, requires = "stream", value_name = "N")]
+    pub(in crate::face::cli) max_shards: Option<u32>,
     /// Give the oldest segment of a full shard up for new records, instead of refusing those
     #[arg(long, requires = "stream")]
     pub(in crate::face::cli) evict: bool,
@@ -79,6 +83,9 @@ pub(in crate::face::cli) struct TailArgs {
     /// Stop after this many records
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max: Option<u64>,
+    /// Go on until interrupted, or until the reader of the pipe goes away
+    #[arg(long)]
+    pub(super) follow: bool,
     /// Shard, sequence number and partition key, each with a tab, before each record
     #[arg(long, conflicts_with = "json")]
     pub(super) order: bool,
@@ -93,6 +100,36 @@ pub(in crate::face::cli) struct ShardsArgs {
     /// File of the stream, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::face::cli) struct SplitArgs {
+    /// File of the stream, or DIR/NAME in an engine
+    pub(super) path: PathBuf,
+    /// The shard: its number, or shardId-000000000000
+    #[arg(value_parser = shard)]
+    pub(super) shard: ShardId,
+    /// The first hash of the second child, up to 32 hexadecimal digits [default: in the middle]
+    #[arg(long, value_name = "HEX", value_parser = hash)]
+    pub(super) at: Option<u128>,
+    /// One JSON object: children
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::face::cli) struct MergeArgs {
+    /// File of the stream, or DIR/NAME in an engine
+    pub(super) path: PathBuf,
+    /// A shard: its number, or shardId-000000000000
+    #[arg(value_parser = shard)]
+    pub(super) shard: ShardId,
+    /// Its neighbour
+    #[arg(value_parser = shard)]
+    pub(super) adjacent: ShardId,
+    /// One JSON object: children
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -40,6 +40,9 @@ fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     // What no address reaches is out of each range.
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let mut options = StreamOptions::new().shards(args.shards.unwrap_or(1));
+    if let Some(max) = args.max_shards {
+        options = options.max_shards(max);
+    }
     if args.evict {
         options = options.full(FullPolicy::Evict);
     }

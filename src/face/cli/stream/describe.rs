@@ -19,7 +19,9 @@ pub(in crate::face::cli) struct DescribedStream<'a> {
     /// Of the region.
     bytes: u64,
     tags: &'a BTreeMap<String, String>,
+    /// Open and closed ones.
     shards: usize,
+    max_shards: u32,
     retention_ms: u64,
     full: &'static str,
     readers_max: u32,
@@ -42,6 +44,7 @@ impl<'a> DescribedStream<'a> {
             bytes: stream.bytes,
             tags: &stream.tags,
             shards: shards.len(),
+            max_shards: options.get_max_shards().unwrap_or(0),
             retention_ms: options.get_retention().as_millis() as u64,
             full: full_word(options.get_full()),
             readers_max: options.get_readers(),
@@ -61,6 +64,7 @@ impl<'a> DescribedStream<'a> {
             ("kind", "stream".to_owned()),
             ("bytes", self.bytes.to_string()),
             ("shards", self.shards.to_string()),
+            ("most shards", self.max_shards.to_string()),
             ("retention", retention.to_string()),
             ("when full", self.full.to_owned()),
             ("readers a shard", self.readers_max.to_string()),

@@ -7,15 +7,18 @@ use comfy_table::{CellAlignment, Table, presets};
 use humantime::{format_duration, format_rfc3339_millis};
 use serde::Serialize;
 
-use super::AnyStream;
 use super::flow::PutRates;
+use super::{AnyStream, shards_of, unless_gone};
 use crate::{Error, FullPolicy, Region, ShardId, Start};
 
 /// The names under which a stream's figures are printed.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::face::cli) struct Figures {
     pub(in crate::face::cli) stream: bool,
+    /// Open ones.
     pub(in crate::face::cli) shards: usize,
+    closed_shards: usize,
+    max_shards: u32,
     /// What its records take, of all that they can.
     pub(in crate::face::cli) bytes: u64,
     pub(in crate::face::cli) capacity_bytes: u64,
@@ -67,7 +70,7 @@ pub(in crate::face::cli) fn full_word(full: FullPolicy) -> &'static str {
 /// reader's place is free.
 fn oldest_ms(stream: &AnyStream, shard: ShardId) -> Result<Option<u64>, Error> {
     let mut cursor = match stream.cursor(shard, Start::Oldest) {
-        Err(Error::Readers { .. }) => return Ok(None),
+        Err(Error::Readers { .. } | Error::NoShard { .. }) => return Ok(None),
         cursor => cursor?,
     };
     // What goes or is damaged is passed over; each time the cursor stands further on.
@@ -75,7 +78,7 @@ fn oldest_ms(stream: &AnyStream, shard: ShardId) -> Result<Option<u64>, Error> {
         match cursor.read(1) {
             Ok(records) => return Ok(records.iter().next().map(|record| record.arrived_ms())),
             Err(Error::Lost { .. } | Error::RecordDamaged { .. }) => {}
-            Err(Error::ShardClosed) => return Ok(None),
+            Err(Error::ShardClosed { .. } | Error::NoShard { .. }) => return Ok(None),
             Err(error) => return Err(error),
         }
     }
@@ -91,6 +94,8 @@ impl Figures {
         let mut figures = Self {
             stream: true,
             shards: 0,
+            closed_shards: 0,
+            max_shards: options.get_max_shards().unwrap_or(0),
             bytes: 0,
             capacity_bytes: 0,
             oldest_ms: None,
@@ -108,10 +113,16 @@ impl Figures {
             attachments: stream.region().attachments(),
             positions: Vec::new(),
         };
-        for shard in stream.shards() {
-            let stats = stream.stat(shard)?;
+        for shard in shards_of(stream) {
+            let info = unless_gone(stream.shard_info(shard))?;
+            let (Some(info), Some(stats)) = (info, unless_gone(stream.stat(shard))?) else {
+                continue;
+            };
             let oldest = oldest_ms(stream, shard)?;
-            figures.shards += 1;
+            match info.is_open() {
+                true => figures.shards += 1,
+                false => figures.closed_shards += 1,
+            }
             figures.bytes += stats.bytes;
             figures.capacity_bytes += stats.capacity_bytes;
             figures.oldest_ms = figures.oldest_ms.into_iter().chain(oldest).min();
@@ -139,6 +150,8 @@ impl Figures {
         let mut rows = vec![
             ("kind", "stream".to_owned()),
             ("shards", self.shards.to_string()),
+            ("closed shards", self.closed_shards.to_string()),
+            ("most of both", self.max_shards.to_string()),
             ("bytes", self.bytes.to_string()),
             ("most of them", self.capacity_bytes.to_string()),
             ("oldest", time(self.oldest_ms)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::AnyStream;
+use super::{AnyStream, shards_of, unless_gone};
 use crate::{Error, ShardId, Start, StreamSequence};
 
 /// Where the shards of a stream ended at the last look.
@@ -30,21 +30,24 @@ impl Flow {
         passed: Option<Duration>,
     ) -> Result<Option<PutRates>, Error> {
         let mut tails = BTreeMap::new();
-        for shard in stream.shards() {
-            tails.insert(shard, stream.stat(shard)?.tail);
+        for shard in shards_of(stream) {
+            if let Some(stats) = unless_gone(stream.stat(shard))? {
+                tails.insert(shard, stats.tail);
+            }
         }
         let before = self.tails.replace(tails);
         let (Some(before), Some(passed)) = (before, passed) else {
             return Ok(None);
         };
         let (mut records, mut bytes) = (0, 0);
-        for shard in stream.shards() {
+        for shard in shards_of(stream) {
             // A shard that was not there then has all of its records from since then.
             let start = before
                 .get(&shard)
                 .map_or(Start::Oldest, |at| Start::At(*at));
             let lag = match stream.cursor(shard, start) {
-                Ok(mut cursor) => cursor.lag()?,
+                Ok(mut cursor) => unless_gone(cursor.lag())?.unwrap_or_default(),
+                Err(Error::NoShard { .. }) => continue, // it has gone since it was seen
                 Err(Error::Readers { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             };

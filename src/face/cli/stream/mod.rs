@@ -1,5 +1,5 @@
-//! The verbs of streams: `put`, `tail`, `shards`; `create`, `stat` and `verify` as far as they are
-//! of streams.
+//! The verbs of streams: `put`, `tail`, `shards`, `split`, `merge`; `create`, `stat` and `verify` as
+//! far as they are of streams.
 
 pub(super) mod args;
 mod create;
@@ -8,6 +8,7 @@ mod figures;
 mod flow;
 mod line;
 mod put;
+mod reshard;
 mod shards;
 mod start;
 mod tail;
@@ -18,6 +19,7 @@ pub(super) use describe::DescribedStream;
 pub(super) use figures::Figures;
 pub(super) use flow::Flow;
 pub(super) use put::run as put;
+pub(super) use reshard::{merge, split};
 pub(super) use shards::run as shards;
 pub(super) use tail::run as tail;
 pub(super) use verify::run as verify;
@@ -28,7 +30,18 @@ use crate::{Error, ShardId, Stream};
 /// A stream of the command line, wherever it lies.
 pub(super) type AnyStream = Stream<AnyRegion>;
 
-/// The first and the last hash of a shard.
-fn hash_range(stream: &AnyStream, shard: ShardId) -> Result<(u128, u128), Error> {
-    stream.hash_range(shard)
+/// The shards of a stream that are there, in the order in which they were made.
+fn shards_of(stream: &AnyStream) -> Vec<ShardId> {
+    let mut shards: Vec<ShardId> = stream.shards().collect();
+    shards.sort_unstable();
+    shards
+}
+
+/// What is known of a shard, unless it has gone since it was seen.
+fn unless_gone<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Ok(known) => Ok(Some(known)),
+        Err(Error::NoShard { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

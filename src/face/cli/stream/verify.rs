@@ -1,6 +1,6 @@
 //! `ringmain verify` over one stream: every record is read, and its checksum checked.
 
-use super::AnyStream;
+use super::{AnyStream, shards_of, unless_gone};
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::output::{note, say};
 use crate::{Error, Start};
@@ -14,9 +14,13 @@ pub(in crate::face::cli) fn run(
     mut found: impl FnMut(String, String) -> Result<String, Trouble>,
 ) -> Result<Exit, Trouble> {
     let (mut records, mut damaged) = (0_u64, 0_u64);
-    for shard in stream.shards() {
-        let end = stream.stat(shard)?.tail;
-        let mut cursor = stream.cursor(shard, Start::Oldest).map_err(about(shard))?;
+    for shard in shards_of(stream) {
+        let stats = unless_gone(stream.stat(shard))?;
+        let cursor = unless_gone(stream.cursor(shard, Start::Oldest)).map_err(about(shard))?;
+        let (Some(stats), Some(mut cursor)) = (stats, cursor) else {
+            continue;
+        };
+        let end = stats.tail;
         while cursor.position() < end {
             match cursor.read(READ_MAX) {
                 Ok(read) if read.is_empty() => break,
@@ -35,7 +39,7 @@ pub(in crate::face::cli) fn run(
                     say(found(place(shard, at), error.to_string())?)?;
                 }
                 Err(Error::Lost { .. }) => {} // gone meanwhile, as it should
-                Err(Error::ShardClosed) => break,
+                Err(Error::ShardClosed { .. } | Error::NoShard { .. }) => break,
                 Err(error) => return Err(about(shard)(error)),
             }
         }

@@ -144,7 +144,7 @@ fn streams_are_drawn_below_queues() {
     for _ in 0..300 {
         clicks.put("k", &[7; 1000]).expect("room");
     }
-    let cursor = clicks.cursor(clicks.shard_of(0), crate::Start::Oldest);
+    let cursor = clicks.cursor(clicks.shard_of(0).expect("a shard"), crate::Start::Oldest);
     state.streams = streams.looks(&engine).expect("a look");
     drop(cursor);
     let after = row(&state, "clicks", 20).expect("it is shown");

@@ -1,6 +1,6 @@
-//! Waiting for several queues as a future.
+//! Waiting for several queues and cursors as a future.
 
-use super::waitable::{QUEUES_MAX, Waitable, check_count, look_at_all};
+use super::waitable::{WAITED_MAX, Waitable, check_count, look_at_all};
 use crate::error::Error;
 use crate::sync::WAKERS;
 use core::future::Future;
@@ -11,16 +11,17 @@ use core::task::{Context, Poll};
 const NOWHERE: u8 = u8::MAX;
 const _: () = assert!(WAKERS < NOWHERE as usize);
 
-/// Waits until one of 1 to 128 queues has a message, and returns that one's index. The queues may
-/// be in different regions and homes, and have different clocks.
+/// Waits until one of 1 to 128 queues and cursors has something, and returns that one's index. They
+/// may be in different regions and homes, and have different clocks. A cursor also has something if
+/// its next read is an error.
 ///
 /// It takes nothing: the receive that follows may find that somebody else was faster. If several
-/// queues have something, it is not always the first of them that is named. Dropping the future
+/// have something, it is not always the first of them that is named. Dropping the future
 /// loses nothing: a wake-up that it had been given, or does not use, goes to the next one.
 ///
 /// # Errors
 ///
-/// [`Error::OutOfRange`]: the number of queues. [`Error::Waiters`]: too many futures wait at one of
+/// [`Error::OutOfRange`]: how many there are. [`Error::Waiters`]: too many futures wait at one of
 /// them. [`Error::Forked`].
 ///
 /// # Examples
@@ -38,7 +39,7 @@ const _: () = assert!(WAKERS < NOWHERE as usize);
 pub fn wait_any_async<'a>(queues: &'a [&'a dyn Waitable]) -> WaitAnyFuture<'a> {
     WaitAnyFuture {
         queues,
-        slots: [NOWHERE; QUEUES_MAX],
+        slots: [NOWHERE; WAITED_MAX],
     }
 }
 
@@ -46,7 +47,7 @@ pub fn wait_any_async<'a>(queues: &'a [&'a dyn Waitable]) -> WaitAnyFuture<'a> {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct WaitAnyFuture<'a> {
     queues: &'a [&'a dyn Waitable],
-    slots: [u8; QUEUES_MAX],
+    slots: [u8; WAITED_MAX],
 }
 
 impl core::fmt::Debug for WaitAnyFuture<'_> {
@@ -88,7 +89,7 @@ impl WaitAnyFuture<'_> {
                 *slot = taken.ok_or(Error::Waiters { max: WAKERS })? as u8;
             }
             queue.wakers().put(usize::from(*slot), context.waker());
-            queue.arm();
+            queue.arm(usize::from(*slot));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Sleeping until one of several queues has a message.
+//! Sleeping until one of several queues has a message, or one of several cursors a record.
 //!
 //! # Protocol
 //!
@@ -8,8 +8,8 @@
 //! it returns, looks at the other queues as well, and where something is visible it wakes somebody
 //! else: a wake-up that it does not use is passed on.
 
-use super::wait::check_wait;
-use super::waitable::{QUEUES_MAX, Waitable, check_count, look_at_all};
+use super::thread::check_wait;
+use super::waitable::{WAITED_MAX, Waitable, check_count, look_at_all};
 use crate::error::Error;
 use crate::region::{Futex, futex_wait_any};
 use crate::time::{Deadline, spins};
@@ -18,7 +18,7 @@ use core::time::Duration;
 /// The longest sleep where the kernel lets a thread sleep on one word only.
 const NAP: Duration = Duration::from_millis(8);
 
-/// Queues at which a thread sleeps.
+/// Queues and cursors at which a thread sleeps.
 struct Waiting<'a>(&'a [&'a dyn Waitable]);
 
 impl<'a> Waiting<'a> {
@@ -34,26 +34,26 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Waits up to `timeout` (0 to 20 s) until one of 1 to 128 queues has a message, and returns that
-/// one's index; `None` if the time is over. The queues may be in different regions and homes, and
-/// have different clocks.
+/// Waits up to `timeout` (0 to 20 s) until one of 1 to 128 queues and cursors has something, and
+/// returns that one's index; `None` if the time is over. They may be in different regions and
+/// homes, and have different clocks. A cursor also has something if its next read is an error.
 ///
 /// It takes nothing: the receive that follows may find that somebody else was faster. If several
-/// queues have something, it is not always the first of them that is named. Each message wakes one
+/// have something, it is not always the first of them that is named. Each message wakes one
 /// waiter. Who is woken and does not receive leaves the message to the next call of anybody; over a
 /// mapped region another waiter is woken for it within some seconds.
 ///
-/// On kernels before 5.16, and where a filter forbids `futex_waitv`, it sleeps at the first queue
-/// only, and looks at the others every 8 ms.
+/// On kernels before 5.16, and where a filter forbids `futex_waitv`, it sleeps at the first of
+/// them only, and looks at the others every 8 ms.
 ///
 /// # Errors
 ///
-/// [`Error::OutOfRange`]: the timeout, or the number of queues. [`Error::Forked`],
-/// [`Error::Truncated`]: one of the queues says so.
+/// [`Error::OutOfRange`]: the timeout, or how many there are. [`Error::Forked`],
+/// [`Error::Truncated`]: one of them says so.
 ///
 /// # Progress
 ///
-/// Waits for a message, for nothing else.
+/// Waits for a message or a record, for nothing else.
 ///
 /// # Examples
 ///
@@ -88,7 +88,7 @@ pub fn wait_any(queues: &[&dyn Waitable], timeout: Duration) -> Result<Option<us
         return Ok(found);
     }
     let _waiting = Waiting::at(queues);
-    let mut sequences = [0; QUEUES_MAX];
+    let mut sequences = [0; WAITED_MAX];
     loop {
         for (queue, sequence) in queues.iter().zip(&mut sequences) {
             *sequence = queue.prepare();
@@ -104,8 +104,8 @@ pub fn wait_any(queues: &[&dyn Waitable], timeout: Duration) -> Result<Option<us
 }
 
 /// Sleeps until woken, or until there may be something to see.
-fn sleep(queues: &[&dyn Waitable], sequences: &[u32; QUEUES_MAX], left: Duration) {
-    let mut futexes = [Futex::NONE; QUEUES_MAX];
+fn sleep(queues: &[&dyn Waitable], sequences: &[u32; WAITED_MAX], left: Duration) {
+    let mut futexes = [Futex::NONE; WAITED_MAX];
     let mut nap = left;
     for ((queue, sequence), futex) in queues.iter().zip(sequences).zip(&mut futexes) {
         let (word, longest) = queue.bed(*sequence);
