@@ -203,7 +203,7 @@ pub enum Error {
         /// Its sequence number.
         sequence: u64,
     },
-    /// A shard has come to the end of its sequence numbers, after 2^34 laps over its memory.
+    /// A shard has come to the end of its sequence numbers, after 2^33 laps over its memory.
     Exhausted,
     /// This cannot be had together.
     Unsupported {

@@ -28,8 +28,8 @@ pub enum FullPolicy {
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
-/// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 8 387 456 bytes |
-/// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 8 MiB, a power of two |
+/// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 10 MiB |
+/// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -44,9 +44,10 @@ pub struct StreamOptions {
     checksum: Option<bool>,
 }
 
-/// The longest data that fits in the longest segment, bytes: 8 MiB, less a granule, the head of a
-/// record and the longest partition key.
-const DATA_BYTES_LIMIT: usize = (8 << 20) - 64 - 16 - 1024 - 48;
+/// The longest data that an option allows: 10 MiB, as Kinesis does.
+const DATA_BYTES_LIMIT: usize = 10 << 20;
+/// The longest segment, bytes: 16 MiB.
+const SEGMENT_BYTES_LIMIT: usize = 16 << 20;
 
 impl StreamOptions {
     /// The defaults.
@@ -168,7 +169,7 @@ impl StreamOptions {
                 }),
             }
         };
-        let (data_max, segment_max) = (DATA_BYTES_LIMIT as u64, 8 << 20);
+        let (data_max, segment_max) = (DATA_BYTES_LIMIT as u64, SEGMENT_BYTES_LIMIT as u64);
         if let Some(max) = self.max_data {
             in_range("max_data (bytes)", max as u128, 1, data_max)?;
         }

@@ -78,7 +78,7 @@ fn each_configured_field_is_told() {
         ("number of shards", 0, &[0, 1025, u64::MAX]),
         ("places for shards", 8, &[0, 1, 1025, u64::MAX]),
         ("stream size", 8, &[7, 1024]),
-        ("segment size", 16, &[0, 63, 65, 1 << 18, u64::MAX]),
+        ("segment size", 16, &[0, 63, 65, 1 << 19, u64::MAX]),
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),

@@ -191,12 +191,12 @@ pub fn options_have_bounds<R: Region>(home: &Home<'_, R>) {
         (new().retention(ms(999)), "retention (ms)", 999),
         (new().retention(ms(year + 1)), "retention (ms)", year + 1),
         (new().max_data(0), "max_data (bytes)", 0),
-        (new().max_data(8_387_457), "max_data (bytes)", 8_387_457),
+        (new().max_data(10_485_761), "max_data (bytes)", 10_485_761),
         (new().segment(4095), "segment (bytes)", 4095),
         (
-            new().segment((8 << 20) + 1),
+            new().segment((16 << 20) + 1),
             "segment (bytes)",
-            (8 << 20) + 1,
+            (16 << 20) + 1,
         ),
     ];
     for (options, name, given) in table {
@@ -210,7 +210,7 @@ pub fn options_have_bounds<R: Region>(home: &Home<'_, R>) {
         );
     }
     let bounds = [
-        (32 << 20, new().max_data(8_387_456).segment(8 << 20)),
+        (64 << 20, new().max_data(10 << 20).segment(8 << 20)),
         (32 << 20, new().shards(1024).readers(1).segment(4096)),
         (
             32 << 20,

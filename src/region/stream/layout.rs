@@ -25,8 +25,8 @@ pub const SHARDS_MAX: usize = 1024;
 pub const PINS_MAX: usize = 4096;
 /// The least granules of a segment: a block.
 pub const SEGMENT_MIN: u32 = BLOCK_GRANULES;
-/// The most granules of a segment: 8 MiB.
-pub const SEGMENT_MAX: u32 = 1 << 17;
+/// The most granules of a segment: 16 MiB.
+pub const SEGMENT_MAX: u32 = 1 << 18;
 /// The longest retention, ms: 365 days.
 pub const RETENTION_MS_MAX: u64 = 365 * 86_400_000;
 /// The latest time that a record has, ms: 557 years.

@@ -7,9 +7,9 @@
 //!
 //! # Words
 //!
-//! A *position* is `{ lap:34, index:30 }`: which granule, and how often the ring has come round.
+//! A *position* is `{ lap:33, index:30 }`: which granule, and how often the ring has come round.
 //! Positions grow for ever; the first is that of lap 1. A *header* is
-//! `{ state:2, owner:10, granules:18, lap:34 }`. A header of an earlier lap than a position's says
+//! `{ state:2, owner:10, granules:19, lap:33 }`. A header of an earlier lap than a position's says
 //! that there is nothing yet; zero memory is an empty log.
 //!
 //! Where a record ends there is a *boundary*: the next one begins there or nothing has yet. The
