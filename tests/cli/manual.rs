@@ -5,13 +5,15 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 28] = [
+const VERBS: [&str; 30] = [
     "create",
     "send",
     "receive",
     "put",
     "tail",
     "shards",
+    "split",
+    "merge",
     "delete",
     "release",
     "extend",

@@ -409,3 +409,110 @@ fn shards_are_merged_by_time() -> Outcome {
     assert_eq!(tail.wait()?.code(), Some(0));
     Ok(())
 }
+
+/// One that follows sees what is put while it waits, over a split and a merge, in the order of the
+/// key; and ends when it is asked to.
+#[test]
+fn what_comes_later_is_followed() -> Outcome {
+    use std::io::BufRead;
+    let place = Place::new("stream-follow")?;
+    let s = &made(&place, &["--shards", "2", "--max-shards", "8"])?;
+    put(s, "k", &["0"])?;
+    let mut follow = std::process::Command::new(super::RINGMAIN)
+        .args(["tail", s, "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let stdout = follow.stdout.take().ok_or("no output")?;
+    let mut lines = std::io::BufReader::new(stdout).lines();
+    let mut next = move || lines.next().unwrap_or(Ok("it ended".to_owned()));
+    assert_eq!(next()?, "0");
+    put(s, "k", &["1"])?;
+    assert_eq!(next()?, "1");
+    let shard = |output: &std::process::Output| {
+        let shards = text(output);
+        shards.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let children = shard(&run(&["split", s, "0"])?);
+    assert_eq!(children, ["shardId-000000000002", "shardId-000000000003"]);
+    let more = shard(&run(&[
+        "split",
+        s,
+        "1",
+        "--at",
+        &format!("c{}", "0".repeat(31)),
+    ])?);
+    put(s, "k", &["2"])?;
+    assert_eq!(next()?, "2");
+    let merged = run(&["merge", s, &children[1], &more[0], "--json"])?;
+    let merged: Value = serde_json::from_slice(&merged.stdout)?;
+    assert_eq!(merged["children"].as_array().map(Vec::len), Some(1));
+    let data: Vec<String> = (3..50).map(|n| n.to_string()).collect();
+    let data: Vec<&str> = data.iter().map(String::as_str).collect();
+    put(s, "k", &data)?;
+    for wanted in data {
+        assert_eq!(next()?, wanted);
+    }
+    // SAFETY: the process is this test's own child.
+    assert_eq!(unsafe { libc::kill(follow.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(follow.wait()?.code(), Some(0));
+    let all: String = (0..50).map(|n| format!("{n}\n")).collect();
+    expect(&run(&["tail", s])?, 0, &all);
+    Ok(())
+}
+
+#[test]
+fn a_follower_ends_with_its_reader_and_with_its_shard() -> Outcome {
+    let place = Place::new("stream-ends")?;
+    let s = &made(&place, &["--max-shards", "3"])?;
+    put(s, "k", &["one"])?;
+    let mut follow = std::process::Command::new(super::RINGMAIN)
+        .args(["tail", s, "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    drop(follow.stdout.take());
+    assert_eq!(follow.wait()?.code(), Some(0));
+    expect(&run(&["tail", s, "--follow", "--max", "1"])?, 0, "one\n");
+    expect(
+        &run(&["split", s, "shardId-000000000000"])?,
+        0,
+        "shardId-000000000001\nshardId-000000000002\n",
+    );
+    expect(&run(&["tail", s, "--follow", "--shard", "0"])?, 0, "one\n");
+    let shards = lines(&run(&["shards", s, "--json"])?)?;
+    assert_eq!(
+        (&shards[0]["state"], &shards[1]["state"]),
+        (&"closed".into(), &"open".into())
+    );
+    assert_eq!(shards[1]["parent"], "shardId-000000000000");
+    assert_eq!(shards[0]["children"][1], "shardId-000000000002");
+    assert!(shards[0]["ending_sequence_number"].is_string());
+    assert_eq!(shards[1]["ending_sequence_number"], Value::Null);
+    let figures = stat(s)?;
+    assert_eq!(
+        (&figures["shards"], &figures["closed_shards"]),
+        (&2.into(), &1.into())
+    );
+    // Refusals.
+    refused(&run(&["split", s, "0"])?, 1, "closed already");
+    refused(&run(&["split", s, "9"])?, 1, "no shard 9");
+    refused(&run(&["split", s, "1", "--at", "0"])?, 1, "not inside");
+    refused(&run(&["split", s, "1", "--at", "x"])?, 2, "hexadecimal");
+    refused(&run(&["split", s, "1"])?, 1, "all 3 places");
+    refused(&run(&["merge", s, "1", "1"])?, 1, "no neighbours");
+    refused(&run(&["merge", s, "0", "1"])?, 1, "closed already");
+    refused(&run(&["merge", s, "1"])?, 2, "ADJACENT");
+    refused(
+        &run(&[
+            "create",
+            &place.file("x"),
+            "--stream",
+            "--shards",
+            "3",
+            "--max-shards",
+            "2",
+        ])?,
+        1,
+        "3 to 1024",
+    );
+    Ok(())
+}

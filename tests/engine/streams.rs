@@ -17,6 +17,8 @@ over_both! {
     one_is_described_and_tagged
     handles_of_a_deleted_one_are_told
     one_is_opened_once
+    who_waits_at_a_deleted_one_is_told
+    one_is_split_and_merged_by_its_name
 }
 
 /// A small stream.
@@ -228,6 +230,57 @@ fn one_is_opened_once<H: Home>(engine: &Engine<H>) {
     drop((one, same));
     assert_eq!(engine.tend().expect("nothing is open").dead, 0);
     make(engine, "s").put("k", b"v").expect("room");
+}
+
+fn who_waits_at_a_deleted_one_is_told<H: Home>(engine: &Engine<H>) {
+    let spec = stream().options(StreamOptions::new().shards(2));
+    let old = engine.create_stream("s", &spec).expect("a stream");
+    let shards: Vec<ShardId> = old.shards().collect();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let waiters: Vec<_> = shards
+            .iter()
+            .map(|shard| {
+                let waits = engine.open_stream("s").expect("it");
+                scope.spawn(move || {
+                    let mut cursor = waits.cursor(*shard, Start::Latest).expect("a cursor");
+                    let told = cursor.read_timeout(1, Duration::from_secs(20));
+                    told.map(|records| records.len())
+                })
+            })
+            .collect();
+        // They are asleep by then; if one is not yet, it finds the mark when it looks.
+        while old.stat(shards[1]).expect("figures").readers == 0 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        engine.delete_stream("s").expect("deleted");
+        for waiter in waiters {
+            assert_eq!(waiter.join().expect("ended"), Err(Error::Deleted));
+        }
+    });
+    let after = begun.elapsed();
+    assert!(
+        after < Duration::from_secs(3),
+        "told, not timed out: {after:?}"
+    );
+}
+
+fn one_is_split_and_merged_by_its_name<H: Home>(engine: &Engine<H>) {
+    let spec = stream().options(StreamOptions::new().max_shards(4));
+    let made = engine.create_stream("s", &spec).expect("a stream");
+    let parent = made.put("k", b"one").expect("room").shard;
+    let children = made.split(parent, 1 << 127).expect("split");
+    let told = engine.describe_stream("s").expect("it");
+    let shards: Vec<ShardId> = told.shards.iter().map(|stats| stats.shard).collect();
+    assert_eq!(shards, [parent, children[0], children[1]]);
+    let child = made.put("k", b"two").expect("room").shard;
+    let mut cursor = made.cursor(child, Start::Oldest).expect("a cursor");
+    assert_eq!(cursor.read(10).expect("a record").len(), 1);
+    let merged = made.merge(children[0], children[1]).expect("merged");
+    engine.delete_stream("s").expect("deleted");
+    assert_eq!(made.shard_info(merged).map(drop), Err(Error::Deleted));
+    assert_eq!(made.split(merged, 1 << 127).map(drop), Err(Error::Deleted));
 }
 
 /// What is older than the retention goes when the engine is tended.
@@ -479,7 +532,7 @@ fn damage_is_found_and_told() {
     // The mark of a deleted one is one value and no other.
     for byte in 0..8 {
         let mut bytes = sound.clone();
-        bytes[20_480 + 264 + byte] ^= 1;
+        bytes[20_480 + 136 + byte] ^= 1;
         std::fs::write(path("marked.stream"), bytes).expect("written");
         let other = Engine::open(dir.path()).expect("the same engine, elsewhere");
         works(
@@ -489,7 +542,7 @@ fn damage_is_found_and_told() {
         );
     }
     let mut bytes = sound.clone();
-    bytes[20_480 + 264..][..8].copy_from_slice(b"deleted!");
+    bytes[20_480 + 136..][..8].copy_from_slice(b"deleted!");
     std::fs::write(path("marked.stream"), bytes).expect("written");
     assert_eq!(opened("marked"), Err(Error::NoStream));
     assert!(!path("marked.stream").exists(), "its deletion was finished");

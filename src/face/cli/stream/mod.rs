@@ -1,5 +1,5 @@
-//! The verbs of streams: `put`, `tail`, `shards`, `split`, `merge`; `create`, `stat` and `verify` as
-//! far as they are of streams.
+//! The verbs of streams: `put`, `tail`, `shards`, `split`, `merge`; `create`, `stat` and `verify`
+//! as far as they are of streams.
 
 pub(super) mod args;
 mod create;

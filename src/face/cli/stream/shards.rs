@@ -99,6 +99,9 @@ pub(in crate::face::cli) fn run(args: &ShardsArgs) -> Result<Exit, Trouble> {
             line.readers.to_string(),
         ]);
     }
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 1));
+    }
     for column in [4, 5, 7] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

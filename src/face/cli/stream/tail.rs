@@ -2,9 +2,9 @@
 //! arrival over all shards.
 //!
 //! Each shard has a lane: a cursor, and lines that are read ahead. The lane whose next line is the
-//! oldest goes first; one whose parent's lane has not ended waits for it, so that those of a key are
-//! in order over splits and merges. Lanes read ahead by bytes, and not at all what is long: so a
-//! reader of many shards takes little memory, whatever is in them. While the reader of the pipe
+//! oldest goes first; one whose parent's lane has not ended waits for it, so that those of a key
+//! are in order over splits and merges. Lanes read ahead by bytes, and not at all what is long: so
+//! a reader of many shards takes little memory, whatever is in them. While the reader of the pipe
 //! takes its time no record is held, so no writer waits for it; what goes meanwhile is told.
 
 use std::collections::VecDeque;
