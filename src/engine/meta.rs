@@ -251,7 +251,7 @@ mod tests {
         );
         assert!(Meta::parse(Held::Stream, &meta.seal(Held::Queue)).is_err());
         assert!(Meta::parse(Held::Queue, &meta.seal(Held::Stream)).is_err());
-        let redirected = "dead-letters 0000a1b2c3d4e5f6 5 orders-dead\n";
+        let redirected = "dead-letters 000003a1b2c3d4e5 5 orders-dead\n";
         assert!(Meta::parse(Held::Queue, &card::seal(KIND, redirected)).is_ok());
         let redirected = card::seal(STREAM_KIND, redirected);
         assert!(Meta::parse(Held::Stream, &redirected).is_err());
