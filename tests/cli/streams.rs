@@ -516,3 +516,32 @@ fn a_follower_ends_with_its_reader_and_with_its_shard() -> Outcome {
     );
     Ok(())
 }
+
+/// A child's record waits for what was claimed in its parent before the split.
+#[test]
+fn a_child_is_read_behind_its_parent() -> Outcome {
+    use ringmain::{Mapped, Stream};
+    use std::io::BufRead;
+    let place = Place::new("stream-behind")?;
+    let s = &made(&place, &["--max-shards", "3"])?;
+    let stream = Stream::open(Mapped::open(s)?)?;
+    let mut claim = stream.claim("k", 6)?;
+    run(&["split", s, "0"])?;
+    put(s, "k", &["later"])?;
+    let mut follow = std::process::Command::new(super::RINGMAIN)
+        .args(["tail", s, "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let stdout = follow.stdout.take().ok_or("no output")?;
+    let mut lines = std::io::BufReader::new(stdout).lines();
+    // It has found both shards by then, and would have written what is in the child.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    claim.copy_from_slice(b"sooner");
+    claim.commit()?;
+    for wanted in ["sooner", "later"] {
+        assert_eq!(lines.next().transpose()?.as_deref(), Some(wanted));
+    }
+    follow.kill()?;
+    follow.wait()?;
+    Ok(())
+}
