@@ -185,6 +185,14 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// The shard has a quota of what is put or read in a second, which is used up for the moment
+    /// (`StreamOptions::quota`).
+    ProvisionedThroughputExceeded {
+        /// The shard.
+        shard: u32,
+        /// How long to wait, ms.
+        wait_ms: u64,
+    },
     /// The oldest segment of the shard would have to be written anew, and somebody who lives is in
     /// it: reading in place, or writing a record that it has claimed.
     SegmentInUse {

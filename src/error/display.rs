@@ -109,6 +109,11 @@ impl Error {
             Error::Readers { max } => {
                 write!(f, "{max} cursors are at the shard, which is the most")
             }
+            Error::ProvisionedThroughputExceeded { shard, wait_ms } => write!(
+                f,
+                "the quota of shard {shard} is used up (a second: 1000 records or 1 MiB put, \
+                 2 MiB read); try again in {wait_ms} ms"
+            ),
             Error::SegmentInUse { owner, reading } => {
                 let what = if reading { "reads" } else { "writes" };
                 write!(

@@ -1,6 +1,6 @@
 //! Reading: a place in a shard that moves on.
 
-use super::records::Records;
+use super::records::{Record, Records};
 use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use super::stat::Lag;
@@ -129,6 +129,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// now. [`Error::RecordDamaged`]: the next record fails its checksum; the cursor stands behind
     /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard; it names those to
     /// read on in. [`Error::NoShard`]: the shard was closed, and all its records are gone.
+    /// [`Error::ProvisionedThroughputExceeded`]; the cursor is where it was.
     /// [`Error::OutOfRange`] unless `max` is 1 to 10 000, [`Error::Forked`], [`Error::Damaged`].
     ///
     /// # Progress
@@ -137,6 +138,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
         Self::check_max(max)?;
         self.stream.region().check()?;
+        self.stream.admit_read(&self.shard)?;
         let Some(segment) = self.arrive()? else {
             return Ok(self.records(self.at, 0));
         };
@@ -165,7 +167,12 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             return Err(Error::RecordDamaged { sequence: at.0 });
         }
         self.at = at;
-        Ok(self.records(from, len))
+        let records = self.records(from, len);
+        self.stream.note_read(&self.shard, || {
+            let len = |record: Record<'_>| record.key_bytes().len() + record.data().len();
+            records.iter().map(len).sum()
+        });
+        Ok(records)
     }
 
     /// A number of records in range, or what is wrong with it.

@@ -7,6 +7,7 @@ mod asynchronous;
 mod cursor;
 mod options;
 mod put;
+mod quota;
 mod records;
 mod reshard;
 mod route;

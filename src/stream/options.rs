@@ -31,6 +31,7 @@ pub enum FullPolicy {
 /// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 10 MiB |
 /// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
+/// | [`quota`](Self::quota) | off | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
@@ -42,6 +43,7 @@ pub struct StreamOptions {
     max_data: Option<usize>,
     segment: Option<usize>,
     checksum: Option<bool>,
+    quota: bool,
 }
 
 /// The longest data that an option allows: 10 MiB, as Kinesis does.
@@ -61,6 +63,7 @@ impl StreamOptions {
             max_data: None,
             segment: None,
             checksum: None,
+            quota: false,
         }
     }
 
@@ -116,6 +119,14 @@ impl StreamOptions {
         self
     }
 
+    /// Whether each shard has the quotas of Kinesis: 1000 records and 1 MiB of keys and data in a
+    /// second are put, and 2 MiB of data are read; what is beyond that is
+    /// [`Error::ProvisionedThroughputExceeded`]. For tests of programs that will meet them.
+    pub const fn quota(mut self, on: bool) -> Self {
+        self.quota = on;
+        self
+    }
+
     /// See [`shards`](Self::shards).
     pub const fn get_shards(&self) -> u32 {
         self.shards
@@ -156,6 +167,11 @@ impl StreamOptions {
         self.checksum
     }
 
+    /// See [`quota`](Self::quota).
+    pub const fn get_quota(&self) -> bool {
+        self.quota
+    }
+
     pub(crate) fn wish(&self) -> Result<StreamWish, Error> {
         let in_range = |what, value: u128, min: u64, max: u64| {
             let value = u64::try_from(value).unwrap_or(u64::MAX);
@@ -192,6 +208,7 @@ impl StreamOptions {
             readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
             data_bytes_max: self.max_data,
             checksum: self.checksum,
+            quota: self.quota,
             evict: self.full == FullPolicy::Evict,
             retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
         })
@@ -228,6 +245,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             max_data: Some(place.shape.data_bytes_max),
             segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
             checksum: Some(place.has_checksums()),
+            quota: place.has_quotas(),
         }
     }
 

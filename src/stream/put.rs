@@ -64,7 +64,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// # Errors
     ///
     /// [`Error::PartitionKey`], [`Error::DataTooLong`], [`Error::Full`],
-    /// [`Error::SegmentInUse`], [`Error::Forked`], [`Error::Damaged`], [`Error::Exhausted`].
+    /// [`Error::SegmentInUse`], [`Error::ProvisionedThroughputExceeded`], [`Error::Forked`],
+    /// [`Error::Damaged`], [`Error::Exhausted`].
     ///
     /// # Progress
     ///
@@ -86,7 +87,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     #[inline]
     pub fn put_entry(&self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
         let len = self.checked(entry)?;
-        let (mut writing, shard) = self.write(entry, StreamShape::granules_of(len))?;
+        let (mut writing, shard) = self.write(entry, len)?;
         let at = writing.claim.at;
         shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
         shard.commit(writing);
@@ -227,7 +228,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
         shards: &mut [u32],
         outcome: &mut impl FnMut(usize, Result<Put, Error>),
     ) {
-        shards[n] = match self.shard_for(entry) {
+        let len = entry.key.len() + entry.data.len();
+        let shard = self.shard_for(entry);
+        shards[n] = match shard.and_then(|shard| self.admit(&shard, len).map(|()| shard)) {
             Ok(shard) => shard.id(),
             Err(error) => {
                 outcome(n, Err(error));
@@ -254,8 +257,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub fn claim(&self, key: &str, data_len: usize) -> Result<PutClaim<'_, R, C>, Error> {
         self.check(key)?;
         self.check_data(data_len)?;
-        let granules = StreamShape::granules_of(key.len() + data_len);
-        let (mut writing, shard) = self.write(&StreamEntry::new(key, &[]), granules)?;
+        let entry = StreamEntry::new(key, &[]);
+        let (mut writing, shard) = self.write(&entry, key.len() + data_len)?;
         let at = writing.claim.at;
         shard.fill_key(&mut writing, key.as_bytes());
         Ok(PutClaim {
@@ -299,11 +302,13 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.site.place().shape.ring.segment
     }
 
-    /// Claims so many granules in the shard of a record.
+    /// Claims room in the shard of a record, which has so many bytes of key and data.
     #[inline(always)]
-    fn write(&self, entry: &StreamEntry<'_>, granules: u32) -> Result<(Writing, Shard<'_>), Error> {
+    fn write(&self, entry: &StreamEntry<'_>, len: usize) -> Result<(Writing, Shard<'_>), Error> {
+        let granules = StreamShape::granules_of(len);
         loop {
             let shard = self.shard_for(entry)?;
+            self.admit(&shard, len)?;
             if let Some(writing) = self.write_in(&shard, granules)? {
                 return Ok((writing, shard));
             }

@@ -253,3 +253,23 @@ fn a_damaged_record_is_found_and_passed_over() -> Outcome {
     assert!(file.starts_with("shardId-000000000000 0"), "{found:?}");
     Ok(())
 }
+
+#[test]
+fn a_quota_is_waited_for() -> Outcome {
+    let place = Place::new("stream-quota")?;
+    let s = &place.file("quota.stream");
+    let create = ["create", s, "--stream", "--size", "8M", "--quota"];
+    expect(&run(&create)?, 0, "");
+    let file = &place.file("input");
+    let input: String = (0..2500).map(|n| format!("{n}\n")).collect();
+    fs::write(file, &input)?;
+    let begun = std::time::Instant::now();
+    let args = ["put", s, "--quiet", "--key", "k", "--lines", "--file", file];
+    expect(&run(&args)?, 0, "");
+    let took = begun.elapsed().as_millis();
+    assert!(took >= 1000, "{took} ms for 2500 records at 1000 a second");
+    expect(&run(&["tail", s])?, 0, &input);
+    assert_eq!(stat(s)?["quota"], true);
+    refused(&run(&["create", &place.file("q"), "--quota"])?, 2, "--fifo");
+    Ok(())
+}

@@ -82,7 +82,7 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[4, 1 << 63]),
+        ("flags", 48, &[8, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("checksum", 72, &[0, 1, u64::MAX]),
     ];
@@ -291,7 +291,7 @@ fn no_word_of_a_shard_panics_or_hangs() {
     let whole = whole(&dir, FullPolicy::Evict);
     let path = dir.file("q.ring");
     // Event, times, change; four heads; pins.
-    let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 64 + 4 * 32 + 16);
+    let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 48 + 4 * 48 + 16);
     watched(first as u64..last as u64, |number| {
         let at = 8 * number;
         let found = word(&whole, at as usize);

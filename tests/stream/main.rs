@@ -18,6 +18,7 @@ mod homes;
 mod limits;
 mod model;
 mod processes;
+mod quotas;
 mod reference;
 mod reshard;
 mod resharders;
@@ -57,6 +58,8 @@ over_each_home! {
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
         a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents
         each_key_keeps_its_order;
+    quotas: a_second_has_1000_records a_second_has_1_mib a_second_has_2_mib_read
+        without_the_option_there_is_none;
     waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken
         a_closed_shard_wakes one_of_several_is_named;
 }

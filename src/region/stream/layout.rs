@@ -18,6 +18,8 @@ pub const BLOCK_GRANULES: u32 = crate::ring::log::BLOCK;
 pub const FLAG_CHECKSUM: u64 = 1;
 /// A full shard gives up its oldest segment.
 pub const FLAG_EVICT: u64 = 2;
+/// Each shard has the quotas of Kinesis.
+pub const FLAG_QUOTA: u64 = 4;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -48,7 +50,7 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`].
+    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,
@@ -114,6 +116,8 @@ pub struct ShardHead {
     pub writers: Padded<Writers>,
     /// Which shard is here.
     pub card: Padded<Card>,
+    /// Of a stream with quotas: see `stream::quota`.
+    pub quota: Padded<[AtomicU64; 3]>,
 }
 
 /// What writers change: the positions seldom, the time once a millisecond; and who waits for them.
@@ -133,7 +137,7 @@ pub struct Writers {
 const _: () = {
     assert!(size_of::<Pin>() == 16 && size_of::<Writers>() == 64);
     #[cfg(not(target_os = "none"))]
-    assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 256);
+    assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 384);
 };
 
 /// The numbers that fix a stream's layout; verified before use, then kept outside the region.

@@ -1,8 +1,8 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead,
-    StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN,
+    ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -35,6 +35,8 @@ pub struct StreamWish {
     pub checksum: Option<bool>,
     /// Whether a full shard gives up its oldest segment.
     pub evict: bool,
+    /// Whether each shard has the quotas of Kinesis.
+    pub quota: bool,
     /// How old a record may become, ms.
     pub retention_ms: u64,
 }
@@ -144,7 +146,9 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
     let flag = |is, flag| if is { flag } else { 0 };
     Ok(StreamSettings {
         shape,
-        flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM) | flag(wish.evict, FLAG_EVICT),
+        flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM)
+            | flag(wish.evict, FLAG_EVICT)
+            | flag(wish.quota, FLAG_QUOTA),
         retention_ms: wish.retention_ms,
         nonce: 0,
     })
@@ -201,6 +205,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
                 },
             }),
             card: Padded(Card::first(id, range)),
+            quota: Padded([word(0), word(0), word(0)]),
         };
         // SAFETY: the heads lie inside the memory given, aligned since base and offset are.
         unsafe {
@@ -257,6 +262,12 @@ impl StreamPlace {
         self.flags & FLAG_EVICT != 0
     }
 
+    /// Whether each shard has quotas.
+    #[inline(always)]
+    pub const fn has_quotas(&self) -> bool {
+        self.flags & FLAG_QUOTA != 0
+    }
+
     /// Refuses options that contradict the stream that is there.
     pub fn agree(&self, wish: &StreamWish) -> Result<(), Error> {
         let option = |option, found: u64, given: u64| match found == given {
@@ -274,6 +285,7 @@ impl StreamPlace {
         }
         option("readers", shape.pins as u64, wish.readers as u64)?;
         option("retention (ms)", self.retention_ms, wish.retention_ms)?;
+        option("quota", self.has_quotas().into(), wish.quota.into())?;
         option("evict", self.evicts().into(), wish.evict.into())?;
         if let Some(max) = wish.data_bytes_max {
             option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;

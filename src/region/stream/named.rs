@@ -36,6 +36,7 @@ impl StreamWish {
         readers: 1,
         data_bytes_max: None,
         checksum: None,
+        quota: false,
         evict: false,
         retention_ms: 0,
     };

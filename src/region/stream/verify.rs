@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN,
-    SHARDS_MAX, StreamHead, StreamShape,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX,
+    SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
@@ -62,7 +62,11 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         .offsets()
         .filter(|offsets| offsets.end <= len)
         .ok_or(damaged("stream size"))?;
-    let flags = number(&config.flags, 0..=FLAG_CHECKSUM | FLAG_EVICT, "flags")?;
+    let flags = number(
+        &config.flags,
+        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA,
+        "flags",
+    )?;
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(damaged("configuration checksum"));

@@ -38,6 +38,7 @@ pub(in crate::face::cli) struct Figures {
     data_bytes_max: u64,
     segment_bytes: u64,
     checksum: bool,
+    quota: bool,
     attachments: u64,
     positions: Vec<Positions>,
 }
@@ -66,8 +67,8 @@ pub(in crate::face::cli) fn full_word(full: FullPolicy) -> &'static str {
     }
 }
 
-/// When the oldest record of a shard arrived that can be read; `None` if there is none, or no
-/// reader's place is free.
+/// When the oldest record of a shard arrived that can be read; `None` if there is none, no reader's
+/// place is free, or the quota of reads is used up.
 fn oldest_ms(stream: &AnyStream, shard: ShardId) -> Result<Option<u64>, Error> {
     let mut cursor = match stream.cursor(shard, Start::Oldest) {
         Err(Error::Readers { .. } | Error::NoShard { .. }) => return Ok(None),
@@ -78,7 +79,11 @@ fn oldest_ms(stream: &AnyStream, shard: ShardId) -> Result<Option<u64>, Error> {
         match cursor.read(1) {
             Ok(records) => return Ok(records.iter().next().map(|record| record.arrived_ms())),
             Err(Error::Lost { .. } | Error::RecordDamaged { .. }) => {}
-            Err(Error::ShardClosed { .. } | Error::NoShard { .. }) => return Ok(None),
+            Err(
+                Error::ShardClosed { .. }
+                | Error::NoShard { .. }
+                | Error::ProvisionedThroughputExceeded { .. },
+            ) => return Ok(None),
             Err(error) => return Err(error),
         }
     }
@@ -110,6 +115,7 @@ impl Figures {
             data_bytes_max: stream.data_bytes_max() as u64,
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
+            quota: options.get_quota(),
             attachments: stream.region().attachments(),
             positions: Vec::new(),
         };
@@ -163,6 +169,7 @@ impl Figures {
             ("when full", self.full.to_owned()),
             ("largest data", self.data_bytes_max.to_string()),
             ("segment bytes", self.segment_bytes.to_string()),
+            ("quota", if self.quota { "yes" } else { "no" }.to_owned()),
             ("attachments", self.attachments.to_string()),
         ];
         if let (Some(records), Some(bytes)) = (self.put_records_per_s, self.put_bytes_per_s) {

@@ -24,6 +24,8 @@ pub(super) use shards::run as shards;
 pub(super) use tail::run as tail;
 pub(super) use verify::run as verify;
 
+use std::time::Duration;
+
 use super::any::AnyRegion;
 use crate::{Error, ShardId, Stream};
 
@@ -35,6 +37,11 @@ fn shards_of(stream: &AnyStream) -> Vec<ShardId> {
     let mut shards: Vec<ShardId> = stream.shards().collect();
     shards.sort_unstable();
     shards
+}
+
+/// Waits until a quota allows more: it is one of a second.
+fn wait(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms.min(1000)));
 }
 
 /// What is known of a shard, unless it has gone since it was seen.

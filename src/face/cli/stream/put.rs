@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::AnyStream;
 use super::args::PutArgs;
+use super::{AnyStream, wait};
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::lines::{Found, Lines};
 use crate::face::cli::output::{note, say_bytes};
@@ -157,11 +157,9 @@ impl Run<'_> {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut outcomes: Vec<Option<Result<Put, Error>>> = vec![None; entries.len()];
-        self.stream
-            .put_batch(&entries, |n, outcome| outcomes[n] = Some(outcome))?;
+        let outcomes = self.put(&entries)?;
         let (mut text, mut full) = (String::new(), None);
-        for (number, outcome) in numbers.into_iter().zip(outcomes.into_iter().flatten()) {
+        for (number, outcome) in numbers.into_iter().zip(outcomes) {
             match outcome {
                 Ok(put) => {
                     self.put += 1;
@@ -187,6 +185,25 @@ impl Run<'_> {
                 Err(Trouble::with_exit(Exit::Full, text))
             }
         }
+    }
+
+    /// Puts records: what became of each. Where there is a quota each is put by itself, as soon as
+    /// that allows it: of a batch it could refuse one and take those behind it, of the same key.
+    fn put(&self, entries: &[StreamEntry<'_>]) -> Result<Vec<Result<Put, Error>>, Error> {
+        if self.stream.options().get_quota() {
+            let patiently = |entry| loop {
+                match self.stream.put_entry(entry) {
+                    Err(Error::ProvisionedThroughputExceeded { wait_ms, .. }) => wait(wait_ms),
+                    outcome => return outcome,
+                }
+            };
+            return Ok(entries.iter().map(patiently).collect());
+        }
+        // Each of them is told.
+        let mut outcomes = vec![Err(Error::Full); entries.len()];
+        self.stream
+            .put_batch(entries, |n, outcome| outcomes[n] = outcome)?;
+        Ok(outcomes)
     }
 
     fn refuse(&mut self, what: &str, number: u64, words: &str) {

@@ -18,7 +18,7 @@ use super::AnyStream;
 use super::args::TailArgs;
 use super::line::Form;
 use super::start::From;
-use super::{shards_of, unless_gone};
+use super::{shards_of, unless_gone, wait};
 use crate::face::cli::any::AnyRegion;
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::output::{self, Flushed, Output, note};
@@ -300,6 +300,10 @@ impl<'s> Run<'s> {
             Err(error @ Error::RecordDamaged { .. }) => {
                 self.damaged += 1;
                 note(format_args!("{shard}: {error}"));
+                return Ok(Brought::Something);
+            }
+            Err(Error::ProvisionedThroughputExceeded { wait_ms, .. }) => {
+                wait(wait_ms);
                 return Ok(Brought::Something);
             }
             // Or closed, and gone before it was read to its end.

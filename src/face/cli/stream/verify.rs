@@ -1,6 +1,6 @@
 //! `ringmain verify` over one stream: every record is read, and its checksum checked.
 
-use super::{AnyStream, shards_of, unless_gone};
+use super::{AnyStream, shards_of, unless_gone, wait};
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::output::{note, say};
 use crate::{Error, Start};
@@ -39,6 +39,7 @@ pub(in crate::face::cli) fn run(
                     say(found(place(shard, at), error.to_string())?)?;
                 }
                 Err(Error::Lost { .. }) => {} // gone meanwhile, as it should
+                Err(Error::ProvisionedThroughputExceeded { wait_ms, .. }) => wait(wait_ms),
                 Err(Error::ShardClosed { .. } | Error::NoShard { .. }) => break,
                 Err(error) => return Err(about(shard)(error)),
             }
