@@ -275,7 +275,7 @@ pub enum Error {
         /// The kind expected.
         expected: u64,
     },
-    /// The options differ from those the queue was created with.
+    /// The options differ from those the queue or stream was created with.
     OptionsDiffer {
         /// The option.
         option: &'static str,
@@ -331,14 +331,14 @@ pub enum Error {
         /// Why.
         problem: &'static str,
     },
-    /// The queue has been deleted: this handle is of no more use.
+    /// The queue or stream has been deleted: this handle is of no more use.
     Deleted,
     /// The queue was purged less than a minute ago.
     PurgedRecently {
         /// How long to wait, ms.
         wait_ms: u64,
     },
-    /// The name of a queue breaks a rule.
+    /// The name of a queue or stream breaks a rule.
     Name {
         /// The rule.
         rule: &'static str,
@@ -347,6 +347,8 @@ pub enum Error {
     },
     /// The engine has no queue of that name.
     NoQueue,
+    /// The engine has no stream of that name.
+    NoStream,
     /// The directory is not an engine's.
     NotAnEngine {
         /// Why not.

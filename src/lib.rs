@@ -40,6 +40,8 @@ pub use engine::{
 };
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use engine::{Collected, LargeBatch, LargeOptions, LargeQueue, LargeReader, LargeReceived};
+#[cfg(all(feature = "std", feature = "stream", not(ringmain_loom)))]
+pub use engine::{EngineStream, StreamDescription, StreamSpec};
 pub use error::Error;
 #[cfg(all(feature = "metrics", not(ringmain_loom)))]
 #[doc(inline)]
@@ -66,6 +68,8 @@ pub use queue::{ReceiveBatchFuture, ReceiveFuture};
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
 pub use region::Mapped;
+#[cfg(all(feature = "std", feature = "stream", not(ringmain_loom)))]
+pub use region::NamedStream;
 #[cfg(not(ringmain_loom))]
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
 #[cfg(all(feature = "std", not(ringmain_loom)))]

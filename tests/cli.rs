@@ -25,6 +25,10 @@ mod refusals;
 mod settings;
 #[path = "cli/settle.rs"]
 mod settle;
+#[path = "cli/stream_figures.rs"]
+mod stream_figures;
+#[path = "cli/streams.rs"]
+mod streams;
 #[path = "cli/top.rs"]
 mod top;
 

@@ -23,6 +23,9 @@ mod processes;
 mod redrive;
 #[path = "engine/settings.rs"]
 mod settings;
+#[cfg(feature = "stream")]
+#[path = "engine/streams.rs"]
+mod streams;
 #[path = "engine/tracer.rs"]
 mod tracer;
 

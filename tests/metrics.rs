@@ -34,6 +34,66 @@ fn figures() -> (QueueStats, LatencyHistogram) {
     (stats.expect("figures"), latency.expect("figures"))
 }
 
+/// The figures of shards, as text and by the facade.
+#[cfg(feature = "stream")]
+#[test]
+fn shards_are_told_by_their_names() {
+    use ringmain::metrics::{describe_shards, record_shards, render_shards};
+    use ringmain::{FullPolicy, Start, Stream, StreamEntry, StreamOptions};
+    let clock = ManualClock::new(1_000_500);
+    let region = Heap::new(1 << 18).expect("memory");
+    let options = StreamOptions::new().shards(2).full(FullPolicy::Evict);
+    let stream = Stream::create_with(region, options, &clock).expect("a stream");
+    let ids: Vec<_> = stream.shards().collect();
+    let held = stream.cursor(ids[1], Start::Oldest).expect("a cursor");
+    let entry = StreamEntry::new("k", &[7; 1000]).hash(0);
+    for _ in 0..300 {
+        stream.put_entry(&entry).expect("room");
+    }
+    let shards = ids.iter().map(|id| stream.stat(*id).expect("figures"));
+    let shards: Vec<_> = shards.collect();
+    drop(held);
+    let looks = [("a \"b\"", &shards[..]), ("a \"b\"", &shards[..1])];
+    let said = Exposition::read(&render_shards(looks)).expect("the format");
+    assert_eq!(said.samples.len(), 10, "five of each shard, once");
+    let of = |name: &str, shard: &str| {
+        let mut samples = said.samples.iter();
+        let found = samples.find(|sample| sample.name == name && sample.label("shard") == shard);
+        let found = found.unwrap_or_else(|| panic!("{name} of {shard}"));
+        assert_eq!(found.label("stream"), "a \"b\"");
+        found.value
+    };
+    let (full, empty) = ("shardId-000000000000", "shardId-000000000001");
+    assert_eq!(of("ringmain_shard_bytes", empty), 0.0);
+    assert_eq!(of("ringmain_shard_bytes", full), shards[0].bytes as f64);
+    let capacity = of("ringmain_shard_capacity_bytes", full);
+    assert_eq!(capacity, shards[0].capacity_bytes as f64);
+    assert!(of("ringmain_shard_bytes", full) > capacity / 2.0);
+    assert_eq!(of("ringmain_shard_readers", full), 0.0);
+    assert_eq!(of("ringmain_shard_readers", empty), 1.0);
+    let latest = "ringmain_shard_latest_timestamp_seconds";
+    assert_eq!((of(latest, full), of(latest, empty)), (1000.5, 0.0));
+    let evicted = "ringmain_shard_evicted_segments_total";
+    assert_eq!(of(evicted, full), shards[0].evicted_segments as f64);
+    assert!(of(evicted, full) > 0.0 && of(evicted, empty) == 0.0);
+    assert_eq!(said.kinds[evicted].0, "counter");
+    assert_eq!(render_shards([]), "");
+
+    let collector = Collector::default();
+    ::metrics::with_local_recorder(&collector, || {
+        describe_shards();
+        record_shards([("s", &shards[..])]);
+    });
+    let (told, described) = (collector.told(), collector.described());
+    assert_eq!((told.len(), described.len()), (10, 5));
+    for sample in &said.samples {
+        let (name, shard) = (&sample.name, sample.label("shard"));
+        let series = format!("{name} stream=s shard={shard}");
+        assert_eq!(told.get(&series), Some(&sample.value), "{series}");
+        assert!(described.contains(name.as_str()));
+    }
+}
+
 /// The figures of groups, as text and by the facade.
 #[cfg(feature = "fifo")]
 #[test]

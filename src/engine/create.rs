@@ -14,7 +14,7 @@ use crate::queue::{Queue, QueueOptions};
 use crate::region::memory;
 use crate::region::named::Named;
 use crate::region::policy::DEAD_LETTERS;
-use crate::region::shelf::{Home, Shelf, check_name_of};
+use crate::region::shelf::{Held, Home, Shelf, check_name_of};
 use crate::region::{Region, Wish};
 use crate::time::{Clock, wall_ms};
 use crate::trace::event;
@@ -31,7 +31,8 @@ impl<H: Home> Shared<H> {
         check_name_of(name, wish.fifo.is_some())?;
         let wish = spec.complete(wish)?;
         self.shelf.turn(|| {
-            if self.finish(name)? {
+            self.is_not_other(Held::Queue, name)?;
+            if self.finish(Held::Queue, name)? {
                 let queue = self.attach(name)?;
                 self.agree(&queue, spec, &wish)?;
                 return Ok(queue);
@@ -65,11 +66,11 @@ impl<H: Home> Shared<H> {
             tags: spec.tags.clone(),
             redrives: Vec::new(),
         };
-        self.shelf.set_card(name, &meta.seal())?;
+        self.set_meta(Held::Queue, name, &meta)?;
         match self.shelf.create(name, spec.bytes, &wish) {
             Ok((region, place)) => self.made(name, region, place),
             Err(error) => {
-                let _ = self.shelf.remove(name); // a card alone goes the next time
+                let _ = self.shelf.remove(Held::Queue, name); // a card alone goes the next time
                 Err(error)
             }
         }

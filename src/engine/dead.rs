@@ -8,7 +8,7 @@ use super::handle::Engine;
 use super::meta::{Target, check_receives};
 use super::shared::Shared;
 use crate::error::Error;
-use crate::region::shelf::{Home, Shelf, check_name, is_fifo_name};
+use crate::region::shelf::{Held, Home, Shelf, check_name, is_fifo_name};
 use crate::time::Clock;
 
 /// Where the dead letters of a queue go, and when a message is one.
@@ -37,7 +37,7 @@ impl<H: Home> Shared<H> {
         if is_fifo_name(target) != is_fifo_name(source) {
             return refused("it is of another kind: a FIFO queue has a FIFO queue, and only it");
         }
-        if !self.finish(target)? {
+        if !self.finish(Held::Queue, target)? {
             return refused("there is no queue of that name");
         }
         let look = self.shelf.look(target)?;
@@ -84,7 +84,7 @@ impl<H: Home> Shared<H> {
                     receives,
                 }),
             };
-            self.shelf.set_card(name, &meta.seal())?;
+            self.set_meta(Held::Queue, name, &meta)?;
             let policy = meta.dead_letters.map(|target| (target.id, target.receives));
             queue.set_dead_letters(policy)
         })

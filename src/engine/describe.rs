@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::queue::FifoOptions;
 use crate::queue::{QueueOptions, QueueStats};
 use crate::region::policy::{DEAD_LETTERS, RECEIVES_MAX};
-use crate::region::shelf::{Home, Shelf, check_name};
+use crate::region::shelf::{Held, Home, Shelf, check_name};
 use crate::time::Clock;
 use std::collections::BTreeMap;
 
@@ -50,24 +50,38 @@ impl<H: Home> Shared<H> {
         Ok(sources)
     }
 
-    /// Changes the metadata of a queue.
+    /// Changes the metadata of a queue or a stream.
     fn change_meta(
         &self,
         name: &str,
         change: impl FnOnce(&mut Meta) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        check_name(name)?;
+        let is_none = |held: &Held| held.check_name(name).is_err();
+        if Held::ALL.iter().all(is_none) {
+            check_name(name)?;
+        }
         self.shelf.turn(|| {
-            if !self.finish(name)? {
-                return Err(Error::NoQueue);
-            }
-            let before = self.meta(name)?;
+            let held = self.held(name)?;
+            let before = self.meta_of(held, name)?;
             let mut meta = before.clone();
             change(&mut meta)?;
             if meta == before {
                 return Ok(());
             }
-            self.shelf.set_card(name, &meta.seal())
+            self.set_meta(held, name, &meta)
+        })
+    }
+
+    /// In a turn: what has this name.
+    fn held(&self, name: &str) -> Result<Held, Error> {
+        for held in Held::ALL {
+            if held.check_name(name).is_ok() && self.finish(held, name)? {
+                return Ok(held);
+            }
+        }
+        Err(match check_name(name) {
+            Ok(()) => Error::NoQueue,
+            Err(_) => Error::NoStream,
         })
     }
 }
@@ -122,13 +136,14 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         })
     }
 
-    /// Gives a queue a tag, or another value for it: a key of 1 to 128 characters, a value of up to
-    /// 256, no control characters.
+    /// Gives a queue or a stream a tag, or another value for it: a key of 1 to 128 characters, a
+    /// value of up to 256, no control characters.
     ///
     /// # Errors
     ///
-    /// [`Error::Tag`]; [`Error::TagCount`]: it has 50 already; [`Error::NoQueue`],
-    /// [`Error::Name`], [`Error::MetadataDamaged`].
+    /// [`Error::Tag`]; [`Error::TagCount`]: it has 50 already; [`Error::NoQueue`], or
+    /// [`Error::NoStream`] for a name that no queue can have; [`Error::Name`],
+    /// [`Error::MetadataDamaged`].
     ///
     /// # Progress
     ///
@@ -154,12 +169,11 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         })
     }
 
-    /// Takes a tag from a queue. One that it does not have is no error.
+    /// Takes a tag from a queue or a stream. One that it does not have is no error.
     ///
     /// # Errors
     ///
-    /// [`Error::Tag`]: it is no key; [`Error::NoQueue`], [`Error::Name`],
-    /// [`Error::MetadataDamaged`].
+    /// [`Error::Tag`]: it is no key; those of [`tag`](Engine::tag) but [`Error::TagCount`].
     ///
     /// # Progress
     ///

@@ -9,7 +9,11 @@ use crate::queue::Queue;
 use crate::region::Mapped;
 use crate::region::named::Named;
 use crate::region::shelf::{Home, Rack, Shelf};
+#[cfg(feature = "stream")]
+use crate::region::stream::NamedStream;
 use crate::region::{Heap, Intent, Tended, Wish};
+#[cfg(feature = "stream")]
+use crate::stream::Stream;
 use crate::time::{Clock, SystemClock};
 use core::fmt;
 #[cfg(feature = "mapped")]
@@ -31,14 +35,19 @@ pub type EngineQueue<H = DefaultHome, C = SystemClock> = Queue<Arc<Named<H>>, C>
 #[cfg(feature = "fifo")]
 pub type EngineFifoQueue<H = DefaultHome, C = SystemClock> = FifoQueue<Arc<Named<H>>, C>;
 
-/// Queues by name: in a directory, for the processes of one machine and their restarts
+/// A stream of an engine: a plain [`Stream`], whose region knows its name.
+#[cfg(feature = "stream")]
+pub type EngineStream<H = DefaultHome, C = SystemClock> = Stream<Arc<NamedStream<H>>, C>;
+
+/// Queues and streams by name: in a directory, for the processes of one machine and their restarts
 /// (`Engine<Mapped>`), or in memory, for the threads of one process (`Engine<Heap>`).
 ///
-/// An engine makes, finds, describes and deletes queues, and knows where the dead letters of each
-/// go. A queue is a FIFO queue if its name ends in `.fifo`, and only then: the calls that make and
-/// open one are its own, all others serve both kinds. It has no thread and no server: each process
-/// opens the directory and uses its files. Any of them may die at any instruction; the others go
-/// on, and finish what it has left.
+/// An engine makes, finds, describes and deletes queues and streams, and knows where the dead
+/// letters of each queue go. A queue is a FIFO queue if its name ends in `.fifo`, and only then:
+/// the calls that make and open one are its own, all others serve both kinds. Streams have calls of
+/// their own, but for tags, tending and verification; a queue and a stream do not have one name. It
+/// has no thread and no server: each process opens the directory and uses its files. Any of them
+/// may die at any instruction; the others go on, and finish what it has left.
 ///
 /// Clones are cheap and are the same engine. A queue that was opened lives on without it, and so
 /// does an engine in memory for as long as somebody has one of its queues.
@@ -257,9 +266,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         Queue::wished(named, Intent::Open, &wish, &self.clock)
     }
 
-    /// Tends every queue that this engine has open ([`Queue::tend`]), and finishes what those who
-    /// died have left of creations, deletions, changes and moves. Nobody has to call it: what an
-    /// operation meets it finishes itself.
+    /// Tends every queue and stream that this engine has open ([`Queue::tend`], `Stream::tend`),
+    /// and finishes what those who died have left of creations, deletions, changes and moves.
+    /// Nobody has to call it: what an operation meets it finishes itself.
     ///
     /// # Errors
     ///
@@ -292,6 +301,18 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                     sum.returned += tended.returned;
                 }
                 Err(Error::Deleted) => {} // its handles are told
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        #[cfg(feature = "stream")]
+        for named in self.shared.opened_streams() {
+            let stream = Stream::open_with(named, &self.clock);
+            match stream.and_then(|stream| stream.tend()) {
+                Ok(tended) => {
+                    sum.dead += tended.dead;
+                    sum.returned += tended.returned;
+                }
+                Err(Error::Deleted) => {} // as above
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }

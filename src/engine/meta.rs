@@ -17,7 +17,7 @@ use super::task::{TASKS_MAX, Task};
 use crate::error::Error;
 use crate::region::card::{self, Kind};
 use crate::region::policy::{RANGES, RECEIVES_MAX, VALUE_MASK};
-use crate::region::shelf::check_name;
+use crate::region::shelf::{Held, check_name};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -34,6 +34,19 @@ const KIND: Kind = Kind {
     version: 1,
 };
 
+const STREAM_KIND: Kind = Kind {
+    word: "stream",
+    called: "the stream's metadata (.stream.meta)",
+    version: 1,
+};
+
+const fn kind_of(held: Held) -> Kind {
+    match held {
+        Held::Queue => KIND,
+        Held::Stream => STREAM_KIND,
+    }
+}
+
 /// Where dead letters go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -45,7 +58,7 @@ pub struct Target {
     pub receives: u32,
 }
 
-/// The card of a queue.
+/// The card of a queue or of a stream, which has `created` and `tag` alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// When it was created, ms since 1970; 0: not known.
@@ -107,7 +120,7 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
 
 impl Meta {
     /// The card of this.
-    pub fn seal(&self) -> Vec<u8> {
+    pub fn seal(&self, held: Held) -> Vec<u8> {
         let mut lines = format!("created {}\n", self.created_ms);
         if let Some(Target { name, id, receives }) = &self.dead_letters {
             let _ = writeln!(lines, "dead-letters {id:016x} {receives} {name}"); // to a String
@@ -118,7 +131,7 @@ impl Meta {
         for task in &self.redrives {
             let _ = writeln!(lines, "redrive {task}");
         }
-        card::seal(KIND, &lines)
+        card::seal(kind_of(held), &lines)
     }
 
     /// Reads a card, and believes none of it before.
@@ -126,23 +139,25 @@ impl Meta {
     /// # Errors
     ///
     /// [`Error::MetadataDamaged`], [`Error::MetadataVersion`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let lines = card::unseal(KIND, bytes)?;
+    pub fn parse(held: Held, bytes: &[u8]) -> Result<Self, Error> {
+        let kind = kind_of(held);
+        let lines = card::unseal(kind, bytes)?;
         let mut meta = Self::default();
         for line in lines.split_terminator('\n') {
-            let (what, rest) = line.split_once(' ').ok_or(KIND.damaged("a line"))?;
+            let (what, rest) = line.split_once(' ').ok_or(kind.damaged("a line"))?;
             let done = match what {
+                "dead-letters" | "redrive" if held == Held::Stream => None,
                 "created" => rest.parse().ok().map(|ms| meta.created_ms = ms),
                 "dead-letters" => Self::target(rest).map(|target| meta.dead_letters = Some(target)),
                 "tag" => meta.put_tag(rest),
                 "redrive" => rest.parse().ok().map(|task| meta.redrives.push(task)),
                 _ => None,
             };
-            done.ok_or(KIND.damaged("a line"))?;
+            done.ok_or(kind.damaged("a line"))?;
         }
-        check_tags(&meta.tags).map_err(|_| KIND.damaged("a tag"))?;
+        check_tags(&meta.tags).map_err(|_| kind.damaged("a tag"))?;
         if meta.redrives.len() > TASKS_MAX {
-            return Err(KIND.damaged("the number of redrives"));
+            return Err(kind.damaged("the number of redrives"));
         }
         Ok(meta)
     }
@@ -176,7 +191,10 @@ mod tests {
     #[test]
     fn a_record_comes_back() {
         let mut meta = Meta::default();
-        assert_eq!(Meta::parse(&meta.seal()), Ok(meta.clone()));
+        assert_eq!(
+            Meta::parse(Held::Queue, &meta.seal(Held::Queue)),
+            Ok(meta.clone())
+        );
         meta.created_ms = 1_764_096_000_000;
         meta.dead_letters = Some(Target {
             name: "orders-dead".into(),
@@ -187,9 +205,15 @@ mod tests {
             let value = "\u{e4}".repeat(number);
             meta.tags.insert(format!("a key of {number}"), value);
         }
-        assert_eq!(Meta::parse(&meta.seal()), Ok(meta.clone()));
+        assert_eq!(
+            Meta::parse(Held::Queue, &meta.seal(Held::Queue)),
+            Ok(meta.clone())
+        );
         meta.tags.insert("one more".into(), String::new());
-        assert_eq!(Meta::parse(&meta.seal()), Err(KIND.damaged("a tag")));
+        assert_eq!(
+            Meta::parse(Held::Queue, &meta.seal(Held::Queue)),
+            Err(KIND.damaged("a tag"))
+        );
     }
 
     #[test]
@@ -210,8 +234,26 @@ mod tests {
             "\n",
         ];
         for line in lines {
-            let parsed = Meta::parse(&card::seal(KIND, line));
+            let parsed = Meta::parse(Held::Queue, &card::seal(KIND, line));
             assert!(parsed.is_err(), "{line:?}: {parsed:?}");
+            let parsed = Meta::parse(Held::Stream, &card::seal(STREAM_KIND, line));
+            assert!(parsed.is_err(), "{line:?} of a stream: {parsed:?}");
         }
+    }
+
+    #[test]
+    fn a_card_of_the_other_kind_is_none_of_a_stream() {
+        let mut meta = Meta::default();
+        meta.tags.insert("team".into(), "blue".into());
+        assert_eq!(
+            Meta::parse(Held::Stream, &meta.seal(Held::Stream)),
+            Ok(meta.clone())
+        );
+        assert!(Meta::parse(Held::Stream, &meta.seal(Held::Queue)).is_err());
+        assert!(Meta::parse(Held::Queue, &meta.seal(Held::Stream)).is_err());
+        let redirected = "dead-letters 000003a1b2c3d4e5 5 orders-dead\n";
+        assert!(Meta::parse(Held::Queue, &card::seal(KIND, redirected)).is_ok());
+        let redirected = card::seal(STREAM_KIND, redirected);
+        assert!(Meta::parse(Held::Stream, &redirected).is_err());
     }
 }

@@ -20,7 +20,7 @@ use super::task::{RATE_MAX, RedriveState, RedriveStatus, TASKS_MAX, Task};
 use crate::error::Error;
 use crate::queue::{Moved, Queue, Received};
 use crate::region::named::Named;
-use crate::region::shelf::{Home, Shelf, check_name, is_fifo_name};
+use crate::region::shelf::{Held, Home, Shelf, check_name, is_fifo_name};
 use crate::region::{Neighbour, Region};
 use crate::time::{Clock, Deadline, wall_ms};
 use core::time::Duration;
@@ -124,7 +124,7 @@ impl<H: Home> Shared<H> {
     /// Ends the redrive `id`, unless it has ended.
     fn end(&self, name: &str, id: u64, end: impl FnOnce(&mut Task)) -> Result<(), Error> {
         self.shelf.turn(|| {
-            if !self.finish(name)? {
+            if !self.finish(Held::Queue, name)? {
                 return Err(Error::NoQueue);
             }
             let mut meta = self.meta(name)?;
@@ -133,7 +133,7 @@ impl<H: Home> Shared<H> {
                 Some(task) => end(task),
                 None => return Ok(()),
             }
-            self.shelf.set_card(name, &meta.seal())
+            self.set_meta(Held::Queue, name, &meta)
         })
     }
 
@@ -208,7 +208,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             return refused("it is no queue's queue of dead letters");
         }
         self.shared.shelf.turn(|| {
-            if !self.shared.finish(name)? {
+            if !self.shared.finish(Held::Queue, name)? {
                 return Err(Error::NoQueue);
             }
             match &options.destination {
@@ -216,7 +216,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 Some(to) if is_fifo_name(to) != is_fifo_name(name) => {
                     return refused("its destination is of another kind: FIFO and standard");
                 }
-                Some(to) if !self.shared.finish(to)? => return refused("its destination is gone"),
+                Some(to) if !self.shared.finish(Held::Queue, to)? => {
+                    return refused("its destination is gone");
+                }
                 _ => {}
             }
             let mut meta = self.shared.meta(name)?;
@@ -240,7 +242,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
                 meta.redrives.remove(0);
             }
             meta.redrives.push(task.clone());
-            self.shared.shelf.set_card(name, &meta.seal())?;
+            self.shared.set_meta(Held::Queue, name, &meta)?;
             Ok(RedriveStatus::of(name, task, stats.moved))
         })
     }

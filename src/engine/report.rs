@@ -10,6 +10,8 @@ use core::fmt;
 pub struct Report {
     /// How many queues were looked at.
     pub queues: usize,
+    /// How many streams were looked at.
+    pub streams: usize,
     /// What is not as it should be, sorted by file.
     pub findings: Vec<Finding>,
 }
@@ -41,9 +43,11 @@ pub enum Problem {
     Region(Error),
     /// The metadata cannot be used.
     Metadata(Error),
-    /// The queue has no metadata: its tags, and the name of its queue of dead letters, are lost.
+    /// It has no metadata: its tags, and the name of its queue of dead letters, are lost.
     NoMetadata,
-    /// A creation that died: there is no queue in the region. The next operation removes it.
+    /// A stream has the name of a queue: files were put there by hand. By its name it is a queue's.
+    SameName,
+    /// A creation that died: there is nothing in the region. The next operation removes it.
     HalfMade,
     /// A deletion that died. The next operation finishes it.
     HalfDeleted,
@@ -80,13 +84,14 @@ impl fmt::Display for Problem {
             Problem::Marker(error) | Problem::Region(error) | Problem::Metadata(error) => {
                 error.fmt(f)
             }
-            Problem::NoMetadata => f.write_str("the queue has no metadata (.meta)"),
-            Problem::HalfMade => f.write_str("half-made: its creator died before it held a queue"),
+            Problem::NoMetadata => f.write_str("it has no metadata (.meta)"),
+            Problem::SameName => f.write_str("a queue has the same name"),
+            Problem::HalfMade => f.write_str("half-made: its creator died before it was whole"),
             Problem::HalfDeleted => f.write_str("half-deleted: its deleter died"),
             Problem::HalfChanged => {
                 f.write_str("the change of where its dead letters go died half-way")
             }
-            Problem::MetadataAlone => f.write_str("metadata without a queue"),
+            Problem::MetadataAlone => f.write_str("metadata without a queue or stream"),
             Problem::JournalAlone => f.write_str("a journal without a queue"),
             Problem::Unnamed => f.write_str("half-written: its writer died"),
             Problem::NoTarget { target } => {
@@ -116,7 +121,11 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             writeln!(f, "{finding}")?;
         }
-        let (queues, findings) = (self.queues, self.findings.len());
-        write!(f, "queues: {queues}, findings: {findings}")
+        let (queues, streams) = (self.queues, self.streams);
+        let findings = self.findings.len();
+        write!(
+            f,
+            "queues: {queues}, streams: {streams}, findings: {findings}"
+        )
     }
 }

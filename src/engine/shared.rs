@@ -1,9 +1,12 @@
-//! What all values of one engine share: its shelf, and the queues that it has open.
+//! What all values of one engine share: its shelf, and the queues and streams that it has open.
 //!
 //! # Protocol
 //!
 //! A queue is attached once, for all handles of one engine: `open` has a weak reference to each
-//! that somebody uses, and who opens a queue again gets the same. The last handle closes it.
+//! that somebody uses, and who opens a queue again gets the same. The last handle closes it. So it
+//! is with streams (`super::streams`), which have a lock of their own for that.
+//!
+//! A queue and a stream do not have one name: who makes one looks for the other in the same turn.
 //!
 //! Locks, in the order in which they are taken: a *turn* of the shelf (`region::shelf`), `linking`,
 //! `open`, and the link of a queue (`region::named`). A turn is for changes of what there is, and
@@ -18,7 +21,9 @@ use super::meta::Meta;
 use crate::error::Error;
 use crate::region::memory::Place;
 use crate::region::named::{Named, Resolver, mark_deleted};
-use crate::region::shelf::{Home, Shelf, State, check_name, lock};
+use crate::region::shelf::{Held, Home, Shelf, State, lock};
+#[cfg(feature = "stream")]
+use crate::region::stream::{self, NamedStream};
 use crate::region::{Intent, Region, Wish};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -27,6 +32,8 @@ use std::sync::{Arc, Mutex, Weak};
 pub struct Shared<H: Home> {
     pub(super) shelf: H::Shelf,
     open: Mutex<BTreeMap<String, Weak<Named<H>>>>,
+    #[cfg(feature = "stream")]
+    pub(super) streams: Mutex<BTreeMap<String, Weak<NamedStream<H>>>>,
     linking: Mutex<()>,
     /// Itself, for the queues that it opens.
     me: Weak<Self>,
@@ -46,6 +53,8 @@ impl<H: Home> Shared<H> {
         Arc::new_cyclic(|me| Self {
             shelf,
             open: Mutex::default(),
+            #[cfg(feature = "stream")]
+            streams: Mutex::default(),
             linking: Mutex::default(),
             me: me.clone(),
         })
@@ -62,7 +71,7 @@ impl<H: Home> Shared<H> {
         if let Some(named) = known.filter(|named| !named.is_deleted()) {
             return Ok(named);
         }
-        let region = self.shelf.open(name)?;
+        let region = self.shelf.open(Held::Queue, name)?;
         let place = region.place(Intent::Open, &Wish::open(name))?;
         let named = self.named(name, region, place)?;
         if named.is_deleted() {
@@ -95,13 +104,13 @@ impl<H: Home> Shared<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::Name`], and those of opening a region.
+    /// [`Error::NoQueue`], [`Error::Name`], [`Error::Kind`] for a stream's name, and those of
+    /// opening a region.
     pub fn find(&self, name: &str) -> Result<Arc<Named<H>>, Error> {
-        check_name(name)?;
-        self.shelf.check()?;
+        self.check_name(Held::Queue, name)?;
         match self.attach(name) {
             Ok(named) => Ok(named),
-            Err(Error::NotFound) => Err(Error::NoQueue),
+            Err(Error::NotFound) => Err(self.nothing(Held::Queue, name)),
             // Perhaps somebody is making or deleting it. In a turn nobody is.
             Err(_) => self.shelf.turn(|| self.present(name)),
         }
@@ -109,60 +118,111 @@ impl<H: Home> Shared<H> {
 
     /// In a turn: the queue of this name.
     pub fn present(&self, name: &str) -> Result<Arc<Named<H>>, Error> {
-        if self.finish(name)? {
+        if self.finish(Held::Queue, name)? {
             self.attach(name)
         } else {
-            Err(Error::NoQueue)
+            Err(self.nothing(Held::Queue, name))
         }
+    }
+
+    /// Refuses what is no name of such a thing, and who may not use the shelf.
+    pub(super) fn check_name(&self, held: Held, name: &str) -> Result<(), Error> {
+        held.check_name(name)
+            .map_err(|error| match self.nothing(held, name) {
+                kind @ Error::Kind { .. } => kind,
+                _ => error,
+            })?;
+        self.shelf.check()
+    }
+
+    /// What is said if there is no such thing of this name: perhaps there is another.
+    pub(super) fn nothing(&self, held: Held, name: &str) -> Error {
+        let other = held.other();
+        let absent = |state| matches!(state, Ok(State::Absent | State::Vacant | State::Deleted));
+        if other.check_name(name).is_ok() && !absent(self.shelf.state(other, name)) {
+            return Error::Kind {
+                found: other.kind(name),
+                expected: held.kind(name),
+            };
+        }
+        match held {
+            Held::Queue => Error::NoQueue,
+            Held::Stream => Error::NoStream,
+        }
+    }
+
+    /// In a turn: an error if something else has this name.
+    pub(super) fn is_not_other(&self, held: Held, name: &str) -> Result<(), Error> {
+        let other = held.other();
+        if other.check_name(name).is_ok() && self.finish(other, name)? {
+            return Err(self.nothing(held, name));
+        }
+        Ok(())
     }
 
     /// In a turn: finishes what a death has left half-made or half-deleted under this name. Whether
-    /// there is a queue. One that is damaged is there: who opens it is told.
-    pub fn finish(&self, name: &str) -> Result<bool, Error> {
-        match self.shelf.state(name) {
+    /// there is something. What is damaged is there: who opens it is told.
+    pub fn finish(&self, held: Held, name: &str) -> Result<bool, Error> {
+        match self.shelf.state(held, name) {
             Ok(State::Ready { .. }) | Err(_) => return Ok(true),
             Ok(State::Absent) => return Ok(false),
             Ok(State::Vacant) => {}
-            Ok(State::Deleted) => self.wake_deleted(name),
+            Ok(State::Deleted) => self.wake_deleted(held, name),
         }
-        self.shelf.remove(name)?;
+        self.shelf.remove(held, name)?;
         Ok(false)
     }
 
-    /// Wakes who waits at a queue whose deleter may have died before it did. If the region cannot
-    /// be opened, its files are going already, and those are woken before they go.
-    fn wake_deleted(&self, name: &str) {
-        if let Ok(region) = self.shelf.open(name)
-            && let Ok(place) = region.place(Intent::Open, &Wish::open(name))
-        {
-            mark_deleted(&region, &place);
+    /// Wakes who waits at what its deleter has marked, who may have died before it did. If the
+    /// region cannot be opened, its files are going already, and those are woken before they go.
+    fn wake_deleted(&self, held: Held, name: &str) {
+        let Ok(region) = self.shelf.open(held, name) else {
+            return;
+        };
+        match held {
+            Held::Queue => {
+                if let Ok(place) = region.place(Intent::Open, &Wish::open(name)) {
+                    mark_deleted(&region, &place);
+                }
+            }
+            #[cfg(feature = "stream")]
+            Held::Stream => {
+                let _ = stream::mark_deleted(&region);
+            }
+            #[cfg(not(feature = "stream"))]
+            Held::Stream => {}
         }
     }
 
     /// Deletes a queue.
     pub fn delete(&self, name: &str) -> Result<(), Error> {
-        check_name(name)?;
+        self.check_name(Held::Queue, name)?;
         self.shelf.turn(|| {
             self.present(name)?.mark_deleted()?;
             lock(&self.open).remove(name);
-            self.shelf.remove(name)
+            self.shelf.remove(Held::Queue, name)
         })
     }
 
-    /// The names that begin with `prefix`, sorted.
+    /// The names of queues that begin with `prefix`, sorted.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.names_of(Held::Queue, prefix)
+    }
+
+    /// The names of such things that begin with `prefix`, sorted.
+    pub(super) fn names_of(&self, held: Held, prefix: &str) -> Result<Vec<String>, Error> {
         self.shelf.check()?;
-        let mut names = self.shelf.names()?;
+        let mut names = self.shelf.names(held)?;
         names.retain(|name| name.starts_with(prefix));
         let half = |name: &String| {
-            let state = self.shelf.state(name);
+            let state = self.shelf.state(held, name);
             matches!(state, Ok(State::Vacant | State::Deleted | State::Absent))
         };
         if names.iter().any(half) {
             self.shelf.turn(|| {
                 let mut there = Vec::new();
                 for name in names.drain(..) {
-                    if self.finish(&name)? {
+                    if self.finish(held, &name)? {
                         there.push(name);
                     }
                 }
@@ -181,20 +241,33 @@ impl<H: Home> Shared<H> {
 
     /// The metadata of a queue that is there.
     pub fn meta(&self, name: &str) -> Result<Meta, Error> {
-        match self.shelf.card(name)? {
-            Some(card) => Meta::parse(&card),
+        self.meta_of(Held::Queue, name)
+    }
+
+    /// The metadata of what is there.
+    pub(super) fn meta_of(&self, held: Held, name: &str) -> Result<Meta, Error> {
+        match self.shelf.card(held, name)? {
+            Some(card) => Meta::parse(held, &card),
             None => Ok(Meta::default()), // somebody has removed it
         }
     }
 
-    /// In a turn: finishes everything, and removes what belongs to no queue.
+    /// In a turn: sets them.
+    pub(super) fn set_meta(&self, held: Held, name: &str, meta: &Meta) -> Result<(), Error> {
+        self.shelf.set_card(held, name, &meta.seal(held))
+    }
+
+    /// In a turn: finishes everything, and removes what belongs to nothing.
     pub fn settle(&self) -> Result<(), Error> {
-        for name in self.shelf.names()? {
-            if !self.finish(&name)? {
+        for name in self.shelf.names(Held::Stream)? {
+            self.finish(Held::Stream, &name)?;
+        }
+        for name in self.shelf.names(Held::Queue)? {
+            if !self.finish(Held::Queue, &name)? {
                 continue;
             }
             if let (Ok(State::Ready { dead_letters }), Ok(meta)) =
-                (self.shelf.state(&name), self.meta(&name))
+                (self.shelf.state(Held::Queue, &name), self.meta(&name))
                 && meta.dead_letters.as_ref().map_or(0, |target| target.id) != dead_letters
             {
                 let policy = meta.dead_letters.map(|target| (target.id, target.receives));

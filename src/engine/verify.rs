@@ -7,7 +7,7 @@ use crate::error::Error;
 #[cfg(feature = "mapped")]
 use crate::region::Mapped;
 use crate::region::policy::DEAD_LETTERS;
-use crate::region::shelf::{Home, Look, Shelf, State, check_name};
+use crate::region::shelf::{Held, Home, Look, Shelf, State, check_name};
 use crate::time::Clock;
 #[cfg(feature = "mapped")]
 use std::path::Path;
@@ -15,8 +15,8 @@ use std::path::Path;
 /// What a file of an engine is, by its name.
 enum Sort<'a> {
     Marker,
-    Region(&'a str),
-    Metadata(&'a str),
+    Region(Held, &'a str),
+    Metadata(Held, &'a str),
     Journal(&'a str),
     Unnamed,
     Strange,
@@ -24,17 +24,24 @@ enum Sort<'a> {
 
 impl<'a> Sort<'a> {
     fn of(file: &'a str) -> Self {
-        let of = |end: &str| file.strip_suffix(end).filter(|n| check_name(n).is_ok());
+        let of = |held: Held, end: &str| {
+            let name = file.strip_suffix(end);
+            name.filter(|name| held.check_name(name).is_ok())
+        };
         if file == "ringmain.engine" {
             Self::Marker
         } else if file.ends_with(".new") {
             Self::Unnamed
-        } else if let Some(name) = of(".queue") {
-            Self::Region(name)
-        } else if let Some(name) = of(".meta") {
-            Self::Metadata(name)
-        } else if let Some(name) = of(".queue.journal") {
+        } else if let Some(name) = of(Held::Queue, ".queue") {
+            Self::Region(Held::Queue, name)
+        } else if let Some(name) = of(Held::Queue, ".meta") {
+            Self::Metadata(Held::Queue, name)
+        } else if let Some(name) = of(Held::Queue, ".queue.journal") {
             Self::Journal(name)
+        } else if let Some(name) = of(Held::Stream, ".stream") {
+            Self::Region(Held::Stream, name)
+        } else if let Some(name) = of(Held::Stream, ".stream.meta") {
+            Self::Metadata(Held::Stream, name)
         } else {
             Self::Strange
         }
@@ -45,23 +52,29 @@ impl<'a> Sort<'a> {
 fn survey<S: Shelf>(shelf: &S, marker: Option<Error>) -> Result<Report, Error> {
     let mut report = Report {
         queues: 0,
+        streams: 0,
         findings: Vec::new(),
     };
     for file in shelf.files()? {
-        let alone = |name| matches!(shelf.state(name), Ok(State::Absent));
+        let alone = |held, name| matches!(shelf.state(held, name), Ok(State::Absent));
         let problem = match Sort::of(&file) {
             Sort::Marker => marker.clone().map(Problem::Marker),
-            Sort::Region(name) => {
+            Sort::Region(Held::Queue, name) => {
                 report.queues += 1;
-                look_at_queue(shelf, name)
+                let state = shelf.look(name).map(|look| look.state);
+                problem_of(shelf, Held::Queue, name, state)
             }
-            Sort::Metadata(name) if alone(name) => Some(Problem::MetadataAlone),
-            Sort::Metadata(name) => match metadata(shelf, name) {
-                Ok(Some(meta)) => look_at_target(shelf, name, meta),
-                Ok(None) => None, // removed just now, by somebody without a turn
-                Err(error) => Some(Problem::Metadata(error)),
+            Sort::Region(Held::Stream, name) => {
+                report.streams += 1;
+                look_at_stream(shelf, name)
+            }
+            Sort::Metadata(held, name) if alone(held, name) => Some(Problem::MetadataAlone),
+            Sort::Metadata(held, name) => match (metadata(shelf, held, name), held) {
+                (Ok(Some(meta)), Held::Queue) => look_at_target(shelf, name, meta),
+                (Ok(_), _) => None, // or removed just now, by somebody without a turn
+                (Err(error), _) => Some(Problem::Metadata(error)),
             },
-            Sort::Journal(name) if alone(name) => Some(Problem::JournalAlone),
+            Sort::Journal(name) if alone(Held::Queue, name) => Some(Problem::JournalAlone),
             Sort::Journal(_) => None, // looked at with its region
             Sort::Unnamed => Some(Problem::Unnamed),
             Sort::Strange => Some(Problem::Strange),
@@ -72,23 +85,39 @@ fn survey<S: Shelf>(shelf: &S, marker: Option<Error>) -> Result<Report, Error> {
     Ok(report)
 }
 
-fn metadata<S: Shelf>(shelf: &S, name: &str) -> Result<Option<Meta>, Error> {
-    let card = shelf.card(name)?;
-    card.map(|card| Meta::parse(&card)).transpose()
+fn metadata<S: Shelf>(shelf: &S, held: Held, name: &str) -> Result<Option<Meta>, Error> {
+    let card = shelf.card(held, name)?;
+    card.map(|card| Meta::parse(held, &card)).transpose()
 }
 
-fn look_at_queue<S: Shelf>(shelf: &S, name: &str) -> Option<Problem> {
-    match shelf.look(name) {
+/// What is wrong with a region that was looked at.
+fn problem_of<S: Shelf>(
+    shelf: &S,
+    held: Held,
+    name: &str,
+    state: Result<State, Error>,
+) -> Option<Problem> {
+    match state {
         Err(error) => Some(Problem::Region(error)),
-        Ok(look) => match look.state {
-            State::Absent | State::Vacant => Some(Problem::HalfMade),
-            State::Deleted => Some(Problem::HalfDeleted),
-            State::Ready { .. } => {
-                let none = matches!(shelf.card(name), Ok(None));
-                none.then_some(Problem::NoMetadata)
-            }
-        },
+        Ok(State::Absent | State::Vacant) => Some(Problem::HalfMade),
+        Ok(State::Deleted) => Some(Problem::HalfDeleted),
+        Ok(State::Ready { .. }) => {
+            let none = matches!(shelf.card(held, name), Ok(None));
+            none.then_some(Problem::NoMetadata)
+        }
     }
+}
+
+/// A library without streams knows that there is one, and no more.
+fn look_at_stream<S: Shelf>(shelf: &S, name: &str) -> Option<Problem> {
+    let queue = shelf.state(Held::Queue, name);
+    if check_name(name).is_ok() && !matches!(queue, Ok(State::Absent)) {
+        return Some(Problem::SameName);
+    }
+    #[cfg(feature = "stream")]
+    return problem_of(shelf, Held::Stream, name, shelf.look_at_stream(name));
+    #[cfg(not(feature = "stream"))]
+    None
 }
 
 /// Compares what the metadata say of dead letters with the settings, and with the target.

@@ -256,7 +256,7 @@ impl Error {
                 f.write_str("forked child: the attachment is the parent's; open the region again")
             }
             Error::Redrive { problem } => write!(f, "redrive: {problem}"),
-            Error::Deleted => f.write_str("the queue has been deleted; open or create it again"),
+            Error::Deleted => f.write_str("it has been deleted; open or create it again"),
             Error::PurgedRecently { wait_ms } => write!(
                 f,
                 "the queue was purged less than 60 s ago; it may be purged again in {wait_ms} ms"
@@ -271,6 +271,7 @@ impl Error {
     fn fmt_engine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Error::NoQueue => f.write_str("the engine has no queue of that name"),
+            Error::NoStream => f.write_str("the engine has no stream of that name"),
             Error::NotAnEngine { problem } => {
                 write!(f, "the directory is not an engine's: {problem}")
             }

@@ -266,6 +266,18 @@ mod home {
     /// `label` and `dead_letters`.
     macro_rules! forward_methods {
         ($self:ident, $get:expr) => {
+            #[inline(always)]
+            fn check(&$self) -> Result<(), Error> {
+                $get.check()
+            }
+            crate::region::home::forward_but_check!($self, $get);
+        };
+    }
+    pub(super) use forward_methods;
+
+    /// The same without `check`.
+    macro_rules! forward_but_check {
+        ($self:ident, $get:expr) => {
             fn place(&$self, intent: Intent, wish: &Wish) -> Result<Place, Error> {
                 $get.place(intent, wish)
             }
@@ -292,10 +304,6 @@ mod home {
             #[inline(always)]
             fn is_shared(&$self) -> bool {
                 $get.is_shared()
-            }
-            #[inline(always)]
-            fn check(&$self) -> Result<(), Error> {
-                $get.check()
             }
             fn tend(&$self) -> Tended {
                 $get.tend()
@@ -338,7 +346,7 @@ mod home {
             }
         };
     }
-    pub(super) use forward_methods;
+    pub(super) use forward_but_check;
 
     macro_rules! forward {
         ($type:ty) => {
@@ -370,3 +378,5 @@ pub use named::Named;
 pub(crate) use park::{Futex, futex_wait, futex_wait_any, futex_wake};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use shelf::Home;
+#[cfg(all(feature = "std", feature = "stream", not(ringmain_loom)))]
+pub use stream::NamedStream;

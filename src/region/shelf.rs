@@ -1,14 +1,18 @@
 //! Where an engine keeps its queues, by name: a directory, or the memory of the process.
 //!
-//! A [`Shelf`] keeps three things under a name: a region with one queue, and a small card beside
-//! it. What is changed here is changed in a *turn*: nobody else, in any process, has a turn at the
-//! same time. What is read may be read at any time. `mapped::directory` tells what a death leaves.
+//! A [`Shelf`] keeps two things under a name: a region with one queue or one stream, and a small
+//! card beside it. Queues and streams have names of their own each; that no name is given to one of
+//! each is the engine's to see to. What is changed here is changed in a *turn*: nobody else, in any
+//! process, has a turn at the same time. What is read may be read at any time. `mapped::directory`
+//! tells what a death leaves.
 
 use super::heap::Heap;
 use super::home::{FifoWish, Intent, Region, Wish};
-use super::layout::DURABILITY_PROCESS;
+use super::layout::{DURABILITY_PROCESS, KIND_FIFO, KIND_QUEUE};
 use super::memory::{self, Place};
 use super::policy::{PolicyNumbers, SETTINGS};
+#[cfg(feature = "stream")]
+use super::stream::{self, StreamWish};
 use crate::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -57,18 +61,78 @@ pub fn check_name_of(name: &str, is_fifo: bool) -> Result<(), Error> {
     }
 }
 
+/// The longest name of a stream, characters: that of Kinesis.
+pub const STREAM_NAME_CHARS_MAX: usize = 128;
+
+/// Refuses what is no name of a stream: 1 to 128 of `A-Za-z0-9_.-`.
+pub fn check_stream_name(name: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if let Some(at) = name.bytes().position(|byte| !allowed(byte)) {
+        let rule = "a stream's name consists of letters, digits, '-', '_' and '.'";
+        return Err(Error::Name { rule, at });
+    }
+    if name.is_empty() || name.len() > STREAM_NAME_CHARS_MAX {
+        let rule = "a stream's name has 1 to 128 characters";
+        let at = name.len().min(STREAM_NAME_CHARS_MAX);
+        return Err(Error::Name { rule, at });
+    }
+    Ok(())
+}
+
+/// What a shelf keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// A queue of either kind.
+    Queue,
+    /// A stream.
+    Stream,
+}
+
+impl Held {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Queue, Self::Stream];
+
+    /// What else there is.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Queue => Self::Stream,
+            Self::Stream => Self::Queue,
+        }
+    }
+
+    /// Refuses what is no name of such a thing.
+    pub fn check_name(self, name: &str) -> Result<(), Error> {
+        match self {
+            Self::Queue => check_name(name),
+            Self::Stream => check_stream_name(name),
+        }
+    }
+
+    /// The kind of a region's section that has it under this name.
+    pub fn kind(self, name: &str) -> u64 {
+        match self {
+            Self::Queue if is_fifo_name(name) => KIND_FIFO,
+            Self::Queue => KIND_QUEUE,
+            Self::Stream => 3, // `KIND_STREAM`, whatever the features
+        }
+    }
+}
+
+#[cfg(feature = "stream")]
+const _: () = assert!(stream::KIND_STREAM == 3);
+
 /// What lies under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// No region.
     Absent,
-    /// A region without a queue: its creator is at work, or has died.
+    /// A region with nothing in it: its creator is at work, or has died.
     Vacant,
-    /// A queue that is marked as deleted: who does it is at work, or has died.
+    /// A queue or a stream that is marked as deleted: who does it is at work, or has died.
     Deleted,
-    /// A queue.
+    /// A queue or a stream.
     Ready {
-        /// Its setting `DEAD_LETTERS`.
+        /// The queue's setting `DEAD_LETTERS`; 0 for a stream.
         dead_letters: u64,
     },
 }
@@ -86,7 +150,7 @@ pub struct Look {
     pub body_bytes_max: usize,
 }
 
-/// A place for queues, by name. Names were checked before.
+/// A place for queues and streams, by name. Names were checked before.
 pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// What is kept.
     type Region: Region;
@@ -98,13 +162,13 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     fn turn<T>(&self, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error>;
 
     /// The names under which a region lies, sorted.
-    fn names(&self) -> Result<Vec<String>, Error>;
+    fn names(&self, held: Held) -> Result<Vec<String>, Error>;
 
     /// What lies under a name.
-    fn state(&self, name: &str) -> Result<State, Error>;
+    fn state(&self, held: Held, name: &str) -> Result<State, Error>;
 
     /// Takes part in the region of this name.
-    fn open(&self, name: &str) -> Result<Self::Region, Error>;
+    fn open(&self, held: Held, name: &str) -> Result<Self::Region, Error>;
 
     /// The longest body that a queue of this wish would take, bytes.
     fn body_bytes_max(&self, bytes: u64, wish: &Wish) -> Result<usize, Error>;
@@ -112,19 +176,28 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// In a turn: makes a region of `bytes` bytes with a queue in it. Nothing is left of a failure.
     fn create(&self, name: &str, bytes: u64, wish: &Wish) -> Result<(Self::Region, Place), Error>;
 
+    /// The same with a stream in it.
+    #[cfg(feature = "stream")]
+    fn create_stream(
+        &self,
+        name: &str,
+        bytes: u64,
+        wish: &StreamWish,
+    ) -> Result<Self::Region, Error>;
+
     /// In a turn: removes whatever lies under a name.
-    fn remove(&self, name: &str) -> Result<(), Error>;
+    fn remove(&self, held: Held, name: &str) -> Result<(), Error>;
 
     /// The card beside a region.
-    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+    fn card(&self, held: Held, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
     /// In a turn: sets it.
-    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error>;
+    fn set_card(&self, held: Held, name: &str, card: &[u8]) -> Result<(), Error>;
 
     /// How long a region is, bytes.
     fn bytes(region: &Self::Region) -> u64;
 
-    /// In a turn: removes what deaths have left that belongs to no queue.
+    /// In a turn: removes what deaths have left that belongs to nothing.
     fn clean(&self) -> Result<(), Error>;
 
     /// The names of all files, sorted; those that a directory would have.
@@ -137,18 +210,22 @@ pub trait Shelf: core::fmt::Debug + Send + Sync + 'static {
     /// Gives a duty back that this shelf has taken on.
     fn resign(&self, duty: u64);
 
-    /// Checks a region without taking part in it: nothing is changed.
+    /// Checks a queue's region without taking part in it: nothing is changed.
     fn look(&self, name: &str) -> Result<Look, Error>;
+
+    /// Checks a stream's region in the same way; its state is not [`State::Absent`].
+    #[cfg(feature = "stream")]
+    fn look_at_stream(&self, name: &str) -> Result<State, Error>;
 }
 
-/// A kind of memory in which an [`Engine`](crate::Engine) keeps queues:
+/// A kind of memory in which an [`Engine`](crate::Engine) keeps queues and streams:
 /// [`Mapped`](crate::Mapped), or [`Heap`]. Nothing else is one.
 pub trait Home: sealed::Sealed + Sized + Send + Sync + 'static {
-    /// The memory of one queue.
+    /// The memory of one of them.
     #[doc(hidden)]
     type Region: Region + core::fmt::Debug + Send + Sync + 'static;
 
-    /// Where the queues are kept.
+    /// Where they are kept.
     #[doc(hidden)]
     type Shelf: Shelf<Region = Self::Region>;
 }
@@ -184,7 +261,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub struct Rack {
     turn: Mutex<()>,
-    kept: Mutex<BTreeMap<String, Kept>>,
+    kept: Mutex<BTreeMap<(Held, String), Kept>>,
     duties: Mutex<BTreeSet<u64>>,
 }
 
@@ -206,23 +283,33 @@ impl Shelf for Rack {
         act()
     }
 
-    fn names(&self) -> Result<Vec<String>, Error> {
+    fn names(&self, held: Held) -> Result<Vec<String>, Error> {
         let kept = lock(&self.kept);
-        let there = kept.iter().filter(|(_, kept)| kept.region.is_some());
-        Ok(there.map(|(name, _)| name.clone()).collect())
+        let there = kept.iter().filter(|((of, _), kept)| {
+            let is_there = kept.region.is_some();
+            is_there && *of == held
+        });
+        Ok(there.map(|((_, name), _)| name.clone()).collect())
     }
 
-    fn state(&self, name: &str) -> Result<State, Error> {
-        match self.look(name) {
-            Ok(look) => Ok(look.state),
+    fn state(&self, held: Held, name: &str) -> Result<State, Error> {
+        let state = match held {
+            Held::Queue => self.look(name).map(|look| look.state),
+            #[cfg(feature = "stream")]
+            Held::Stream => self.look_at_stream(name),
+            #[cfg(not(feature = "stream"))]
+            Held::Stream => Ok(State::Absent),
+        };
+        match state {
             Err(Error::NotFound) => Ok(State::Absent),
-            Err(error) => Err(error),
+            other => other,
         }
     }
 
-    fn open(&self, name: &str) -> Result<Arc<Heap>, Error> {
+    fn open(&self, held: Held, name: &str) -> Result<Arc<Heap>, Error> {
         let kept = lock(&self.kept);
-        let region = kept.get(name).and_then(|kept| kept.region.clone());
+        let kept = kept.get(&(held, name.to_owned()));
+        let region = kept.and_then(|kept| kept.region.clone());
         region.ok_or(Error::NotFound)
     }
 
@@ -234,24 +321,32 @@ impl Shelf for Rack {
     fn create(&self, name: &str, bytes: u64, wish: &Wish) -> Result<(Arc<Heap>, Place), Error> {
         let region = Arc::new(Heap::new(bytes_of(bytes)?)?);
         let place = region.place(Intent::Create, wish)?;
-        let mut kept = lock(&self.kept);
-        kept.entry(name.into()).or_default().region = Some(Arc::clone(&region));
+        self.keep(Held::Queue, name, &region);
         Ok((region, place))
     }
 
-    fn remove(&self, name: &str) -> Result<(), Error> {
-        lock(&self.kept).remove(name);
+    #[cfg(feature = "stream")]
+    fn create_stream(&self, name: &str, bytes: u64, wish: &StreamWish) -> Result<Arc<Heap>, Error> {
+        let region = Arc::new(Heap::new(bytes_of(bytes)?)?);
+        region.stream_place(Intent::Create, wish)?;
+        self.keep(Held::Stream, name, &region);
+        Ok(region)
+    }
+
+    fn remove(&self, held: Held, name: &str) -> Result<(), Error> {
+        lock(&self.kept).remove(&(held, name.to_owned()));
         Ok(())
     }
 
-    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    fn card(&self, held: Held, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let kept = lock(&self.kept);
-        Ok(kept.get(name).and_then(|kept| kept.card.clone()))
+        let kept = kept.get(&(held, name.to_owned()));
+        Ok(kept.and_then(|kept| kept.card.clone()))
     }
 
-    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error> {
+    fn set_card(&self, held: Held, name: &str, card: &[u8]) -> Result<(), Error> {
         let mut kept = lock(&self.kept);
-        kept.entry(name.into()).or_default().card = Some(card.to_vec());
+        kept.entry((held, name.into())).or_default().card = Some(card.to_vec());
         Ok(())
     }
 
@@ -267,10 +362,15 @@ impl Shelf for Rack {
     fn files(&self) -> Result<Vec<String>, Error> {
         let kept = lock(&self.kept);
         let mut files = Vec::new();
-        for (name, kept) in kept.iter() {
-            files.extend(kept.card.is_some().then(|| format!("{name}.meta")));
-            files.extend(kept.region.is_some().then(|| format!("{name}.queue")));
+        for ((held, name), kept) in kept.iter() {
+            let [region, card] = match held {
+                Held::Queue => [".queue", ".meta"],
+                Held::Stream => [".stream", ".stream.meta"],
+            };
+            files.extend(kept.card.is_some().then(|| format!("{name}{card}")));
+            files.extend(kept.region.is_some().then(|| format!("{name}{region}")));
         }
+        files.sort();
         Ok(files)
     }
 
@@ -283,7 +383,7 @@ impl Shelf for Rack {
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {
-        let region = self.open(name)?;
+        let region = self.open(Held::Queue, name)?;
         let place = region.place(Intent::Open, &Wish::open(name))?;
         let head = region.store(&place).head();
         let policy = head.policy.numbers();
@@ -293,6 +393,31 @@ impl Shelf for Rack {
             policy,
             body_bytes_max: place.shape.body_bytes_max,
         })
+    }
+
+    #[cfg(feature = "stream")]
+    fn look_at_stream(&self, name: &str) -> Result<State, Error> {
+        let region = self.open(Held::Stream, name)?;
+        Ok(State::of_stream(stream::is_deleted(&region)?))
+    }
+}
+
+impl Rack {
+    fn keep(&self, held: Held, name: &str, region: &Arc<Heap>) {
+        let mut kept = lock(&self.kept);
+        let kept = kept.entry((held, name.into())).or_default();
+        kept.region = Some(Arc::clone(region));
+    }
+}
+
+#[cfg(feature = "stream")]
+impl State {
+    /// Of a stream.
+    pub fn of_stream(is_deleted: bool) -> Self {
+        match is_deleted {
+            true => Self::Deleted,
+            false => Self::Ready { dead_letters: 0 },
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a stream is created with.
 
+use super::shared::Stream;
 use crate::error::Error;
-use crate::region::stream::{PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish};
+use crate::region::Region;
+use crate::region::stream::{GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish};
+use crate::time::Clock;
 use core::time::Duration;
 
 /// What happens when a shard has no room for a record.
@@ -124,7 +127,52 @@ impl StreamOptions {
         self
     }
 
-    pub(super) fn wish(&self) -> Result<StreamWish, Error> {
+    /// See [`quota`](Self::quota).
+    pub const fn get_quota(&self) -> bool {
+        self.quota
+    }
+
+    /// See [`shards`](Self::shards).
+    pub const fn get_shards(&self) -> u32 {
+        self.shards
+    }
+
+    /// See [`max_shards`](Self::max_shards); `None`: the default.
+    pub const fn get_max_shards(&self) -> Option<u32> {
+        self.max_shards
+    }
+
+    /// See [`retention`](Self::retention).
+    pub const fn get_retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// See [`full`](Self::full).
+    pub const fn get_full(&self) -> FullPolicy {
+        self.full
+    }
+
+    /// See [`readers`](Self::readers).
+    pub const fn get_readers(&self) -> u32 {
+        self.readers
+    }
+
+    /// See [`max_data`](Self::max_data); `None`: the default.
+    pub const fn get_max_data(&self) -> Option<usize> {
+        self.max_data
+    }
+
+    /// See [`segment`](Self::segment); `None`: the default.
+    pub const fn get_segment(&self) -> Option<usize> {
+        self.segment
+    }
+
+    /// See [`checksum`](Self::checksum); `None`: the default.
+    pub const fn get_checksum(&self) -> Option<bool> {
+        self.checksum
+    }
+
+    pub(crate) fn wish(&self) -> Result<StreamWish, Error> {
         let in_range = |what, value: u128, min: u64, max: u64| {
             let value = u64::try_from(value).unwrap_or(u64::MAX);
             match (min..=max).contains(&value) {
@@ -170,5 +218,39 @@ impl StreamOptions {
 impl Default for StreamOptions {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<R: Region, C: Clock> Stream<R, C> {
+    /// What the stream was created with; of what was left open, what it has become.
+    ///
+    /// ```
+    /// use ringmain::{Heap, Stream, StreamOptions};
+    /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new().shards(4))?;
+    /// let options = stream.options();
+    /// assert_eq!((options.get_shards(), options.get_checksum()), (4, Some(false)));
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn options(&self) -> StreamOptions {
+        let place = self.site.place();
+        StreamOptions {
+            shards: place.shape.shards as u32,
+            max_shards: Some(place.shape.places as u32),
+            retention: Duration::from_millis(place.retention_ms),
+            full: match place.evicts() {
+                true => FullPolicy::Evict,
+                false => FullPolicy::Reject,
+            },
+            readers: place.shape.pins as u32,
+            max_data: Some(place.shape.data_bytes_max),
+            segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
+            checksum: Some(place.has_checksums()),
+            quota: place.has_quotas(),
+        }
+    }
+
+    /// The region's time, ms: that of arrivals, close to Unix time in a file that processes share.
+    pub fn time_ms(&self) -> u64 {
+        self.now_ms()
     }
 }

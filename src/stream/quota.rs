@@ -3,8 +3,8 @@
 //!
 //! The generic cell rate algorithm (ITU-T I.371), for each of the three in a word: the time at
 //! which the next would be due if all came evenly. What comes more than a second's worth ahead of
-//! it is refused, else it moves the word on. The unit is 2^-20 ms, so that a record is 2^20 units, a byte
-//! that is put 1000, and one that is read 500.
+//! it is refused, else it moves the word on. The unit is 2^-20 ms, so that a record is 2^20 units,
+//! a byte that is put 1000, and one that is read 500.
 //!
 //! A read is admitted if the second's worth is not used up, and counts when it is known how long it
 //! is: it may be 10 MiB, and then the next is admitted 4 s later.

@@ -277,7 +277,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         if !self.site.region().is_shared() {
             return false;
         }
-        let tended = &self.site.head().tended_ms;
+        let tended = &self.site.head().notes.tended_ms;
         let last = tended.load(Ordering::Relaxed);
         if now_ms < last.saturating_add(TEND_EVERY_MS) && now_ms >= last {
             return false;

@@ -5,10 +5,15 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 30] = [
     "create",
     "send",
     "receive",
+    "put",
+    "tail",
+    "shards",
+    "split",
+    "merge",
     "delete",
     "release",
     "extend",
@@ -21,6 +26,7 @@ const VERBS: [&str; 24] = [
     "list",
     "describe",
     "delete-queue",
+    "delete-stream",
     "tag",
     "untag",
     "verify",

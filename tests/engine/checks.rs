@@ -27,10 +27,13 @@ fn told<H: Home>(engine: &Engine<H>, name: &str) -> Vec<Result<(), Error>> {
         engine.reconfigure(name, |options| options),
         engine.set_dead_letters(name, None),
         engine.set_dead_letters("there", Some((name, 5))),
-        engine.tag(name, "key", "value"),
-        engine.untag(name, "key"),
         engine.delete_queue(name),
     ]
+}
+
+/// What the operations say that serve streams as well, whose names have dots and 128 characters.
+fn told_of_either<H: Home>(engine: &Engine<H>, name: &str) -> [Result<(), Error>; 2] {
+    [engine.tag(name, "key", "value"), engine.untag(name, "key")]
 }
 
 fn names_have_bounds<H: Home>(engine: &Engine<H>) {
@@ -60,6 +63,12 @@ fn names_have_bounds<H: Home>(engine: &Engine<H>) {
         for outcome in told(engine, name) {
             assert_eq!(outcome, Err(Error::Name { rule, at }), "{name:?}");
         }
+        let is_streams = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let said = match (1..=128).contains(&name.len()) && name.chars().all(is_streams) {
+            true => Error::NoStream,
+            false => Error::Name { rule, at },
+        };
+        assert_eq!(told_of_either(engine, name), [Err(said.clone()), Err(said)]);
     }
     let error = engine.open_queue("").map(|_| ()).expect_err("no name");
     assert!(error.to_string().contains("1 to 80"), "{error}");

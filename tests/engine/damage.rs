@@ -191,7 +191,7 @@ fn each_kind_of_damage_is_found() {
     engine.create_queue("q", &small()).expect("a queue");
     let report = Engine::verify_dir(dir.path()).expect("a report");
     assert!(report.is_clean() && report.queues == 2, "{report}");
-    assert_eq!(report.to_string(), "queues: 2, findings: 0");
+    assert_eq!(report.to_string(), "queues: 2, streams: 0, findings: 0");
 
     let file = |name: &str| dir.file(name);
     let undo = |name: &str, bytes: &[u8]| fs::write(file(name), bytes).expect("written");

@@ -46,7 +46,7 @@ fn works(queue: &EngineQueue) {
 
 /// Lets `act` die at each of its system calls in turn. `prepare` makes what it begins with, `check`
 /// looks at what is there afterwards.
-fn at_each_call<T>(
+pub fn at_each_call<T>(
     prepare: impl Fn(&Engine) -> T,
     act: impl Fn(&Engine),
     check: impl Fn(&Engine, usize, T),
@@ -63,6 +63,10 @@ fn at_each_call<T>(
         is_clean(&survivor);
         for name in survivor.queues("").expect("names") {
             survivor.delete_queue(&name).expect("deleted");
+        }
+        #[cfg(feature = "stream")]
+        for name in survivor.streams("").expect("names") {
+            survivor.delete_stream(&name).expect("deleted");
         }
         assert_eq!(dir.names(), ["ringmain.engine"], "after {stops} stops");
         if !died {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::stream::args::{
+    DeleteStreamArgs, MergeArgs, PutArgs, ShardsArgs, SplitArgs, StreamArgs, TailArgs,
+};
 use super::values::{
     Attribute, attribute, delay, durability, duration, interval, receipt, retention, size, tag,
     visibility,
@@ -14,10 +17,11 @@ use super::values::{
 use crate::{Durability, Receipt};
 
 const EXITS: &str = "\
-Exit status: 0 done, 1 failed, 2 usage, 3 no message (receive), 4 full (send --no-wait).
+Exit status: 0 done, 1 failed, 2 usage, 3 no message or record (receive, peek, tail), 4 full (put,
+send --no-wait).
 Sizes: 4096, 64K, 64M, 1G (powers of 1024). Durations: 500ms, 30s, 5m, 12h.";
 
-/// Embedded message queues in mapped files.
+/// Embedded message queues and streams in mapped files.
 #[derive(Debug, Parser)]
 #[command(name = "ringmain", version, after_help = EXITS, max_term_width = 100)]
 pub(super) struct Line {
@@ -28,19 +32,29 @@ pub(super) struct Line {
 /// One subcommand.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make a queue: in a new file, or in an engine
+    /// Make a queue or a stream: in a new file, or in an engine
     Create(CreateArgs),
     /// Send arguments, or the lines of standard input, as messages
     Send(SendArgs),
     /// Receive messages to standard output
     Receive(ReceiveArgs),
+    /// Put arguments, the lines of standard input, or a file into a stream, as records
+    Put(PutArgs),
+    /// Read the records of a stream to standard output
+    Tail(TailArgs),
+    /// Show the shards of a stream
+    Shards(ShardsArgs),
+    /// Close a shard of a stream and open two in its place
+    Split(SplitArgs),
+    /// Close two neighbouring shards of a stream and open one in their place
+    Merge(MergeArgs),
     /// Delete received messages by their receipts
     Delete(SettleArgs),
     /// Make received messages visible at once, by their receipts
     Release(SettleArgs),
     /// Give a received message another visibility timeout, counted from now
     Extend(ExtendArgs),
-    /// Show how many messages wait, are in flight and went through
+    /// Show how many messages wait, are in flight and went through; or what a stream holds
     Stat(StatArgs),
     /// Change the settings of a queue, for all participants at once
     #[command(group = ArgGroup::new("settings").required(true).multiple(true))]
@@ -51,21 +65,23 @@ pub(super) enum Verb {
     Peek(PeekArgs),
     /// Move the messages of a queue of dead letters back to their sources, or to another queue
     Redrive(RedriveArgs),
-    /// Make a directory an engine's: then DIR/NAME names a queue in it
+    /// Make a directory an engine's: then DIR/NAME names a queue or a stream in it
     Init(InitArgs),
-    /// List the queues of an engine
+    /// List the queues and streams of an engine
     List(ListArgs),
-    /// Show the options, tags and figures of a queue of an engine
+    /// Show the options, tags and figures of a queue or a stream of an engine
     Describe(DescribeArgs),
     /// Delete a queue of an engine, with all its messages
     DeleteQueue(DeleteQueueArgs),
-    /// Give a queue of an engine tags
+    /// Delete a stream of an engine, with all its records
+    DeleteStream(DeleteStreamArgs),
+    /// Give a queue or a stream of an engine tags
     Tag(TagArgs),
-    /// Take tags from a queue of an engine
+    /// Take tags from a queue or a stream of an engine
     Untag(UntagArgs),
-    /// Look whether every file of an engine, or one queue, is sound
+    /// Look whether every file of an engine, or one queue or stream, is sound
     Verify(VerifyArgs),
-    /// Show the queues of an engine on the whole terminal, live
+    /// Show the queues and streams of an engine on the whole terminal, live
     Top(TopArgs),
     /// Run the main job on this machine's telemetry while workers are killed, and audit it
     Demo(DemoArgs),
@@ -92,7 +108,8 @@ pub(super) struct ShapeArgs {
     /// How long a received message stays invisible, 0s to 12h [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = visibility)]
     pub(super) visibility: Option<Duration>,
-    /// How old a message may become, 1m to 14d [default: 4d]
+    /// How old a message may become, 1m to 14d [default: 4d]; a record of a stream, 1s to 365d
+    /// [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = retention)]
     pub(super) retention: Option<Duration>,
     /// Largest body that the queue takes [default: the engine's]
@@ -127,6 +144,8 @@ pub(super) struct CreateArgs {
     pub(super) shape: ShapeArgs,
     #[command(flatten)]
     pub(super) fifo: FifoArgs,
+    #[command(flatten)]
+    pub(super) stream: StreamArgs,
 }
 
 /// What a new FIFO queue is to be like.
@@ -228,7 +247,7 @@ pub(super) struct ReceiveArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StatArgs {
-    /// File of the queue, or DIR/NAME in an engine
+    /// File of the queue or stream, or DIR/NAME in an engine
     pub(super) path: PathBuf,
     /// Show it each second until interrupted, with rates from the second time on
     #[arg(long)]
@@ -354,6 +373,12 @@ pub(super) struct ListArgs {
     /// Only names that begin so
     #[arg(long)]
     pub(super) prefix: Option<String>,
+    /// Only queues
+    #[arg(long, conflicts_with = "streams")]
+    pub(super) queues: bool,
+    /// Only streams
+    #[arg(long)]
+    pub(super) streams: bool,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,
@@ -397,7 +422,7 @@ pub(super) struct UntagArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Directory of an engine, or a queue
+    /// Directory of an engine, or a queue or a stream
     pub(super) path: PathBuf,
     /// One JSON object a finding
     #[arg(long)]

@@ -9,6 +9,7 @@ use super::args::{CreateArgs, FifoArgs, Scope, SendArgs, ShapeArgs};
 use super::envelope::Envelope;
 use super::exit::{Exit, Trouble, about};
 use super::spot::{self, Spot};
+use super::stream;
 use crate::region::shelf::is_fifo_name;
 use crate::{
     DedupScope, Engine, Error, FifoOptions, FifoQueue, Mapped, Queue, QueueOptions, QueueSpec,
@@ -16,6 +17,9 @@ use crate::{
 
 /// Makes a queue in a new file.
 pub(super) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
+    if args.stream.stream {
+        return stream::create(args);
+    }
     let mut options = options(&args.shape, args.delay)?;
     if let Some(receives) = args.max_receives {
         options = options.max_receives(receives);
@@ -50,7 +54,7 @@ fn named(
     options: QueueOptions,
 ) -> Result<Exit, Trouble> {
     let told = about(args.path.display());
-    if engine.queues(name)?.iter().any(|there| there == name) {
+    if is_there(engine, name)? {
         return Err(told(Error::Exists));
     }
     let made = match args.fifo.fifo {
@@ -65,6 +69,12 @@ fn named(
     };
     made.map_err(told)?;
     Ok(Exit::Done)
+}
+
+/// Whether a queue or a stream has this name.
+pub(super) fn is_there(engine: &Engine, name: &str) -> Result<bool, Error> {
+    let names = [engine.queues(name)?, engine.streams(name)?];
+    Ok(names.iter().flatten().any(|there| there == name))
 }
 
 /// What queues of both kinds are made with.

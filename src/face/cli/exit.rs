@@ -15,9 +15,9 @@ pub enum Exit {
     Failed = 1,
     /// The command line was not understood.
     Usage = 2,
-    /// `receive` found no message within its wait.
+    /// `receive` found no message within its wait, `peek` none, `tail` no record.
     Empty = 3,
-    /// `send --no-wait` found the queue full.
+    /// `send --no-wait` found the queue full, `put` a shard.
     Full = 4,
 }
 

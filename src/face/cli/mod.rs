@@ -1,4 +1,4 @@
-//! The `ringmain` program: queues in mapped files, from the command line and in pipes.
+//! The `ringmain` program: queues and streams in mapped files, from the command line and in pipes.
 //!
 //! Made for pipes: messages go to standard output and nothing else does, progress goes to standard
 //! error when that is a terminal, a closed pipe is not an error, and the exit status says what
@@ -30,6 +30,7 @@ mod settle;
 mod spot;
 mod stat;
 mod stop;
+mod stream;
 mod submit;
 mod top;
 mod values;

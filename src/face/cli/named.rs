@@ -1,4 +1,5 @@
-//! The verbs of an engine: making one, listing, describing, tagging, deleting and verifying queues.
+//! The verbs of an engine: making one; listing, describing, tagging, deleting and verifying what it
+//! keeps.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -12,7 +13,10 @@ use super::args::VerifyArgs;
 use super::args::{DeleteQueueArgs, DescribeArgs, InitArgs, ListArgs, TagArgs, UntagArgs};
 use super::exit::{Exit, Trouble, about};
 use super::output::{note, say};
-use super::spot::{self, Spot};
+use super::spot::{self, Found, Spot};
+use super::stream::args::DeleteStreamArgs;
+use super::stream::{self, DescribedStream};
+use crate::region::shelf::is_fifo_name;
 use crate::{DedupScope, Engine, FifoOptions, QueueDescription};
 
 /// Makes a directory an engine's.
@@ -21,16 +25,31 @@ pub(super) fn init(args: &InitArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-/// Prints the names of the queues.
+/// Prints the names of the queues and streams.
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Trouble> {
     #[derive(Serialize)]
     struct Line<'a> {
         name: &'a str,
+        kind: &'static str,
     }
     let engine = Engine::open(&args.dir).map_err(about(args.dir.display()))?;
-    for name in engine.queues(args.prefix.as_deref().unwrap_or(""))? {
+    let prefix = args.prefix.as_deref().unwrap_or("");
+    let mut names = Vec::new();
+    if !args.streams {
+        let queues = engine.queues(prefix)?.into_iter();
+        names.extend(queues.map(|name| match is_fifo_name(&name) {
+            true => (name, "fifo"),
+            false => (name, "queue"),
+        }));
+    }
+    if !args.queues {
+        let streams = engine.streams(prefix)?.into_iter();
+        names.extend(streams.map(|name| (name, "stream")));
+    }
+    names.sort();
+    for (name, kind) in names {
         if args.json {
-            say(serde_json::to_string(&Line { name: &name })?)?;
+            say(serde_json::to_string(&Line { name: &name, kind })?)?;
         } else {
             say(name)?;
         }
@@ -165,10 +184,23 @@ impl<'a> Described<'a> {
     }
 }
 
-/// Prints what is known of a queue.
+/// Prints what is known of a queue or a stream.
 pub(super) fn describe(args: &DescribeArgs) -> Result<Exit, Trouble> {
     let (engine, name) = Spot::named(&args.path)?;
-    let queue = engine.describe(&name).map_err(about(args.path.display()))?;
+    let queue = match engine.describe(&name) {
+        Err(error) if spot::is_of_stream(&error) => {
+            let stream = engine.describe_stream(&name);
+            let stream = stream.map_err(about(args.path.display()))?;
+            let described = DescribedStream::of(&stream);
+            if args.json {
+                say(serde_json::to_string(&described)?)?;
+            } else {
+                described.tell()?;
+            }
+            return Ok(Exit::Done);
+        }
+        queue => queue.map_err(about(args.path.display()))?,
+    };
     let described = Described::of(&queue);
     if args.json {
         say(serde_json::to_string(&described)?)?;
@@ -196,7 +228,27 @@ pub(super) fn delete_queue(args: &DeleteQueueArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-/// Gives a queue tags.
+/// Deletes a stream with all its records, after a question on a terminal.
+pub(super) fn delete_stream(args: &DeleteStreamArgs) -> Result<Exit, Trouble> {
+    let (engine, name) = Spot::named(&args.path)?;
+    if !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
+        let shards = engine.describe_stream(&name)?.shards;
+        let bytes: u64 = shards.iter().map(|shard| shard.bytes).sum();
+        let term = Term::stderr();
+        term.write_str(&format!(
+            "Delete {name} with {bytes} bytes of records? [y/N] "
+        ))?;
+        if !matches!(term.read_line()?.trim(), "y" | "Y" | "yes") {
+            return Err(Trouble::new("nothing deleted"));
+        }
+    }
+    engine
+        .delete_stream(&name)
+        .map_err(about(args.path.display()))?;
+    Ok(Exit::Done)
+}
+
+/// Gives a queue or a stream tags.
 pub(super) fn tag(args: &TagArgs) -> Result<Exit, Trouble> {
     let (engine, name) = Spot::named(&args.path)?;
     for (key, value) in &args.tags {
@@ -207,7 +259,7 @@ pub(super) fn tag(args: &TagArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-/// Takes tags from a queue.
+/// Takes tags from a queue or a stream.
 pub(super) fn untag(args: &UntagArgs) -> Result<Exit, Trouble> {
     let (engine, name) = Spot::named(&args.path)?;
     for key in &args.keys {
@@ -218,7 +270,7 @@ pub(super) fn untag(args: &UntagArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-/// Looks at every file of an engine, or at one queue.
+/// Looks at every file of an engine, at one queue, or at every record of one stream.
 pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Trouble> {
     let (path, json) = (&args.path, args.json);
     #[derive(Serialize)]
@@ -226,22 +278,30 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Trouble> {
         file: String,
         problem: String,
     }
+    let shown = |file: String, problem: String| match json {
+        true => Ok(serde_json::to_string(&Line { file, problem })?),
+        false => Ok(format!("{file}: {problem}")),
+    };
     if !path.is_dir() {
-        spot::open(path)?.stat().map_err(about(path.display()))?;
-        note("sound");
-        return Ok(Exit::Done);
+        return match spot::find(path)? {
+            Found::Queue(queue) => {
+                queue.stat().map_err(about(path.display()))?;
+                note("sound");
+                Ok(Exit::Done)
+            }
+            Found::Stream(stream) => stream::verify(&stream, shown),
+        };
     }
     let report = Engine::verify_dir(path).map_err(about(path.display()))?;
     for finding in &report.findings {
-        let (file, problem) = (finding.file.clone(), finding.problem.to_string());
-        if json {
-            say(serde_json::to_string(&Line { file, problem })?)?;
-        } else {
-            say(finding)?;
-        }
+        say(shown(finding.file.clone(), finding.problem.to_string())?)?;
     }
+    let streams = match report.streams {
+        0 => String::new(),
+        streams => format!(" {streams} streams,"),
+    };
     note(format_args!(
-        "{} queues, {} findings",
+        "{} queues,{streams} {} findings",
         report.queues,
         report.findings.len()
     ));

@@ -8,7 +8,8 @@ use super::args::{Line, Verb};
 use super::exit::Exit;
 use super::output::note;
 use super::{
-    bench, create, demo, manual, named, peek, purge, receive, redrive, send, set, settle, stat, top,
+    bench, create, demo, manual, named, peek, purge, receive, redrive, send, set, settle, stat,
+    stream, top,
 };
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
@@ -19,6 +20,11 @@ pub fn main() -> ExitCode {
         Verb::Create(args) => create::run(&args),
         Verb::Send(args) => send::run(&args),
         Verb::Receive(args) => receive::run(&args),
+        Verb::Put(args) => stream::put(&args),
+        Verb::Tail(args) => stream::tail(&args),
+        Verb::Shards(args) => stream::shards(&args),
+        Verb::Split(args) => stream::split(&args),
+        Verb::Merge(args) => stream::merge(&args),
         Verb::Delete(args) => settle::delete(&args),
         Verb::Release(args) => settle::release(&args),
         Verb::Extend(args) => settle::extend(&args),
@@ -31,6 +37,7 @@ pub fn main() -> ExitCode {
         Verb::List(args) => named::list(&args),
         Verb::Describe(args) => named::describe(&args),
         Verb::DeleteQueue(args) => named::delete_queue(&args),
+        Verb::DeleteStream(args) => named::delete_stream(&args),
         Verb::Tag(args) => named::tag(&args),
         Verb::Untag(args) => named::untag(&args),
         Verb::Verify(args) => named::verify(&args),

@@ -1,12 +1,14 @@
-//! Which queue is meant: a file, or `DIR/NAME` where `DIR` is an engine's directory.
+//! Which queue or stream is meant: a file, or `DIR/NAME` where `DIR` is an engine's directory.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::any::{AnyQueue, AnyRegion};
 use super::exit::{Trouble, about};
+use super::stream::AnyStream;
 use crate::region::shelf::is_fifo_name;
-use crate::{Engine, Error, Mapped};
+use crate::region::stream::KIND_STREAM;
+use crate::{Engine, Error, Mapped, Stream};
 
 /// The file by which a directory is known to be an engine's.
 const MARKER: &str = "ringmain.engine";
@@ -43,7 +45,7 @@ impl<'a> Spot<'a> {
         match Self::of(path)? {
             Self::Named(engine, name) => Ok((engine, name)),
             Self::File(path) => Err(Trouble::new(format_args!(
-                "{}: no queue of an engine; write DIR/NAME, after `ringmain init DIR`",
+                "{}: no queue or stream of an engine; write DIR/NAME, after `ringmain init DIR`",
                 path.display()
             ))),
         }
@@ -70,4 +72,64 @@ pub(super) fn open_named(engine: &Engine, name: &str) -> Result<AnyQueue, Error>
         false => engine.open_queue(name)?.region().clone(),
     };
     AnyQueue::open(region)
+}
+
+/// What was found under a path.
+pub(super) enum Found {
+    Queue(Box<AnyQueue>),
+    Stream(Box<AnyStream>),
+}
+
+/// Opens a queue or a stream, whichever it is.
+pub(super) fn find(path: &Path) -> Result<Found, Trouble> {
+    let told = about(path.display());
+    let found = match Spot::of(path)? {
+        Spot::File(file) => Mapped::open(file).and_then(|region| {
+            let region: AnyRegion = Arc::new(region);
+            match AnyQueue::open(Arc::clone(&region)) {
+                Err(Error::Kind {
+                    found: KIND_STREAM, ..
+                }) => Stream::open(region).map(Box::new).map(Found::Stream),
+                queue => queue.map(Box::new).map(Found::Queue),
+            }
+        }),
+        Spot::Named(engine, name) => match open_named(&engine, &name) {
+            Err(error) if is_of_stream(&error) => open_named_stream(&engine, &name)
+                .map(Box::new)
+                .map(Found::Stream),
+            queue => queue.map(Box::new).map(Found::Queue),
+        },
+    };
+    found.map_err(told)
+}
+
+/// Opens a stream.
+pub(super) fn open_stream(path: &Path) -> Result<AnyStream, Trouble> {
+    let told = about(path.display());
+    match Spot::of(path)? {
+        Spot::File(file) => Mapped::open(file).and_then(|region| {
+            let region: AnyRegion = Arc::new(region);
+            Stream::open(region)
+        }),
+        Spot::Named(engine, name) => open_named_stream(&engine, &name),
+    }
+    .map_err(told)
+}
+
+/// Opens a stream of an engine.
+pub(super) fn open_named_stream(engine: &Engine, name: &str) -> Result<AnyStream, Error> {
+    let region: AnyRegion = engine.open_stream(name)?.region().clone();
+    Stream::open(region)
+}
+
+/// Whether what is said of a queue's name leaves it possible that a stream has it.
+pub(super) fn is_of_stream(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Name { .. }
+            | Error::Kind {
+                found: KIND_STREAM,
+                ..
+            }
+    )
 }

@@ -1,4 +1,4 @@
-//! `ringmain stat`: what is in a queue, once or each second.
+//! `ringmain stat`: what is in a queue or a stream, once or each second.
 
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -11,29 +11,57 @@ use serde::Serialize;
 
 use super::any::{AnyQueue, AnyRegion};
 use super::args::StatArgs;
-use super::create;
 use super::exit::{Exit, Trouble};
+use super::spot::{self, Found};
 use super::stop::Stop;
+use super::stream;
 use crate::{DedupScope, Error, FifoQueue};
 
 const EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Prints the figures of a queue; a closed pipe ends it quietly.
+/// Prints the figures of a queue or a stream.
 pub(super) fn run(args: &StatArgs) -> Result<Exit, Trouble> {
-    let queue = create::open(&args.path)?;
+    match spot::find(&args.path)? {
+        Found::Queue(queue) => {
+            let mut before: Option<Figures> = None;
+            watch(args, |passed| {
+                let mut figures = Figures::of(&queue)?;
+                if let (Some(before), Some(passed)) = (&before, passed) {
+                    figures.rates = Some(Rates::between(before, &figures, passed));
+                }
+                let text = figures.render(args.json)?;
+                before = Some(figures);
+                Ok(text)
+            })
+        }
+        Found::Stream(stream) => {
+            let mut flow = stream::Flow::default();
+            watch(args, |passed| {
+                let rates = match args.watch {
+                    true => flow.look(&stream, passed)?,
+                    false => None,
+                };
+                Ok(stream::Figures::of(&stream, rates)?.render(args.json)?)
+            })
+        }
+    }
+}
+
+/// Prints what `look` brings, once or each second; a closed pipe ends it quietly. `look` is told
+/// how long ago the last look was.
+fn watch(
+    args: &StatArgs,
+    mut look: impl FnMut(Option<Duration>) -> Result<String, Trouble>,
+) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
     let redraw = args.watch && !args.json && io::stdout().is_terminal();
     let mut lines_up = 0;
-    let mut before: Option<(Instant, Figures)> = None;
+    let mut before: Option<Instant> = None;
     loop {
         let at = Instant::now();
-        let mut figures = Figures::of(&queue)?;
-        if let Some((since, before)) = &before {
-            figures.rates = Some(Rates::between(before, &figures, at - *since));
-        }
-        let text = figures.render(args.json)?;
-        before = Some((at, figures));
+        let text = look(before.map(|before| at - before))?;
+        before = Some(at);
         if redraw {
             Term::stdout().clear_last_lines(lines_up)?;
             lines_up = text.lines().count();

@@ -98,7 +98,7 @@ pub(super) fn visibility(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn retention(text: &str) -> Result<Duration, String> {
-    setting(text, RETENTION_MS)
+    setting(text, RETENTION_MS).map_err(|error| format!("{error}; of a stream, 1s to 365days"))
 }
 
 pub(super) fn delay(text: &str) -> Result<Duration, String> {

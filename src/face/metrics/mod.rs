@@ -24,6 +24,8 @@ mod exporter;
 mod facade;
 #[cfg(feature = "fifo")]
 mod groups;
+#[cfg(feature = "stream")]
+mod shards;
 mod table;
 mod text;
 
@@ -31,6 +33,8 @@ pub use exporter::Exporter;
 pub use facade::{describe, record};
 #[cfg(feature = "fifo")]
 pub use groups::{GroupsLook, describe_groups, record_groups, render_groups, write_groups};
+#[cfg(feature = "stream")]
+pub use shards::{ShardsLook, describe_shards, record_shards, render_shards, write_shards};
 pub use text::{CONTENT_TYPE, render, write_text};
 
 use crate::queue::{LatencyHistogram, QueueStats};

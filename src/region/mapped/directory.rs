@@ -1,4 +1,4 @@
-//! The directory of an engine: its marker, and the files of its queues.
+//! The directory of an engine: its marker, and the files of its queues and streams.
 //!
 //! # Protocol
 //!
@@ -12,10 +12,12 @@
 //! | found | who died | what the next one does |
 //! |---|---|---|
 //! | a card without region | a creator, before the region had its name | it goes |
-//! | a region without queue (*vacant*) | a creator, before the queue was there | it goes |
+//! | a region with nothing in it (*vacant*) | a creator, before the queue was there | it goes |
 //! | a queue marked as deleted | a deleter | all who wait are woken, it goes |
 //! | a journal without region | one who removed a vacant region | it goes |
 //! | a file named `….new` | a writer, before the file had its name | it goes |
+//!
+//! What is said here of a queue goes for a stream: its region, its card, its mark.
 //!
 //! A creation writes the card, then names the region, then lays out the queue, whose kind is
 //! published last. So a queue that is there has its card. A deletion marks the queue, wakes who
@@ -39,7 +41,9 @@ use crate::region::card::{self, CARD_BYTES_MAX, Kind};
 use crate::region::home::{Intent, Region, Wish};
 use crate::region::memory::{self, Place};
 use crate::region::named::mark_deleted;
-use crate::region::shelf::{Look, Shelf, State, check_name, lock};
+use crate::region::shelf::{Held, Look, Shelf, State, lock};
+#[cfg(feature = "stream")]
+use crate::region::stream::{self, StreamWish};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read, Write};
@@ -49,10 +53,6 @@ use std::sync::Mutex;
 
 /// The marker's name.
 pub const MARKER: &str = "ringmain.engine";
-/// What the file of a queue's region ends with.
-const REGION_END: &str = ".queue";
-/// What the file of a queue's card ends with.
-const CARD_END: &str = ".meta";
 /// What a journal's file ends with.
 const JOURNAL_END: &str = ".queue.journal";
 /// What a file ends with that has not got its name yet.
@@ -61,6 +61,23 @@ const NEW_END: &str = ".new";
 const TURN_BYTE: i64 = 0;
 /// The locks of duties, which have 44 bits, begin here.
 const DUTY_BYTES: i64 = 1 << 61;
+
+/// What the file of a region ends with. Names of queues have no dot but that of `.fifo`, so no file
+/// of a queue looks like one of a stream.
+const fn region_end(held: Held) -> &'static str {
+    match held {
+        Held::Queue => ".queue",
+        Held::Stream => ".stream",
+    }
+}
+
+/// What the file of a card ends with.
+const fn card_end(held: Held) -> &'static str {
+    match held {
+        Held::Queue => ".meta",
+        Held::Stream => ".stream.meta",
+    }
+}
 
 const KIND: Kind = Kind {
     word: "engine",
@@ -258,10 +275,10 @@ const fn byte_of(duty: u64) -> i64 {
     DUTY_BYTES + (duty & ((1 << 44) - 1)).cast_signed()
 }
 
-/// The name of a queue whose file of this kind `file` is.
-fn name_in<'a>(file: &'a str, end: &str) -> Option<&'a str> {
+/// The name of the queue or stream whose file of this kind `file` is.
+fn name_in<'a>(file: &'a str, held: Held, end: &str) -> Option<&'a str> {
     let name = file.strip_suffix(end)?;
-    check_name(name).is_ok().then_some(name)
+    held.check_name(name).is_ok().then_some(name)
 }
 
 impl Shelf for Directory {
@@ -286,23 +303,23 @@ impl Shelf for Directory {
         act()
     }
 
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let files = files_in(&self.path)?;
-        let names = files.iter().filter_map(|file| name_in(file, REGION_END));
+    fn names(&self, held: Held) -> Result<Vec<String>, Error> {
+        let (files, end) = (files_in(&self.path)?, region_end(held));
+        let names = files.iter().filter_map(|file| name_in(file, held, end));
         let mut names: Vec<String> = names.map(str::to_string).collect();
         names.sort(); // "a-b.queue" comes before "a.queue"
         Ok(names)
     }
 
-    fn state(&self, name: &str) -> Result<State, Error> {
-        match inspect::state(&self.file(name, REGION_END)) {
+    fn state(&self, held: Held, name: &str) -> Result<State, Error> {
+        match inspect::state(held, &self.file(name, region_end(held))) {
             Err(Error::NotFound) => Ok(State::Absent),
             other => other,
         }
     }
 
-    fn open(&self, name: &str) -> Result<Mapped, Error> {
-        Mapped::open(self.file(name, REGION_END))
+    fn open(&self, held: Held, name: &str) -> Result<Mapped, Error> {
+        Mapped::open(self.file(name, region_end(held)))
     }
 
     fn body_bytes_max(&self, bytes: u64, wish: &Wish) -> Result<usize, Error> {
@@ -324,7 +341,7 @@ impl Shelf for Directory {
 
     fn create(&self, name: &str, bytes: u64, wish: &Wish) -> Result<(Mapped, Place), Error> {
         unlink(&self.file(name, JOURNAL_END))?; // of no region: see the protocol
-        let region = Mapped::create(self.file(name, REGION_END), bytes)?;
+        let region = Mapped::create(self.file(name, region_end(Held::Queue)), bytes)?;
         match region.place(Intent::Create, wish) {
             Ok(place) => Ok((region, place)),
             Err(error) => {
@@ -333,30 +350,47 @@ impl Shelf for Directory {
                     mark_deleted(&region, &place);
                 }
                 drop(region);
-                let _ = self.remove(name); // what stays goes the next time
+                let _ = self.remove(Held::Queue, name); // what stays goes the next time
                 Err(error)
             }
         }
     }
 
-    fn remove(&self, name: &str) -> Result<(), Error> {
-        unlink(&self.file(name, CARD_END))?;
-        unlink(&self.file(name, JOURNAL_END))?;
-        unlink(&self.file(name, REGION_END))?;
-        self.sync()
-    }
-
-    fn card(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        match File::open(self.file(name, CARD_END)) {
-            Ok(file) => read_all(&file, "reading a queue's metadata").map(Some),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(os::error("opening a queue's metadata", &e)),
+    #[cfg(feature = "stream")]
+    fn create_stream(&self, name: &str, bytes: u64, wish: &StreamWish) -> Result<Mapped, Error> {
+        let region = Mapped::create(self.file(name, region_end(Held::Stream)), bytes)?;
+        match region.stream_place(Intent::Create, wish) {
+            Ok(_) => Ok(region),
+            Err(error) => {
+                let _ = stream::mark_deleted(&region); // as above; there may be none
+                drop(region);
+                let _ = self.remove(Held::Stream, name);
+                Err(error)
+            }
         }
     }
 
-    fn set_card(&self, name: &str, card: &[u8]) -> Result<(), Error> {
-        let path = self.file(name, CARD_END);
-        let end = format!("{CARD_END}.{:016x}{NEW_END}", os::random());
+    fn remove(&self, held: Held, name: &str) -> Result<(), Error> {
+        unlink(&self.file(name, card_end(held)))?;
+        if held == Held::Queue {
+            unlink(&self.file(name, JOURNAL_END))?;
+        }
+        unlink(&self.file(name, region_end(held)))?;
+        self.sync()
+    }
+
+    fn card(&self, held: Held, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match File::open(self.file(name, card_end(held))) {
+            Ok(file) => read_all(&file, "reading the metadata").map(Some),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(os::error("opening the metadata", &e)),
+        }
+    }
+
+    fn set_card(&self, held: Held, name: &str, card: &[u8]) -> Result<(), Error> {
+        let card_end = card_end(held);
+        let path = self.file(name, card_end);
+        let end = format!("{card_end}.{:016x}{NEW_END}", os::random());
         let passing = self.file(name, &end);
         let written = File::options()
             .write(true)
@@ -367,7 +401,7 @@ impl Shelf for Directory {
             .and_then(|()| std::fs::rename(&passing, &path));
         if let Err(e) = written {
             let _ = std::fs::remove_file(&passing);
-            return Err(os::error("writing a queue's metadata", &e));
+            return Err(os::error("writing the metadata", &e));
         }
         self.sync()
     }
@@ -378,9 +412,12 @@ impl Shelf for Directory {
 
     fn clean(&self) -> Result<(), Error> {
         for file in files_in(&self.path)? {
-            let name = name_in(&file, CARD_END).or(name_in(&file, JOURNAL_END));
-            let alone = name.is_some_and(|name| {
-                let region = self.file(name, REGION_END).symlink_metadata();
+            let card = |held| name_in(&file, held, card_end(held)).map(|name| (held, name));
+            let journal = name_in(&file, Held::Queue, JOURNAL_END);
+            let journal = journal.map(|name| (Held::Queue, name));
+            let owner = Held::ALL.into_iter().find_map(card).or(journal);
+            let alone = owner.is_some_and(|(held, name)| {
+                let region = self.file(name, region_end(held)).symlink_metadata();
                 region.is_err_and(|e| e.kind() == ErrorKind::NotFound)
             });
             if alone || file.ends_with(NEW_END) {
@@ -412,6 +449,11 @@ impl Shelf for Directory {
     }
 
     fn look(&self, name: &str) -> Result<Look, Error> {
-        inspect::look(&self.file(name, REGION_END), &Wish::open(name))
+        inspect::look(&self.file(name, region_end(Held::Queue)), &Wish::open(name))
+    }
+
+    #[cfg(feature = "stream")]
+    fn look_at_stream(&self, name: &str) -> Result<State, Error> {
+        inspect::look_at_stream(&self.file(name, region_end(Held::Stream)))
     }
 }

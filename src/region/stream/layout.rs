@@ -88,11 +88,25 @@ impl StreamConfig {
 pub struct StreamHead {
     /// Fixed at creation.
     pub config: Padded<StreamConfig>,
-    /// When somebody last asked the kernel who has died, ms.
-    pub tended_ms: Padded<AtomicU64>,
+    /// Seldom written, by anybody.
+    pub notes: Padded<Notes>,
     /// The split or merge that is made.
     pub change: Padded<Change>,
 }
+
+/// What is seldom written.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Notes {
+    /// When somebody last asked the kernel who has died, ms.
+    pub tended_ms: AtomicU64,
+    /// [`DELETED`]: the stream has been deleted, and its memory is about to go.
+    pub deleted: AtomicU64,
+}
+
+/// What the mark of a deleted stream is; any other value is none, so that no flipped bit is one.
+#[cfg(feature = "std")]
+pub const DELETED: u64 = u64::from_le_bytes(*b"deleted!");
 
 /// What a place for a shard has once.
 #[derive(Debug)]

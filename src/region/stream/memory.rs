@@ -1,8 +1,8 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, SEGMENT_MAX, SEGMENT_MIN, ShardHead,
-    StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN,
+    ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -229,7 +229,10 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
     config.check.store(config.checksum(), Ordering::Relaxed);
     let head = StreamHead {
         config: Padded(config),
-        tended_ms: Padded(word(0)),
+        notes: Padded(Notes {
+            tended_ms: word(0),
+            deleted: word(0),
+        }),
         change: Padded(Change {
             word: word(0),
             parents: word(0),

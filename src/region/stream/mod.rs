@@ -6,6 +6,8 @@
 
 mod layout;
 mod memory;
+#[cfg(feature = "std")]
+mod named;
 mod record;
 mod seek;
 mod site;
@@ -14,9 +16,13 @@ mod verify;
 #[cfg(feature = "async")]
 mod waiting;
 
-pub use layout::{KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
+#[cfg(feature = "mapped")]
+pub(super) use layout::{DELETED, Notes, StreamHead};
+pub use layout::{GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
 pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
+#[cfg(feature = "std")]
+pub use named::{NamedStream, is_deleted, mark_deleted};
 pub use record::{KEY_BYTES_MAX, Stored, Writing};
 pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]

@@ -31,7 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, title: &str) {
     frame.render_widget(Line::styled(head_line(state, title), bold), head);
     match &state.mode {
         Mode::Messages { sight, from, .. } => messages(frame, middle, sight, *from),
-        _ => table(frame, middle, state),
+        _ => tables(frame, middle, state),
     }
     frame.render_widget(Line::raw(foot_line(state)), foot);
 }
@@ -45,8 +45,11 @@ fn head_line(state: &State, title: &str) -> String {
         }
         return line;
     }
-    let (shown, all) = (state.shown().len(), state.queues());
-    let mut line = format!("ringmain top  {title}  {all} queues");
+    let shown = state.shown().len() + state.shown_streams().len();
+    let mut line = format!("ringmain top  {title}  {} queues", state.queues());
+    if !state.streams.is_empty() {
+        let _ = write!(line, ", {} streams", state.streams.len());
+    }
     if !state.filter.is_empty() {
         let _ = write!(line, ", {shown} with \"{}\"", state.filter);
     }
@@ -63,6 +66,28 @@ fn foot_line(state: &State) -> String {
         _ if !state.said.is_empty() => state.said.clone(),
         Mode::Messages { .. } => KEYS_MESSAGES.to_owned(),
         Mode::Table => KEYS.to_owned(),
+    }
+}
+
+/// Queues, and below them streams: these have as many lines as they need, up to half of what there
+/// is; all of it where there is no queue.
+fn tables(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let streams = state.shown_streams();
+    let wanted = match streams.len() {
+        0 => 0,
+        len => u16::try_from(len + 2).unwrap_or(u16::MAX), // a line between, and the heads
+    };
+    let most = match state.queues() {
+        0 => area.height,
+        _ => area.height / 2,
+    };
+    let lines = [Constraint::Min(0), Constraint::Length(wanted.min(most))];
+    let [above, below] = Layout::vertical(lines).areas(area);
+    table(frame, above, state);
+    if !streams.is_empty() {
+        let lines = [Constraint::Length(1), Constraint::Min(0)];
+        let [_, below] = Layout::vertical(lines).areas(below);
+        super::streams::table(frame, below, &streams);
     }
 }
 
@@ -134,7 +159,7 @@ fn cells(row: &Row, grouped: bool) -> Cells<'static> {
 }
 
 /// A rate in few characters.
-fn rate(a_second: f64) -> String {
+pub(super) fn rate(a_second: f64) -> String {
     match a_second {
         n if n < 100.0 => format!("{n:.1}"),
         n if n < 1e6 => format!("{n:.0}"),

@@ -1,4 +1,4 @@
-//! `ringmain top`: the queues of an engine, live, on the whole terminal.
+//! `ringmain top`: the queues and streams of an engine, live, on the whole terminal.
 //!
 //! [`state`] is what the screen is about, [`draw`] draws it, [`source`] asks the queues, and this
 //! file brings keys, looks and commands together.
@@ -7,6 +7,7 @@ mod draw;
 mod once;
 mod source;
 mod state;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,7 @@ fn show(
             let moment = Moment::now(source)?;
             let passed = last.map(|last| moment.at - last);
             state.look(moment.looks, passed);
+            state.streams = moment.streams;
             last = Some(moment.at);
         }
         terminal.draw(|frame| draw::draw(frame, &state, title))?;

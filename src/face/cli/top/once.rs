@@ -9,8 +9,10 @@ use serde::Serialize;
 use super::draw::age;
 use super::source::{Moment, Source};
 use super::state::State;
+use super::streams::{HEADS, StreamLook, cells};
 use crate::face::cli::exit::{Exit, Trouble};
 use crate::face::cli::output::say;
+use crate::face::cli::stream::Figures;
 
 /// How far the two looks are apart between which rates are counted.
 const APART: Duration = Duration::from_millis(500);
@@ -33,7 +35,15 @@ struct Line<'a> {
     groups_locked: Option<u64>,
 }
 
-/// Looks twice, and prints a line for each queue.
+/// A stream, as `stat` tells of it.
+#[derive(Serialize)]
+struct StreamLine<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    figures: &'a Figures,
+}
+
+/// Looks twice, and prints a line for each queue and each stream.
 pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble> {
     let mut state = State::new();
     let first = Moment::now(source)?;
@@ -41,6 +51,7 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
     thread::sleep(APART);
     let second = Moment::now(source)?;
     state.look(second.looks, Some(second.at - first.at));
+    state.streams = second.streams;
     let rows = state.shown();
     let tenth = |n: f64| (n * 10.0).round() / 10.0;
     let lines = rows.iter().map(|row| Line {
@@ -59,11 +70,43 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
         for line in lines {
             say(serde_json::to_string(&line)?)?;
         }
+        for look in &state.streams {
+            let (name, figures) = (&*look.name, &look.figures);
+            say(serde_json::to_string(&StreamLine { name, figures })?)?;
+        }
         return Ok(Exit::Done);
     }
+    if !rows.is_empty() || state.streams.is_empty() {
+        say(queues(lines.collect()))?;
+    }
+    if !state.streams.is_empty() {
+        if !rows.is_empty() {
+            say("")?;
+        }
+        say(streams(&state.streams))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The table of streams.
+fn streams(looks: &[StreamLook]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let grouped = rows.iter().any(|row| row.groups.is_some());
+    table.set_header(HEADS);
+    for look in looks {
+        table.add_row(cells(look));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+/// The table of queues.
+fn queues(lines: Vec<Line<'_>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let grouped = lines.iter().any(|line| line.groups_ready.is_some());
     let heads = [
         "NAME",
         "VISIBLE",
@@ -99,6 +142,5 @@ pub(super) fn print(source: &mut dyn Source, json: bool) -> Result<Exit, Trouble
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    say(table.trim_fmt())?;
-    Ok(Exit::Done)
+    table.trim_fmt()
 }

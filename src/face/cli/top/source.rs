@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::streams::{StreamLook, Streams};
 use crate::face::cli::any::AnyQueue;
 use crate::face::cli::exit::Trouble;
 use crate::face::cli::spot;
@@ -42,10 +43,12 @@ pub(super) struct Sight {
     pub(super) passed: u64,
 }
 
-/// Queues by name.
+/// Queues and streams by name.
 pub(super) trait Source {
     /// A look at each queue, sorted by name. One that goes meanwhile is left out.
     fn looks(&mut self) -> Result<Vec<Look>, Trouble>;
+    /// The same at each stream.
+    fn streams(&mut self) -> Result<Vec<StreamLook>, Trouble>;
     /// Some messages of a queue, without receiving them.
     fn peek(&mut self, name: &str) -> Result<Sight, Trouble>;
     /// Removes all messages; how many.
@@ -54,16 +57,20 @@ pub(super) trait Source {
     fn redrive(&mut self, name: &str) -> Result<u64, Trouble>;
 }
 
-/// The queues of an engine; each stays open while it is there.
+/// The queues and streams of an engine; each stays open while it is there.
 pub(super) struct Queues {
     engine: Engine,
     open: BTreeMap<String, AnyQueue>,
+    streams: Streams,
 }
 
 impl Queues {
     pub(super) fn of(engine: Engine) -> Self {
-        let open = BTreeMap::new();
-        Self { engine, open }
+        Self {
+            engine,
+            open: BTreeMap::new(),
+            streams: Streams::default(),
+        }
     }
 
     fn queue(&mut self, name: &str) -> Result<&AnyQueue, Error> {
@@ -105,6 +112,14 @@ impl Source for Queues {
             }
         }
         Ok(looks)
+    }
+
+    fn streams(&mut self) -> Result<Vec<StreamLook>, Trouble> {
+        let told = |(name, error): (String, Error)| match name.is_empty() {
+            true => Trouble::new(error),
+            false => Trouble::new(format_args!("{name}: {error}")),
+        };
+        self.streams.looks(&self.engine).map_err(told)
     }
 
     fn peek(&mut self, name: &str) -> Result<Sight, Trouble> {
@@ -150,16 +165,18 @@ pub(in crate::face::cli) fn word(state: MessageState) -> &'static str {
     }
 }
 
-/// A look at all queues, and when it was.
+/// A look at all queues and streams, and when it was.
 pub(super) struct Moment {
     pub(super) at: Instant,
     pub(super) looks: Vec<Look>,
+    pub(super) streams: Vec<StreamLook>,
 }
 
 impl Moment {
     pub(super) fn now(source: &mut dyn Source) -> Result<Self, Trouble> {
         let looks = source.looks()?;
         let at = Instant::now();
-        Ok(Self { at, looks })
+        let streams = source.streams()?;
+        Ok(Self { at, looks, streams })
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::source::{Look, Sight};
+use super::streams::StreamLook;
 use crate::{FifoStats, QueueRates, QueueStats};
 
 /// Looks that a row remembers for its sparkline.
@@ -132,6 +133,8 @@ pub(super) enum Mode {
 #[derive(Debug)]
 pub(super) struct State {
     rows: Vec<Row>,
+    /// The latest looks at streams, which are there to be seen alone.
+    pub(super) streams: Vec<StreamLook>,
     pub(super) sort: Sort,
     pub(super) reversed: bool,
     pub(super) filter: String,
@@ -145,6 +148,7 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             rows: Vec::new(),
+            streams: Vec::new(),
             sort: Sort::Name,
             reversed: false,
             filter: String::new(),
@@ -202,6 +206,12 @@ impl State {
             rows.reverse();
         }
         rows
+    }
+
+    /// The streams as they are shown: by name.
+    pub(super) fn shown_streams(&self) -> Vec<&StreamLook> {
+        let matches = |look: &&StreamLook| look.name.contains(&self.filter);
+        self.streams.iter().filter(matches).collect()
     }
 
     pub(super) fn queues(&self) -> usize {

@@ -8,9 +8,13 @@ use ratatui::backend::TestBackend;
 use super::draw;
 use super::source::{Look, Seen, Sight, Source};
 use super::state::{Action, Command, Key, Mode, Sort, State};
+use super::streams::{StreamLook, Streams};
 use super::{Stroke, key_of, obey};
 use crate::face::cli::exit::Trouble;
-use crate::{FifoOptions, FifoQueue, Heap, ManualClock, Queue, QueueOptions};
+use crate::{
+    Engine, FifoOptions, FifoQueue, Heap, ManualClock, Queue, QueueOptions, StreamOptions,
+    StreamSpec,
+};
 
 /// A look at a queue with so many visible messages, of which so many were ever sent.
 fn look(name: &str, visible: u64, sent: u64) -> Look {
@@ -96,6 +100,86 @@ fn figures_of_groups_are_drawn_where_there_is_room() {
     assert!(!text(&state, 118, 5)[1].contains("GRP"), "none is shown");
 }
 
+/// An engine with two streams, in a directory that goes with this value.
+struct Place(std::path::PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        let name = format!("ringmain-top-streams-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn streams_are_drawn_below_queues() {
+    let place = Place::new();
+    let engine = Engine::open_or_create(&place.0).expect("an engine");
+    let options = StreamOptions::new().shards(2);
+    let spec = StreamSpec::new().bytes(1 << 20).options(options);
+    let clicks = engine.create_stream("clicks", &spec).expect("a stream");
+    engine.create_stream("plant.north", &spec).expect("another");
+    let mut streams = Streams::default();
+    let mut state = State::new();
+    three(&mut state);
+    state.streams = streams.looks(&engine).expect("a look");
+    let words = |line: &str| -> Vec<String> {
+        let words = line.split_whitespace().map(str::to_owned);
+        words.collect()
+    };
+    let row = |state: &State, name: &str, height: u16| {
+        let lines = text(state, 99, height);
+        let found = lines.iter().find(|line| line.starts_with(name));
+        found.map(|line| words(line)[1..].to_vec())
+    };
+    assert!(text(&state, 99, 20)[0].contains("3 queues, 2 streams"));
+    let before = row(&state, "clicks", 20).expect("it is shown");
+    assert_eq!(before, ["2", "0", "0%", "-", "-", "0", "-", "-"]);
+
+    for _ in 0..300 {
+        clicks.put("k", &[7; 1000]).expect("room");
+    }
+    let cursor = clicks.cursor(clicks.shard_of(0).expect("a shard"), crate::Start::Oldest);
+    state.streams = streams.looks(&engine).expect("a look");
+    drop(cursor);
+    let after = row(&state, "clicks", 20).expect("it is shown");
+    let bytes: u64 = after[1].parse().expect("a number");
+    assert!((307_200..330_000).contains(&bytes), "{after:?}"); // and what segments' ends leave
+    assert_eq!(after[5], "1", "{after:?}");
+    assert!(after[2].ends_with('%') && after[2] != "0%", "{after:?}");
+    assert!(after[3] != "0.0" && after[3] != "-", "{after:?}");
+    assert!(
+        after[6].ends_with('s') && after[7].ends_with('s'),
+        "{after:?}"
+    );
+    let other = row(&state, "plant.north", 20).expect("it is shown");
+    assert_eq!((&*other[3], &*other[4]), ("0.0", "0.0"));
+    // Of few lines streams have half at the most; a filter is for both.
+    assert_eq!(row(&state, "plant.north", 8), None);
+    assert!(row(&state, "orders", 8).is_some());
+    state.filter = "plant".to_owned();
+    assert_eq!(row(&state, "clicks", 20), None);
+    assert!(row(&state, "plant.north", 20).is_some());
+    state.filter.clear();
+    state.look(Vec::new(), None);
+    assert!(
+        row(&state, "plant.north", 6).is_some(),
+        "without queues all lines are theirs"
+    );
+
+    engine.delete_stream("clicks").expect("deleted");
+    let left = streams.looks(&engine).expect("a look");
+    assert_eq!(left.len(), 1);
+    engine.create_stream("clicks", &spec).expect("made anew");
+    let anew = streams.looks(&engine).expect("a look");
+    assert_eq!((anew.len(), anew[0].figures.bytes), (2, 0));
+}
+
 #[test]
 fn rows_are_sorted_filtered_and_selected() {
     let mut state = State::new();
@@ -153,6 +237,10 @@ struct Echo(Vec<String>);
 
 impl Source for Echo {
     fn looks(&mut self) -> Result<Vec<Look>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    fn streams(&mut self) -> Result<Vec<StreamLook>, Trouble> {
         Ok(Vec::new())
     }
 
