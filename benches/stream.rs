@@ -181,8 +181,8 @@ fn processes(shards: u32, keys: &[&str]) -> f64 {
     sum
 }
 
-/// Half a round of two processes, each pinned to a core of its own, that wait for each other: from a
-/// put in one until the other has read it, asleep. Median, and that of the slowest hundredth.
+/// Half a round of two processes that wait for each other, each pinned to a core of its own: from a
+/// put in one until the other, asleep, has read it. Median, and that of the slowest hundredth.
 fn print_ping_pong() {
     const ROUNDS: usize = 20_000;
     let path = path("ping-pong");
@@ -302,7 +302,7 @@ fn main() {
     group.finish();
     criterion.final_summary();
     if words.iter().any(|word| word == "--bench") && !words.iter().any(|word| word == "--test") {
-        print_processes();
         print_ping_pong();
+        print_processes();
     }
 }
