@@ -73,7 +73,7 @@ impl Memory {
     }
 
     pub fn claim(&self, owner: u32, granules: u32) -> Result<Claim, Refusal> {
-        self.log().claim(Position::FIRST, owner, granules, || ())
+        self.log().claim(Position::FIRST, owner, granules, || true)
     }
 
     /// Appends a record of so many granules.
@@ -510,13 +510,13 @@ fn closed(close: fn(&Memory) -> Position) {
     }
     let expected = theirs.iter().map(|at| (*at, 9)).collect();
     assert_eq!(memory.rest(), (expected, Step::End));
-    assert_eq!(memory.log().close(Position::FIRST), Ok(end));
+    assert_eq!(memory.log().close(Position::FIRST, || true), Ok(end));
     assert_eq!(memory.put(ME, 1, 1), Err(Refusal::Closed(end)));
 }
 
 #[test]
 fn a_log_is_closed() {
-    check(|| closed(|memory| memory.log().close(Position::FIRST).unwrap()));
+    check(|| closed(|memory| memory.log().close(Position::FIRST, || true).unwrap()));
 }
 
 #[test]
@@ -553,6 +553,7 @@ fn times_do_not_go_back() {
             let before = || {
                 let seen = latest.fetch_max(now, Ordering::SeqCst);
                 time = seen.max(now);
+                true
             };
             let claim = memory.log().claim(Position::FIRST, ME, 1, before).unwrap();
             memory.write(claim.at, time);

@@ -148,15 +148,38 @@ pub enum Error {
         /// The stream's limit, bytes.
         max: usize,
     },
-    /// The stream has no such shard.
+    /// The stream has no such shard: it never had, or all its records are gone.
     NoShard {
         /// The shard.
         shard: u32,
-        /// How many there are.
-        shards: u32,
     },
-    /// The shard is closed: nothing is put there any more, and all that was has been read.
-    ShardClosed,
+    /// The shard was split or merged, and all that was put there has been read.
+    ShardClosed {
+        /// The shards that go on: two after a split, the one with the lower hashes first; one after
+        /// a merge.
+        children: [Option<u32>; 2],
+    },
+    /// The shard is closed already: it was split or merged.
+    ShardNotOpen {
+        /// The shard.
+        shard: u32,
+    },
+    /// The point of a split is not inside the shard's range: beyond the hash behind its first one,
+    /// and before its last one.
+    SplitPoint,
+    /// Two shards are merged only if the range of one begins where the other's ends.
+    NotAdjacent,
+    /// As many shards are there as there may be (`StreamOptions::max_shards`), open, or closed with
+    /// records that are kept or read.
+    ShardLimit {
+        /// The limit.
+        max: u32,
+    },
+    /// Another participant prepares a split or a merge; there is one at a time.
+    Resharding {
+        /// Whose attachment.
+        owner: u32,
+    },
     /// As many cursors are at the shard as there may be (`StreamOptions::readers`).
     Readers {
         /// The limit.
@@ -180,7 +203,7 @@ pub enum Error {
         /// Its sequence number.
         sequence: u64,
     },
-    /// A shard has come to the end of its sequence numbers, after 2^34 laps over its memory.
+    /// A shard has come to the end of its sequence numbers, after 2^33 laps over its memory.
     Exhausted,
     /// This cannot be had together.
     Unsupported {

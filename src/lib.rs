@@ -74,8 +74,8 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardStats,
-    Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
+    ShardStats, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;
@@ -95,9 +95,9 @@ pub mod internals {
     pub use crate::region::{
         arena, duty, event, fifo, layout, marks, moving, peek, repair, store, word,
     };
-    #[cfg(feature = "stream")]
-    pub use crate::ring::log;
     pub use crate::ring::{blocks, chains, due, maps, tickets};
+    #[cfg(feature = "stream")]
+    pub use crate::ring::{log, shards};
 }
 
 /// Compiles the examples of a page of the documentation.

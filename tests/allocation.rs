@@ -183,7 +183,9 @@ fn a_stream_allocates_nothing() {
             assert!(right, "each operation did what it should, round {round}");
             assert_eq!(asked, 0, "calls to the allocator in round {round}");
         }
-        let stat = stream.stat(stream.shard_of(0)).expect("figures");
+        let stat = stream
+            .stat(stream.shard_of(0).expect("a shard"))
+            .expect("figures");
         assert!(stat.evicted_segments > 10, "{stat:?}");
     }
     asks_for_nothing(Heap::new(1 << 16).expect("memory"));

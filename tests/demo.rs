@@ -1,5 +1,5 @@
 //! The main job, short: workers and producers are killed for three seconds, and nothing is lost; in
-//! a FIFO queue nothing is out of order either.
+//! a FIFO queue and a stream nothing is out of order either.
 #![cfg(feature = "cli")]
 
 use std::collections::BTreeSet;
@@ -104,6 +104,28 @@ fn groups_keep_their_order_while_processes_are_killed() -> Result<(), Box<dyn Er
 }
 
 #[test]
+fn keys_keep_their_order_while_shards_and_processes_change() -> Result<(), Box<dyn Error>> {
+    let report = report(&["--stream"], &[&KEYS[..], &["reordered"]].concat())?;
+    assert!(number(&report, "/kills")? >= 2.0, "{report}");
+    assert_eq!(number(&report, "/reordered")?, 0.0, "{report}");
+    assert!(
+        number(&report, "/processed")? >= number(&report, "/sent")?,
+        "{report}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_stream_is_split_and_merged_meanwhile() -> Result<(), Box<dyn Error>> {
+    let stdout = demo(&["--stream", "--seconds", "2"])?;
+    let line = stdout.lines().find_map(|line| line.strip_prefix("splits"));
+    let words: Vec<_> = line.ok_or("no line")?.split_whitespace().collect();
+    assert!(words[0].parse::<u64>()? > 0, "{stdout}");
+    assert!(words[2].parse::<u64>()? > 0, "{stdout}");
+    Ok(())
+}
+
+#[test]
 fn a_successor_sends_again_what_may_have_been_sent() -> Result<(), Box<dyn Error>> {
     let stdout = demo(&["--fifo", "--seconds", "2"])?;
     let figure = |name: &str| {
@@ -140,7 +162,11 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
 }
 
 /// However the parent goes, its children go too and no file stays.
-fn ends_clean(signal: rustix::process::Signal, args: &[&str]) -> Result<(), Box<dyn Error>> {
+fn ends_clean(
+    signal: rustix::process::Signal,
+    args: &[&str],
+    count: usize,
+) -> Result<(), Box<dyn Error>> {
     let mut demo = Command::new(RINGMAIN)
         .args(["demo", "--seconds", "600"])
         .args(args)
@@ -148,9 +174,9 @@ fn ends_clean(signal: rustix::process::Signal, args: &[&str]) -> Result<(), Box<
         .spawn()?;
     let id = demo.id();
     let mut at_work = Vec::new();
-    until("five children", || {
+    until("all children", || {
         at_work = children(id).unwrap_or_default();
-        at_work.len() == 5
+        at_work.len() == count
     })?;
     let name = format!("ringmain-{id}-");
     let pid = rustix::process::Pid::from_raw(id as i32).ok_or("no id")?;
@@ -184,15 +210,20 @@ fn ends_clean(signal: rustix::process::Signal, args: &[&str]) -> Result<(), Box<
 
 #[test]
 fn an_interrupted_demo_leaves_nothing() -> Result<(), Box<dyn Error>> {
-    ends_clean(rustix::process::Signal::INT, &[])
+    ends_clean(rustix::process::Signal::INT, &[], 5)
 }
 
 #[test]
 fn a_killed_demo_leaves_nothing() -> Result<(), Box<dyn Error>> {
-    ends_clean(rustix::process::Signal::KILL, &[])
+    ends_clean(rustix::process::Signal::KILL, &[], 5)
 }
 
 #[test]
 fn a_killed_demo_of_a_fifo_queue_leaves_nothing() -> Result<(), Box<dyn Error>> {
-    ends_clean(rustix::process::Signal::KILL, &["--fifo"])
+    ends_clean(rustix::process::Signal::KILL, &["--fifo"], 5)
+}
+
+#[test]
+fn a_killed_demo_of_a_stream_leaves_nothing() -> Result<(), Box<dyn Error>> {
+    ends_clean(rustix::process::Signal::KILL, &["--stream"], 4)
 }

@@ -76,10 +76,36 @@ impl Error {
                 f,
                 "the data has {len} bytes; a record of this stream takes at most {max}"
             ),
-            Error::NoShard { shard, shards } => {
-                write!(f, "no shard {shard}; the stream has {shards}, from 0 on")
+            Error::NoShard { shard } => {
+                write!(
+                    f,
+                    "no shard {shard}: there never was, or all its records are gone"
+                )
             }
-            Error::ShardClosed => f.write_str("the shard is closed"),
+            Error::ShardClosed { children } => match children {
+                [Some(low), Some(high)] => {
+                    write!(f, "the shard is closed; {low} and {high} go on for it")
+                }
+                [Some(child), None] => write!(f, "the shard is closed; {child} goes on for it"),
+                _ => f.write_str("the shard is closed"),
+            },
+            Error::ShardNotOpen { shard } => {
+                write!(f, "shard {shard} is closed already: it was split or merged")
+            }
+            Error::SplitPoint => f.write_str(
+                "the point of the split is not inside the shard's range: \
+                 it must be first + 1 < point < last",
+            ),
+            Error::NotAdjacent => f.write_str("the shards are no neighbours"),
+            Error::ShardLimit { max } => write!(
+                f,
+                "all {max} places for shards are taken, by open ones, and by closed ones whose \
+                 records are kept or read"
+            ),
+            Error::Resharding { owner } => write!(
+                f,
+                "attachment {owner} prepares a split or a merge; there is one at a time"
+            ),
             Error::Readers { max } => {
                 write!(f, "{max} cursors are at the shard, which is the most")
             }

@@ -24,6 +24,10 @@ pub(crate) mod maps;
 #[cfg(ringmain_loom)]
 pub mod maps;
 pub mod mpmc;
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+pub(crate) mod shards;
+#[cfg(all(feature = "stream", ringmain_loom))]
+pub mod shards;
 mod slot;
 pub mod spsc;
 mod store;

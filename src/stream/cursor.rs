@@ -1,12 +1,13 @@
 //! Reading: a place in a shard that moves on.
 
 use super::records::Records;
+use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use super::stat::Lag;
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::stream::Shard;
-use crate::ring::log::{Log, Pin, Position, Refusal, Step};
+use crate::ring::log::{Log, Pin, Position, Step};
 use crate::time::Clock;
 use core::fmt;
 
@@ -81,15 +82,24 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     ///
     /// As [`Stream::cursor`]; the cursor is where it was then.
     pub fn seek(&mut self, start: Start) -> Result<(), Error> {
+        let before = self.at;
+        let sought = self.seek_to(start).and_then(|()| self.check());
+        if sought.is_err() {
+            self.at = before;
+        }
+        sought
+    }
+
+    fn seek_to(&mut self, start: Start) -> Result<(), Error> {
         let tail = self.tail()?;
         match start {
             Start::Latest => self.at = tail,
             Start::Oldest => {
                 let age = self.stream.site.place().retention_ms;
                 let ms = self.stream.now_ms().saturating_sub(age);
-                self.seek_time(self.log().floor(), ms, tail);
+                self.seek_time(self.log().floor(), ms, tail)?;
             }
-            Start::Time(ms) => self.seek_time(self.log().floor(), ms, tail),
+            Start::Time(ms) => self.seek_time(self.log().floor(), ms, tail)?,
             Start::At(sequence) => self.at = self.boundary(sequence.0, tail)?,
             Start::After(sequence) => {
                 let shape = self.log().shape;
@@ -100,6 +110,16 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         Ok(())
     }
 
+    /// An error if the place is another shard's by now: what was found before may be that one's.
+    fn check(&self) -> Result<(), Error> {
+        match self.shard.is_there() {
+            true => Ok(()),
+            false => Err(Error::NoShard {
+                shard: self.shard.id(),
+            }),
+        }
+    }
+
     /// Reads up to `max` records, in place: as many as there are in one segment. It is empty if
     /// nothing has come, or the next record is not committed yet.
     ///
@@ -107,7 +127,8 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     ///
     /// [`Error::Lost`]: the cursor had fallen behind what is kept; it stands at the oldest record
     /// now. [`Error::RecordDamaged`]: the next record fails its checksum; the cursor stands behind
-    /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard.
+    /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard; it names those to
+    /// read on in. [`Error::NoShard`]: the shard was closed, and all its records are gone.
     /// [`Error::OutOfRange`] unless `max` is 1 to 10 000, [`Error::Forked`], [`Error::Damaged`].
     ///
     /// # Progress
@@ -179,7 +200,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
 
     /// The shard.
     pub fn shard(&self) -> ShardId {
-        ShardId(self.shard.number() as u32)
+        ShardId(self.shard.id())
     }
 
     /// How far it is behind the latest record: a walk over all that is between.
@@ -203,6 +224,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                 _ => break,
             };
         }
+        self.check()?;
         let now_ms = self.stream.now_ms();
         let before = self.at;
         let next_ms = match self.arrive() {
@@ -232,12 +254,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
 
     fn tail(&self) -> Result<Position, Error> {
         let from = self.stream.near(&self.shard);
-        self.log().tail(from).map_err(|refusal| match refusal {
-            Refusal::Exhausted => Error::Exhausted,
-            _ => Error::Damaged {
-                field: "header of a record",
-            },
-        })
+        self.log().tail(from).map_err(trouble)
     }
 
     /// The first boundary at or behind a number, or that itself if what lay there is gone.
@@ -251,17 +268,20 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                 max: tail.0,
             });
         }
+        let known = self.shard.head().card.known();
+        let target = known.map_or(target, |known| target.max(known.begin));
         Ok(self.shard.boundary(target).unwrap_or(target.min(tail)))
     }
 
     /// Goes to the first record from `from` on of this time or a later one.
-    fn seek_time(&mut self, from: Position, ms: u64, tail: Position) {
+    fn seek_time(&mut self, from: Position, ms: u64, tail: Position) -> Result<(), Error> {
         self.at = self.shard.before(from, tail, ms);
         // From there it is not far.
         while self.at < tail {
             let segment = self.log().shape.start(self.at);
             if !self.pin_at(segment) {
                 self.at = self.log().floor(); // all of it is gone; what is left is younger
+                self.check()?;
                 continue;
             }
             let next = match self.log().step(self.at) {
@@ -275,9 +295,10 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             self.pin.rest(segment);
             match next {
                 Some(next) => self.at = next,
-                None => return,
+                None => break,
             }
         }
+        Ok(())
     }
 
     /// The time of the record at a place in the pinned segment.
@@ -314,7 +335,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                     self.pin.rest(segment);
                     let before = self.at;
                     let tail = self.tail()?;
-                    self.seek_time(before, now_ms.saturating_sub(age), tail);
+                    self.seek_time(before, now_ms.saturating_sub(age), tail)?;
                     let oldest = core::mem::replace(&mut self.at, before);
                     return Err(self.lost(oldest));
                 }
@@ -323,7 +344,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                     continue;
                 }
                 Step::Empty => Ok(None),
-                Step::End => Err(Error::ShardClosed),
+                Step::End => Err(self.ended()),
                 Step::Claimed(_) if !asked && self.stream.ask(self.stream.now_ms()) => {
                     asked = true; // perhaps the claimant has died
                     continue;
@@ -338,9 +359,29 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         }
     }
 
+    /// What follows the last record of a closed shard.
+    #[cold]
+    fn ended(&self) -> Error {
+        if let Err(error) = self.stream.complete() {
+            return error;
+        }
+        let known = self.shard.head().card.known();
+        match known.filter(|known| known.id == self.shard.id()) {
+            Some(known) => Error::ShardClosed {
+                children: known.children,
+            },
+            None => Error::NoShard {
+                shard: self.shard.id(),
+            },
+        }
+    }
+
     /// Goes to the oldest record that is kept, and says how much was lost.
     #[cold]
     fn lost(&mut self, oldest: Position) -> Error {
+        if let Err(gone) = self.check() {
+            return gone;
+        }
         let granules = self.log().shape.distance(self.at, oldest);
         self.at = oldest;
         Error::Lost {

@@ -21,16 +21,18 @@ pub enum FullPolicy {
 /// | option | default | range |
 /// |---|---|---|
 /// | [`shards`](Self::shards) | 1 | 1 to 1024 |
+/// | [`max_shards`](Self::max_shards) | as many as `shards` | `shards` to 1024 |
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
-/// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 8 387 456 bytes |
-/// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 8 MiB, a power of two |
+/// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 10 MiB |
+/// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
     shards: u32,
+    max_shards: Option<u32>,
     retention: Duration,
     full: FullPolicy,
     readers: u32,
@@ -39,15 +41,17 @@ pub struct StreamOptions {
     checksum: Option<bool>,
 }
 
-/// The longest data that fits in the longest segment, bytes: 8 MiB, less a granule, the head of a
-/// record and the longest partition key.
-const DATA_BYTES_LIMIT: usize = (8 << 20) - 64 - 16 - 1024 - 48;
+/// The longest data that an option allows: 10 MiB, as Kinesis does.
+const DATA_BYTES_LIMIT: usize = 10 << 20;
+/// The longest segment, bytes: 16 MiB.
+const SEGMENT_BYTES_LIMIT: usize = 16 << 20;
 
 impl StreamOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
             shards: 1,
+            max_shards: None,
             retention: Duration::from_secs(86_400),
             full: FullPolicy::Reject,
             readers: 64,
@@ -60,6 +64,14 @@ impl StreamOptions {
     /// Into how many shards the hashes of partition keys are divided, evenly.
     pub const fn shards(mut self, shards: u32) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// How many shards there may be at a time, open ones and closed ones whose records are kept:
+    /// more than [`shards`](Self::shards), if some are to be split or merged. The memory is divided
+    /// evenly by this number.
+    pub const fn max_shards(mut self, shards: u32) -> Self {
+        self.max_shards = Some(shards);
         self
     }
 
@@ -114,16 +126,25 @@ impl StreamOptions {
                 }),
             }
         };
-        let (data_max, segment_max) = (DATA_BYTES_LIMIT as u64, 8 << 20);
+        let (data_max, segment_max) = (DATA_BYTES_LIMIT as u64, SEGMENT_BYTES_LIMIT as u64);
         if let Some(max) = self.max_data {
             in_range("max_data (bytes)", max as u128, 1, data_max)?;
         }
         if let Some(bytes) = self.segment {
             in_range("segment (bytes)", bytes as u128, 4096, segment_max)?;
         }
+        let shards = in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)?;
+        let places = match self.max_shards {
+            Some(max) => {
+                let max = in_range("max_shards", max.into(), shards, SHARDS_MAX as u64)?;
+                Some(max as usize)
+            }
+            None => None,
+        };
         let age = self.retention.as_millis();
         Ok(StreamWish {
-            shards: in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)? as usize,
+            shards: shards as usize,
+            places,
             segment_bytes: self.segment,
             readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
             data_bytes_max: self.max_data,

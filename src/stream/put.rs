@@ -1,10 +1,12 @@
 //! Putting records: copied, in batches, or written in place.
 
+use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::stream::{Shard, StreamShape, Writing};
 use crate::ring::log::{Position, Refusal};
+use crate::ring::shards::Shards;
 use crate::time::Clock;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -16,7 +18,7 @@ const BATCH_BYTES_MAX: usize = 10 << 20;
 /// Granules that a batch claims at once, unless one record has more: 64 KiB.
 const BATCH_GRANULES: u32 = 1024;
 /// Of a record of a batch: refused, or done.
-const DONE: u16 = u16::MAX;
+const DONE: u32 = u32::MAX;
 
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +85,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// Those of [`put`](Stream::put).
     #[inline]
     pub fn put_entry(&self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
-        let (shard, len) = self.checked(entry)?;
-        let (mut writing, shard) = self.write(shard, StreamShape::granules_of(len))?;
+        let len = self.checked(entry)?;
+        let (mut writing, shard) = self.write(entry, StreamShape::granules_of(len))?;
         let at = writing.claim.at;
         shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
         shard.commit(writing);
@@ -140,7 +142,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let shards = &mut shards[..entries.len()];
         for (n, entry) in entries.iter().enumerate() {
             match self.checked(entry) {
-                Ok((shard, _)) => shards[n] = shard.0 as u16,
+                Ok(_) => self.assign(entry, n, shards, &mut outcome),
                 Err(error) => outcome(n, Err(error)),
             }
         }
@@ -157,26 +159,30 @@ impl<R: Region, C: Clock> Stream<R, C> {
     fn put_some(
         &self,
         entries: &[StreamEntry<'_>],
-        shards: &mut [u16],
+        shards: &mut [u32],
         first: usize,
         outcome: &mut impl FnMut(usize, Result<Put, Error>),
     ) {
-        let number = shards[first];
+        let id = shards[first];
         let granules = |n: usize| {
             let entry = &entries[n];
             StreamShape::granules_of(entry.key.len() + entry.data.len())
         };
         let (mut total, mut last) = (0, first);
-        for n in (first..shards.len()).filter(|n| shards[*n] == number) {
+        for n in (first..shards.len()).filter(|n| shards[*n] == id) {
             let more = total + granules(n);
             if total != 0 && more > BATCH_GRANULES.min(self.segment() / 2) {
                 break;
             }
             (total, last) = (more, n);
         }
-        let mine = || (first..last + 1).filter(|n| shards[*n] == number);
-        match self.write(ShardId(number.into()), total) {
-            Ok((mut writing, shard)) => {
+        let mine = || (first..last + 1).filter(|n| shards[*n] == id);
+        let place = Shards(&self.site.places()).place_of(id);
+        let Some(shard) = self.site.shard(place, id) else {
+            return; // a place of a shard that was routed to
+        };
+        match self.write_in(&shard, total) {
+            Ok(Some(mut writing)) => {
                 let mut at = writing.claim.at;
                 for n in mine() {
                     let entry = &entries[n];
@@ -191,13 +197,43 @@ impl<R: Region, C: Clock> Stream<R, C> {
                     at = Position(at.0 + u64::from(granules(n)));
                 }
             }
+            // It was split or merged.
+            Ok(None) => {
+                for n in first..last + 1 {
+                    if shards[n] == id {
+                        self.assign(&entries[n], n, shards, outcome);
+                    }
+                    if shards[n] == id {
+                        shards[n] = DONE; // it is not open, and says that it is
+                        outcome(n, Err(trouble(Refusal::Damaged)));
+                    }
+                }
+                return;
+            }
             Err(error) => mine().for_each(|n| outcome(n, Err(error.clone()))),
         }
         for shard in &mut shards[first..last + 1] {
-            if *shard == number {
+            if *shard == id {
                 *shard = DONE;
             }
         }
+    }
+
+    /// Chooses the shard of a record of a batch.
+    fn assign(
+        &self,
+        entry: &StreamEntry<'_>,
+        n: usize,
+        shards: &mut [u32],
+        outcome: &mut impl FnMut(usize, Result<Put, Error>),
+    ) {
+        shards[n] = match self.shard_for(entry) {
+            Ok(shard) => shard.id(),
+            Err(error) => {
+                outcome(n, Err(error));
+                DONE
+            }
+        };
     }
 
     /// Claims room for a record with so many bytes of data, to be written in place. Readers of the
@@ -218,9 +254,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub fn claim(&self, key: &str, data_len: usize) -> Result<PutClaim<'_, R, C>, Error> {
         self.check(key)?;
         self.check_data(data_len)?;
-        let id = self.shard_of(Self::hash_of(key));
         let granules = StreamShape::granules_of(key.len() + data_len);
-        let (mut writing, shard) = self.write(id, granules)?;
+        let (mut writing, shard) = self.write(&StreamEntry::new(key, &[]), granules)?;
         let at = writing.claim.at;
         shard.fill_key(&mut writing, key.as_bytes());
         Ok(PutClaim {
@@ -233,17 +268,22 @@ impl<R: Region, C: Clock> Stream<R, C> {
         })
     }
 
-    /// The shard of a record, and the bytes of its key and data.
+    /// The bytes of a record's key and data, if it is one.
     #[inline(always)]
-    fn checked(&self, entry: &StreamEntry<'_>) -> Result<(ShardId, usize), Error> {
+    fn checked(&self, entry: &StreamEntry<'_>) -> Result<usize, Error> {
         self.check(entry.key)?;
         self.check_data(entry.data.len())?;
-        let shard = match entry.hash {
-            _ if self.has_one_shard() => ShardId(0),
-            Some(hash) => self.shard_of(hash),
-            None => self.shard_of(Self::hash_of(entry.key)),
-        };
-        Ok((shard, entry.key.len() + entry.data.len()))
+        Ok(entry.key.len() + entry.data.len())
+    }
+
+    /// The shard of a record, now.
+    #[inline(always)]
+    fn shard_for(&self, entry: &StreamEntry<'_>) -> Result<Shard<'_>, Error> {
+        match entry.hash {
+            _ if self.has_one_shard() => self.only_shard(),
+            Some(hash) => self.route(hash),
+            None => self.route(Self::hash_of(entry.key)),
+        }
     }
 
     #[inline(always)]
@@ -259,19 +299,32 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.site.place().shape.ring.segment
     }
 
-    /// Claims so many granules of a shard.
+    /// Claims so many granules in the shard of a record.
     #[inline(always)]
-    fn write(&self, id: ShardId, granules: u32) -> Result<(Writing, Shard<'_>), Error> {
-        let shard = self.shard(id)?;
+    fn write(&self, entry: &StreamEntry<'_>, granules: u32) -> Result<(Writing, Shard<'_>), Error> {
+        loop {
+            let shard = self.shard_for(entry)?;
+            if let Some(writing) = self.write_in(&shard, granules)? {
+                return Ok((writing, shard));
+            }
+        }
+    }
+
+    /// Claims so many granules of a shard; `None` if it takes no records any more.
+    #[inline(always)]
+    fn write_in(&self, shard: &Shard<'_>, granules: u32) -> Result<Option<Writing>, Error> {
         let now_ms = self.now_ms();
-        let from = self.near(&shard);
+        let from = self.near(shard);
         let owner = self.region().owner();
         let writing = match shard.claim(from, owner, granules, now_ms) {
             Ok(writing) => writing,
-            Err(refusal) => self.write_again(&shard, granules, now_ms, refusal)?,
+            Err(refusal) => match self.write_again(shard, granules, now_ms, refusal)? {
+                Some(writing) => writing,
+                None => return Ok(None),
+            },
         };
-        self.remember(&shard, writing.claim.end);
-        Ok((writing, shard))
+        self.remember(shard, writing.claim.end);
+        Ok(Some(writing))
     }
 
     /// What follows a refusal: makes room, as often as others take it.
@@ -282,27 +335,25 @@ impl<R: Region, C: Clock> Stream<R, C> {
         granules: u32,
         now_ms: u64,
         mut refusal: Refusal,
-    ) -> Result<Writing, Error> {
+    ) -> Result<Option<Writing>, Error> {
         let owner = self.region().owner();
         loop {
             match refusal {
                 Refusal::Full => self.make_room(shard, now_ms)?,
-                Refusal::Closed(_) => return Err(Error::ShardClosed),
-                Refusal::Exhausted => return Err(Error::Exhausted),
+                Refusal::Closed(_) | Refusal::Moved => {
+                    self.leave(shard)?;
+                    return Ok(None);
+                }
                 Refusal::TooLong => {
                     return Err(Error::DataTooLong {
                         len: granules as usize * 64,
                         max: self.data_bytes_max(),
                     });
                 }
-                Refusal::Damaged => {
-                    return Err(Error::Damaged {
-                        field: "header of a record",
-                    });
-                }
+                Refusal::Exhausted | Refusal::Damaged => return Err(trouble(refusal)),
             }
             match shard.claim(shard.log().hint(), owner, granules, now_ms) {
-                Ok(writing) => return Ok(writing),
+                Ok(writing) => return Ok(Some(writing)),
                 Err(next) => refusal = next,
             }
         }
@@ -312,7 +363,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
 #[inline(always)]
 fn put(shard: &Shard<'_>, at: Position) -> Put {
     Put {
-        shard: ShardId(shard.number() as u32),
+        shard: ShardId(shard.id()),
         sequence: StreamSequence(at),
     }
 }

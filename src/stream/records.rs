@@ -91,7 +91,7 @@ impl<'r> Iterator for RecordsIter<'r> {
                     return Some(Record {
                         stored,
                         at,
-                        shard: ShardId(self.shard.number() as u32),
+                        shard: ShardId(self.shard.id()),
                     });
                 }
                 Step::Skip(next) => self.at = next,

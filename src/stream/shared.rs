@@ -1,8 +1,8 @@
 //! The stream: how one is made, and what all its operations share.
 
 use super::options::StreamOptions;
+use super::route::Routes;
 use crate::error::Error;
-use crate::hash::xxh3_128;
 use crate::region::stream::{KEY_BYTES_MAX, Shard, Site};
 use crate::region::{Intent, Region, Tended};
 use crate::ring::log::{Kept, Position};
@@ -12,7 +12,7 @@ use core::fmt;
 
 /// A busy participant asks the kernel at most this often who has died, ms.
 pub(super) const TEND_EVERY_MS: u64 = 8;
-/// Shards for which a handle remembers where it has appended last.
+/// Places of shards for which a handle remembers where it has appended last.
 const HINTS: usize = 8;
 
 /// A stream: records by partition key, kept for a while, read and replayed by any number.
@@ -28,6 +28,7 @@ const HINTS: usize = 8;
 /// | `put`, `put_batch` | lock-free | the records are there or not; of a batch all of a shard's |
 /// | `claim`, `commit` | lock-free | not there before `commit` |
 /// | `cursor`, `read` | lock-free; wait for nobody | nothing is left |
+/// | `split`, `merge` | one at a time; hold up no record | done, or not begun |
 /// | `tend`, `stat` | a scan | a part is done |
 ///
 /// A claimed record holds up readers of its shard, and nobody else, until it is committed; or, if
@@ -52,9 +53,11 @@ pub struct Stream<R: Region, C: Clock = DefaultClock> {
     pub(super) site: Site<R>,
     clock: C,
     hints: [Padded<AtomicU64>; HINTS],
+    pub(super) routes: Routes,
 }
 
-/// A shard, by its number.
+/// A shard, by its number. No number is used twice in a stream: a child of a split or a merge has
+/// one of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub(crate) u32);
 
@@ -64,7 +67,7 @@ impl ShardId {
         Self(number)
     }
 
-    /// From 0 on.
+    /// The shards that a stream is made with have the numbers from 0 on.
     pub const fn number(self) -> u32 {
         self.0
     }
@@ -167,6 +170,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             site,
             clock,
             hints: core::array::from_fn(|_| hint()),
+            routes: Routes::new(),
         })
     }
 
@@ -175,51 +179,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.site.region()
     }
 
-    /// The shards, in the order of their ranges.
-    pub fn shards(&self) -> impl ExactSizeIterator<Item = ShardId> + use<R, C> {
-        (0..self.site.place().shape.shards as u32).map(ShardId)
-    }
-
-    /// The first and the last hash of a shard.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoShard`].
-    pub fn hash_range(&self, shard: ShardId) -> Result<(u128, u128), Error> {
-        let words = &self.shard(shard)?.head().range;
-        let half = |n: usize| u128::from(words[n].load(Ordering::Relaxed));
-        Ok((half(0) | half(1) << 64, half(2) | half(3) << 64))
-    }
-
-    /// The hash of a partition key: xxh3-128.
-    pub fn hash_of(key: &str) -> u128 {
-        xxh3_128(key.as_bytes())
-    }
-
-    /// The shard to which a hash belongs.
-    #[inline(always)]
-    pub fn shard_of(&self, hash: u128) -> ShardId {
-        let shards = self.site.place().shape.shards as u128;
-        ShardId((((hash >> 64) * shards) >> 64) as u32) // as `range_of` divides them
-    }
-
-    /// Whether no hash is needed to know the shard.
-    #[inline(always)]
-    pub(super) fn has_one_shard(&self) -> bool {
-        self.site.place().shape.shards == 1
-    }
-
     /// The longest data of a record, bytes.
     pub fn data_bytes_max(&self) -> usize {
         self.site.place().shape.data_bytes_max
-    }
-
-    #[inline(always)]
-    pub(super) fn shard(&self, shard: ShardId) -> Result<Shard<'_>, Error> {
-        self.site.shard(shard.0 as usize).ok_or(Error::NoShard {
-            shard: shard.0,
-            shards: self.site.place().shape.shards as u32,
-        })
     }
 
     /// The region's time, ms.
@@ -247,8 +209,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
     #[inline(always)]
     pub(super) fn near(&self, shard: &Shard<'_>) -> Position {
         let hint = self.hints.get(shard.number());
-        // ORDERING: Relaxed; any boundary that there ever was will do.
-        match hint.map_or(0, |hint| hint.load(Ordering::Relaxed)) {
+        // ORDERING: Acquire; any boundary that there ever was will do, but one of a later shard of
+        // this place comes with that shard's name: [renamed].
+        match hint.map_or(0, |hint| hint.load(Ordering::Acquire)) {
             0 => shard.log().hint(),
             at => Position(at),
         }
@@ -258,7 +221,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     #[inline(always)]
     pub(super) fn remember(&self, shard: &Shard<'_>, at: Position) {
         if let Some(hint) = self.hints.get(shard.number()) {
-            hint.store(at.0, Ordering::Relaxed);
+            // ORDERING: Release; as in `near`.
+            hint.store(at.0, Ordering::Release);
         }
     }
 
@@ -274,6 +238,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub(super) fn make_room(&self, shard: &Shard<'_>, now_ms: u64) -> Result<(), Error> {
         let log = shard.log();
         let oldest = log.oldest();
+        if !shard.is_there() {
+            return Ok(()); // what is oldest may be another's; the next claim finds it moved
+        }
         let is_over = self.is_over(shard, oldest, now_ms);
         if !is_over && !self.site.place().evicts() {
             return Err(Error::Full);
@@ -332,8 +299,11 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.site.region().check()?;
         let tended = self.site.region().tend();
         let now_ms = self.now_ms();
+        self.complete()?;
         for id in self.shards() {
-            let shard = self.shard(id)?;
+            let Ok(shard) = self.shard(id) else {
+                continue; // gone meanwhile
+            };
             let log = shard.log();
             let mut left = log.shape.granules / log.shape.segment;
             while left > 0 && self.is_over(&shard, log.oldest(), now_ms) {

@@ -1,5 +1,6 @@
 //! Figures of a stream.
 
+use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
 use crate::region::Region;
@@ -50,12 +51,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let shard = self.shard(id)?;
         let log = shard.log();
         let oldest = log.floor();
-        let tail = log.tail(self.near(&shard)).map_err(|_| Error::Damaged {
-            field: "header of a record",
-        })?;
+        let tail = log.tail(self.near(&shard)).map_err(trouble)?;
         let writers = &shard.head().writers;
         let is_taken = |pin: &&crate::ring::log::Pin| pin.owner.load(Ordering::Relaxed) != 0;
-        Ok(ShardStats {
+        let stats = ShardStats {
             shard: id,
             oldest: StreamSequence(oldest),
             tail: StreamSequence(tail),
@@ -64,6 +63,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
             latest_ms: writers.latest_ms.load(Ordering::Relaxed),
             evicted_segments: writers.evicted.load(Ordering::Relaxed),
             readers: shard.pins().iter().filter(is_taken).count() as u32,
-        })
+        };
+        match shard.is_there() {
+            true => Ok(stats),
+            false => Err(Error::NoShard { shard: id.0 }),
+        }
     }
 }

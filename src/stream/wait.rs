@@ -5,8 +5,8 @@
 //! Each shard has an event count ([`region::event`](crate::region::event)). A *waiter* prepares
 //! there, looks at its cursor's boundary once more, and sleeps. Whoever changes what readers see of
 //! a shard does so by a plain store, then reads the flag behind a fence, and if it is set wakes
-//! all: a record is for each of them. That is a commit, and a claim that is given up, for readers
-//! go on behind it.
+//! all: a record is for each of them. That is a commit; a claim that is given up, for readers go on
+//! behind it; and the end of a shard that is split or merged.
 //!
 //! `[sleeper-flag]`: the waiter sets the flag and then looks; the committer stores the header and
 //! then reads the flag, a fence between. One of the two sees the other.
@@ -63,6 +63,15 @@ impl<R: Region, C: Clock> Stream<R, C> {
             self.wake_sleepers(shard);
         }
         let _ = shard;
+    }
+
+    /// Wakes whoever waits anywhere: after shards were closed.
+    pub(super) fn wake_all(&self) {
+        for place in 0..self.site.place().shape.places {
+            if let Some(shard) = self.site.shard(place, 0) {
+                self.wake(&shard);
+            }
+        }
     }
 
     #[cfg(any(feature = "std", feature = "async"))]
@@ -125,7 +134,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// use std::time::Duration;
     ///
     /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new())?;
-    /// let shard = stream.shard_of(0);
+    /// let shard = stream.shard_of(0)?;
     /// let mut cursor = stream.cursor(shard, Start::Latest)?;
     /// std::thread::scope(|scope| {
     ///     scope.spawn(|| stream.put("boiler-7", b"81.5"));

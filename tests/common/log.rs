@@ -12,7 +12,7 @@ pub fn run<R: Region, C: Clock>(stream: &Stream<R, C>) -> bool {
 
 fn through<R: Region, C: Clock>(stream: &Stream<R, C>) -> Result<bool, Error> {
     static LONG: [u8; 2000] = [7; 2000];
-    let shard = stream.shard_of(0);
+    let shard = stream.shard_of(0)?;
     let mut cursor = stream.cursor(shard, Start::Latest)?;
     let first = StreamEntry::new("one", b"one").hash(0);
     let put = stream.put_entry(&first)?;

@@ -360,7 +360,7 @@ fn a_place_outlives_its_process() {
         };
         let region = region.expect("a region");
         let stream = Stream::open_or_create_with(region, options, &clock).expect("a stream");
-        let shard = stream.shard_of(0);
+        let shard = stream.shard_of(0).expect("a shard");
         for n in 0..10 {
             let data = [life, n];
             let entry = StreamEntry::new("a", &data).hash(0);

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-const LEN: u64 = 64 << 10;
+const LEN: u64 = 96 << 10;
 /// What hangs for so long is told by name.
 const HANG: Duration = Duration::from_secs(30);
 const START_MS: u64 = 1000;
@@ -25,6 +25,7 @@ type Tested<'c> = Stream<Mapped, &'c ManualClock>;
 fn options(policy: FullPolicy) -> StreamOptions {
     StreamOptions::new()
         .shards(2)
+        .max_shards(4)
         .readers(4)
         .segment(4096)
         .retention(Duration::from_secs(100))
@@ -52,9 +53,10 @@ fn whole(dir: &Dir, policy: FullPolicy) -> Vec<u8> {
     for number in 0..20 {
         let _ = stream.put(&format!("key{}", number % 6), &body(number, 50));
     }
-    let shard = stream.shard_of(0);
+    let shard = stream.shard_of(0).expect("a shard");
     let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
     let _records = cursor.read(2).expect("a read");
+    stream.split(shard, 1 << 126).expect("a split");
     let _claim = stream.claim("key1", 100).expect("room");
     let bytes = fs::read(&path).expect("a file");
     assert_eq!(bytes.len() as u64, LEN);
@@ -70,19 +72,21 @@ fn each_configured_field_is_told() {
     let dir = Dir::new("stream-fields");
     let whole = whole(&dir, FullPolicy::Evict);
     let path = dir.file("q.ring");
-    assert_eq!((word(&whole, SECTION), word(&whole, SECTION + 8)), (2, 64));
-    let table: [(&str, usize, &[u64]); 9] = [
+    let (shards, segment) = (word(&whole, SECTION), word(&whole, SECTION + 16));
+    assert_eq!((shards, segment), (2, 64));
+    let table: [(&str, usize, &[u64]); 10] = [
         ("number of shards", 0, &[0, 1025, u64::MAX]),
-        ("stream size", 0, &[3, 1024]),
-        ("segment size", 8, &[0, 63, 65, 1 << 18, u64::MAX]),
-        ("shard size", 16, &[0, 64, (1 << 30) + 1, u64::MAX]),
-        ("number of readers", 24, &[0, 4097, u64::MAX]),
-        ("longest data", 32, &[0, 2993, u64::MAX]),
-        ("flags", 40, &[4, 1 << 63]),
-        ("retention", 48, &[365 * 86_400_000 + 1, u64::MAX]),
-        ("checksum", 64, &[0, 1, u64::MAX]),
+        ("places for shards", 8, &[0, 1, 1025, u64::MAX]),
+        ("stream size", 8, &[7, 1024]),
+        ("segment size", 16, &[0, 63, 65, 1 << 19, u64::MAX]),
+        ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
+        ("number of readers", 32, &[0, 4097, u64::MAX]),
+        ("longest data", 40, &[0, 2993, u64::MAX]),
+        ("flags", 48, &[4, 1 << 63]),
+        ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
+        ("checksum", 72, &[0, 1, u64::MAX]),
     ];
-    let quiet: [(usize, u64); 6] = [(0, 1), (24, 3), (32, 8), (40, 0), (48, 5000), (56, 7)];
+    let quiet: [(usize, u64); 6] = [(0, 1), (32, 3), (40, 8), (48, 0), (56, 5000), (64, 7)];
     let quiet = quiet.map(|(offset, value)| ("checksum", offset, vec![value]));
     let table = table.map(|(field, offset, values)| (field, offset, values.to_vec()));
     for (field, offset, values) in table.into_iter().chain(quiet) {
@@ -129,7 +133,7 @@ fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
     let mut count = 0;
     for round in 0..4 {
         for shard in stream.shards() {
-            let _ = (stream.stat(shard), stream.hash_range(shard));
+            let _ = (stream.stat(shard), stream.shard_info(shard));
             let tail = stream
                 .stat(shard)
                 .map_or(1 << 30, |stat| stat.tail.as_u64());
@@ -166,6 +170,12 @@ fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
         }
         clock.advance(Duration::from_secs([1, 50, 120, 1][round]));
         let _ = stream.tend();
+        let shards: Vec<_> = stream.shards().take(4).collect();
+        let both = shards.first().zip(shards.last());
+        if let (Some((one, other)), true) = (both, round % 2 == 1) {
+            let _ = stream.merge(*one, *other);
+            let _ = stream.split(*other, u128::MAX / 16 * (3 + u128::from(seed) % 12));
+        }
     }
     count
 }
@@ -216,7 +226,7 @@ fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u
         return;
     };
     if in_use {
-        let cursor = stream.cursor(stream.shard_of(0), Start::Oldest);
+        let cursor = stream.cursor(stream.shard_of(0).expect("a shard"), Start::Oldest);
         let claim = stream.claim("key5", 64);
         strike();
         if let Ok(mut cursor) = cursor {
@@ -280,7 +290,8 @@ fn no_word_of_a_shard_panics_or_hangs() {
     let dir = Dir::shm("stream-words");
     let whole = whole(&dir, FullPolicy::Evict);
     let path = dir.file("q.ring");
-    let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 16 + 96 + 16);
+    // Event, times, change; four heads; pins.
+    let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 64 + 4 * 32 + 16);
     watched(first as u64..last as u64, |number| {
         let at = 8 * number;
         let found = word(&whole, at as usize);
@@ -338,7 +349,7 @@ fn a_damaged_record_is_passed_over() {
         (at - 13, 0xff),
     ] {
         file.write_all_at(&[value], offset as u64).expect("a write");
-        let shard = stream.shard_of(0);
+        let shard = stream.shard_of(0).expect("a shard");
         let mut cursor = stream.cursor(shard, Start::At(put[0])).expect("a cursor");
         assert_eq!(cursor.read(10).expect("a read").len(), 1);
         let sequence = put[1].as_u64();

@@ -57,9 +57,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn put_in<R: Region, C: Clock>(stream: &Stream<R, C>, shard: u32, data: &[u8]) {
-    let (hash, _) = stream
-        .hash_range(ShardId::from_number(shard))
-        .expect("a shard");
+    let info = stream.shard_info(ShardId::from_number(shard));
+    let hash = info.expect("a shard").hashes.0;
     let entry = StreamEntry::new("a", data).hash(hash);
     stream.put_entry(&entry).expect("room");
 }

@@ -19,6 +19,8 @@ mod limits;
 mod model;
 mod processes;
 mod reference;
+mod reshard;
+mod resharders;
 mod threads;
 mod waiting;
 
@@ -52,5 +54,9 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
-    waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken one_of_several_is_named;
+    reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
+        a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents
+        each_key_keeps_its_order;
+    waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken
+        a_closed_shard_wakes one_of_several_is_named;
 }

@@ -62,7 +62,7 @@ fn write(argument: &str) {
 fn hold(path: &str) {
     let stream = opened(path);
     let mut cursor = stream
-        .cursor(stream.shard_of(0), Start::Oldest)
+        .cursor(stream.shard_of(0).expect("a shard"), Start::Oldest)
         .expect("a cursor");
     let records = cursor.read(1).expect("a read");
     fs::write(format!("{path}.held"), [1]).expect("a file");
@@ -86,7 +86,7 @@ fn acknowledged(path: &str, lives: u64) -> HashMap<u64, u64> {
 /// Reads until all that was acknowledged is read, once it is known how much that is.
 fn read(path: &str, lives: impl Fn() -> Option<u64>) {
     let stream = opened(path);
-    let shard = stream.shard_of(0);
+    let shard = stream.shard_of(0).expect("a shard");
     let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
     let mut next: HashMap<u64, u64> = HashMap::new();
     let (mut last, mut until) = (0, None);
@@ -202,7 +202,7 @@ fn a_dead_reader_holds_nothing() {
         assert!(Instant::now() < end, "{error}");
         std::thread::sleep(Duration::from_millis(1));
     }
-    let shard = stream.shard_of(0);
+    let shard = stream.shard_of(0).expect("a shard");
     assert!(
         stream.cursor(shard, Start::Oldest).is_ok(),
         "its pin is free"

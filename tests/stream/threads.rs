@@ -119,7 +119,9 @@ fn run<R: Region + Sync>(streams: &[Stream<R>]) {
         let told = readers.into_iter().map(|r| r.join().expect("a reader"));
         told.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     });
-    let stat = streams[0].stat(streams[0].shard_of(0)).expect("figures");
+    let stat = streams[0]
+        .stat(streams[0].shard_of(0).expect("a shard"))
+        .expect("figures");
     assert!(stat.tail.as_u64() >> 30 > 10, "{stat:?}");
     assert!(read_all > 100, "{read_all} read, {lost} times lost");
     assert_eq!(stat.readers, 0);

@@ -122,6 +122,33 @@ pub fn all_who_wait_are_woken<R: Region + Sync>(home: &Home<'_, R>) {
     });
 }
 
+/// Who waits at a shard is told of its end when it is split or merged.
+pub fn a_closed_shard_wakes<R: Region + Sync>(home: &Home<'_, R>) {
+    let clock = ManualClock::new(1000);
+    let options = StreamOptions::new().max_shards(4);
+    let streams = home.streams(4 * BYTES, options, &clock);
+    let (here, there) = (&streams[0], streams.last().expect("a stream"));
+    let mut children = Vec::new();
+    for round in 0..2 {
+        let shard = here.shard_of(0).expect("a shard");
+        let mut cursor = here.cursor(shard, Start::Latest).expect("a cursor");
+        let begun = Instant::now();
+        let told = thread::scope(|scope| {
+            let waiter = scope.spawn(|| cursor.read_timeout(1, LONG).map(drop));
+            thread::sleep(ASLEEP);
+            children = match round {
+                0 => there.split(shard, 1 << 127).expect("a split").to_vec(),
+                _ => vec![there.merge(children[0], children[1]).expect("a merge")],
+            };
+            waiter.join().expect("ends")
+        });
+        let child = |n: usize| children.get(n).map(|child| child.number());
+        let children = [child(0), child(1)];
+        assert_eq!(told, Err(Error::ShardClosed { children }));
+        assert!(begun.elapsed() < LONG / 2);
+    }
+}
+
 pub fn one_of_several_is_named<R: Region + Sync>(home: &Home<'_, R>) {
     let clock = ManualClock::new(1000);
     let streams = home.streams(4 * BYTES, StreamOptions::new().shards(3), &clock);
@@ -137,7 +164,11 @@ pub fn one_of_several_is_named<R: Region + Sync>(home: &Home<'_, R>) {
             match round {
                 3 => queue.send(b"a message").map(|_| ()).expect("sent"),
                 shard => {
-                    let hash = here.hash_range(ShardId::from_number(shard)).expect("it").0;
+                    let hash = here
+                        .shard_info(ShardId::from_number(shard))
+                        .expect("it")
+                        .hashes
+                        .0;
                     let entry = StreamEntry::new("a", b"a record").hash(hash);
                     there.put_entry(&entry).map(|_| ()).expect("room");
                 }
@@ -163,8 +194,8 @@ fn play<R: Region, C: ringmain::Clock>(
     to: u32,
     begins: bool,
 ) {
-    let hash = stream.hash_range(ShardId::from_number(to));
-    let (hash, _) = hash.expect("a shard");
+    let info = stream.shard_info(ShardId::from_number(to));
+    let hash = info.expect("a shard").hashes.0;
     let put = |round: u64| {
         let bytes = round.to_le_bytes();
         let entry = StreamEntry::new("a", &bytes).hash(hash);
@@ -364,7 +395,9 @@ pub fn as_child(role: &str) {
         "waits unwatched" => {
             filter::set(libc::SYS_inotify_init1, Answer::Error(libc::EMFILE));
             let start = Start::Oldest;
-            let mut cursor = stream.cursor(stream.shard_of(0), start).expect("a cursor");
+            let mut cursor = stream
+                .cursor(stream.shard_of(0).expect("a shard"), start)
+                .expect("a cursor");
             say("ready");
             assert_eq!(cursor.read_timeout(1, LONG).expect("a read").len(), 1);
             say("read");

@@ -79,6 +79,8 @@ pub(super) enum Verb {
     DemoProducer(ChildArgs),
     #[command(hide = true, name = "demo-worker")]
     DemoWorker(ChildArgs),
+    #[command(hide = true, name = "demo-reader")]
+    DemoReader(ChildArgs),
 }
 
 /// What a new queue is to be like.
@@ -431,6 +433,10 @@ pub(super) struct DemoArgs {
     /// Over a FIFO queue with a group for each metric; the audit checks the order of each as well
     #[arg(long)]
     pub(super) fifo: bool,
+    /// Over a stream with a partition key for each metric, through splits and merges; the audit
+    /// checks the order of each key as well
+    #[arg(long, conflicts_with = "fifo")]
+    pub(super) stream: bool,
 }
 
 #[derive(Debug, Args)]
@@ -462,4 +468,7 @@ pub(super) struct ChildArgs {
     /// Of a producer of a FIFO queue
     #[arg(long)]
     pub(super) outbox: Option<PathBuf>,
+    /// Of a producer or reader of a stream
+    #[arg(long)]
+    pub(super) progress: Option<PathBuf>,
 }

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
         Verb::Man(args) => manual::man(&args),
         Verb::DemoProducer(args) => demo::producer(&args),
         Verb::DemoWorker(args) => demo::worker(&args),
+        Verb::DemoReader(args) => demo::reader(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -6,8 +6,9 @@ use super::{journal, os};
 use crate::error::Error;
 use crate::region::futex_wake;
 use crate::region::section::Section;
-use crate::region::stream::{self, KIND_STREAM, Shard, StreamPlace, StreamWish};
+use crate::region::stream::{self, KIND_STREAM, Places, Shard, StreamPlace, StreamWish};
 use crate::ring::log::Position;
+use crate::ring::shards::Shards;
 use crate::sync::Ordering;
 use crate::time::wall_ms;
 
@@ -45,7 +46,7 @@ impl Attachment {
 
     fn shards<'s>(&'s self, place: &'s StreamPlace) -> impl Iterator<Item = Shard<'s>> {
         // SAFETY: the place was verified against this mapping, which lives as long as `self`.
-        (0..place.shape.shards).filter_map(|number| unsafe { Shard::new(place, number) })
+        (0..place.shape.places).filter_map(|number| unsafe { Shard::new(place, number, 0) })
     }
 
     /// Whether a section that calls itself vacant has a stream with something in it.
@@ -83,6 +84,9 @@ impl Attachment {
         };
         let repair = |shard: Shard<'_>| u64::from(shard.log().repair(dead));
         let claims = self.shards(&place).map(repair).sum();
+        // SAFETY: as in `shards`.
+        let places = unsafe { Places::new(&place) };
+        Shards(&places).repair(dead);
         self.rouse_of_stream(&place);
         claims
     }
@@ -128,6 +132,6 @@ impl Attachment {
         number: usize,
     ) -> Option<Shard<'s>> {
         // SAFETY: as above.
-        unsafe { Shard::new(place, number) }
+        unsafe { Shard::new(place, number, 0) }
     }
 }

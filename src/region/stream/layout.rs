@@ -2,6 +2,7 @@
 
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
+use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU64, Ordering, Padded};
 
 /// Kind of a region's section: a stream.
@@ -24,8 +25,8 @@ pub const SHARDS_MAX: usize = 1024;
 pub const PINS_MAX: usize = 4096;
 /// The least granules of a segment: a block.
 pub const SEGMENT_MIN: u32 = BLOCK_GRANULES;
-/// The most granules of a segment: 8 MiB.
-pub const SEGMENT_MAX: u32 = 1 << 17;
+/// The most granules of a segment: 16 MiB.
+pub const SEGMENT_MAX: u32 = 1 << 18;
 /// The longest retention, ms: 365 days.
 pub const RETENTION_MS_MAX: u64 = 365 * 86_400_000;
 /// The latest time that a record has, ms: 557 years.
@@ -35,8 +36,10 @@ pub const TIME_MS_MAX: u64 = (1 << 44) - 2;
 #[derive(Debug)]
 #[repr(C)]
 pub struct StreamConfig {
-    /// How many shards.
+    /// How many shards there are at first.
     pub shards: AtomicU64,
+    /// How many there can be at a time.
+    pub places: AtomicU64,
     /// Granules of a segment.
     pub segment: AtomicU64,
     /// Granules of a shard.
@@ -60,6 +63,7 @@ impl StreamConfig {
     pub fn checksum(&self) -> u64 {
         let fields = [
             &self.shards,
+            &self.places,
             &self.segment,
             &self.granules,
             &self.pins,
@@ -68,7 +72,7 @@ impl StreamConfig {
             &self.retention_ms,
             &self.nonce,
         ];
-        let mut bytes = [0; 64];
+        let mut bytes = [0; 72];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
         }
@@ -76,7 +80,7 @@ impl StreamConfig {
     }
 }
 
-/// The head of a stream; the parts of its shards follow it.
+/// The head of a stream; the parts of its places for shards follow it.
 #[derive(Debug)]
 #[repr(C)]
 pub struct StreamHead {
@@ -84,16 +88,18 @@ pub struct StreamHead {
     pub config: Padded<StreamConfig>,
     /// When somebody last asked the kernel who has died, ms.
     pub tended_ms: Padded<AtomicU64>,
+    /// The split or merge that is made.
+    pub change: Padded<Change>,
 }
 
-/// What a shard has once.
+/// What a place for a shard has once.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ShardHead {
     /// The writers' line.
     pub writers: Padded<Writers>,
-    /// The part of the hash range that is this shard's: `[start, end]`, each low half first.
-    pub range: Padded<[AtomicU64; 4]>,
+    /// Which shard is here.
+    pub card: Padded<Card>,
 }
 
 /// What writers change: the positions seldom, the time once a millisecond; and who waits for them.
@@ -113,14 +119,16 @@ pub struct Writers {
 const _: () = {
     assert!(size_of::<Pin>() == 16 && size_of::<Writers>() == 64);
     #[cfg(not(target_os = "none"))]
-    assert!(size_of::<StreamHead>() == 256 && size_of::<ShardHead>() == 256);
+    assert!(size_of::<StreamHead>() == 384 && size_of::<ShardHead>() == 256);
 };
 
 /// The numbers that fix a stream's layout; verified before use, then kept outside the region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamShape {
-    /// How many shards.
+    /// How many shards there are at first.
     pub shards: usize,
+    /// How many there can be at a time.
+    pub places: usize,
     /// The ring of each.
     pub ring: Shape,
     /// Readers of a shard at a time.
@@ -132,7 +140,7 @@ pub struct StreamShape {
 /// Where the parts of a stream begin, as offsets from its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamOffsets {
-    /// Heads of shards.
+    /// Heads of places.
     pub heads: usize,
     /// Pins of all shards.
     pub pins: usize,
@@ -155,10 +163,10 @@ impl StreamShape {
 
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
-        let granules = self.shards.checked_mul(self.ring.granules as usize)?;
+        let granules = self.places.checked_mul(self.ring.granules as usize)?;
         let parts = [
-            (self.shards, size_of::<ShardHead>()),
-            (self.shards.checked_mul(self.pins)?, size_of::<Pin>()),
+            (self.places, size_of::<ShardHead>()),
+            (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),

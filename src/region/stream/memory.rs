@@ -8,6 +8,7 @@ use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
 use crate::region::layout::EventSide;
 use crate::ring::log::{INDEX_BITS, Position, Positions, Shape};
+use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};
 
 /// Bytes of a record before its key: checksum, lengths, time.
@@ -20,8 +21,10 @@ const SEGMENTS: usize = 16;
 /// A stream's wishes for its memory, before the region says what it can give.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamWish {
-    /// How many shards.
+    /// How many shards there are at first.
     pub shards: usize,
+    /// How many there can be at a time; `None`: as many as at first.
+    pub places: Option<usize>,
     /// Bytes of a segment; `None`: a sixteenth of a shard.
     pub segment_bytes: Option<usize>,
     /// Readers of a shard at a time.
@@ -85,8 +88,10 @@ fn rounded(bytes: usize, least: usize) -> usize {
 
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings, Error> {
+    let places = wish.places.unwrap_or(wish.shards);
     let of = |segment: u32, segments: u32| StreamShape {
         shards: wish.shards,
+        places,
         ring: Shape {
             segment,
             granules: segment.saturating_mul(segments),
@@ -99,7 +104,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
     let segment = match wish.segment_bytes {
         Some(bytes) => rounded(bytes, least),
         None => {
-            let shard = len / wish.shards / (GRANULE_BYTES + 9) / SEGMENTS;
+            let shard = len / places / (GRANULE_BYTES + 9) / SEGMENTS;
             let wanted = (shard + 1).next_power_of_two() / 2;
             wanted
                 .clamp(SEGMENT_MIN as usize, SEGMENT_MAX as usize)
@@ -173,11 +178,12 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         };
     }
     let word = AtomicU64::new;
-    for shard in 0..shape.shards {
+    for place in 0..shape.places {
         let first = || word(Position::FIRST.0);
-        let (start, end) = range_of(shard, shape.shards);
-        let low = |n: u128| word(n as u64);
-        let high = |n: u128| word((n >> 64) as u64);
+        let (id, range) = match place < shape.shards {
+            true => (Some(place as u32), range_of(place, shape.shards)),
+            false => (None, (0, 0)),
+        };
         let head = ShardHead {
             writers: Padded(Writers {
                 positions: Positions {
@@ -194,17 +200,18 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
                     sleepers: word(0),
                 },
             }),
-            range: Padded([low(start), high(start), low(end), high(end)]),
+            card: Padded(Card::first(id, range)),
         };
         // SAFETY: the heads lie inside the memory given, aligned since base and offset are.
         unsafe {
             (base.add(offsets.heads) as *mut ShardHead)
-                .add(shard)
+                .add(place)
                 .write(head)
         };
     }
     let config = StreamConfig {
         shards: word(shape.shards as u64),
+        places: word(shape.places as u64),
         segment: word(shape.ring.segment.into()),
         granules: word(shape.ring.granules.into()),
         pins: word(shape.pins as u64),
@@ -218,6 +225,11 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
     let head = StreamHead {
         config: Padded(config),
         tended_ms: Padded(word(0)),
+        change: Padded(Change {
+            word: word(0),
+            parents: word(0),
+            children: word(0),
+        }),
     };
     // SAFETY: as above; the head is first.
     unsafe { (base as *mut StreamHead).write(head) };
@@ -254,6 +266,9 @@ impl StreamPlace {
         };
         let shape = &self.shape;
         option("shards", shape.shards as u64, wish.shards as u64)?;
+        if let Some(places) = wish.places {
+            option("max_shards", shape.places as u64, places as u64)?;
+        }
         option("readers", shape.pins as u64, wish.readers as u64)?;
         option("retention (ms)", self.retention_ms, wish.retention_ms)?;
         option("evict", self.evicts().into(), wish.evict.into())?;

@@ -18,7 +18,7 @@ pub use layout::{KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShap
 pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
 pub use record::{KEY_BYTES_MAX, Stored, Writing};
-pub use site::{Shard, Site};
+pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]
 pub(super) use verify::verify;
 #[cfg(all(feature = "async", feature = "mapped"))]

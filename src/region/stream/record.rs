@@ -84,6 +84,8 @@ impl<'a> Shard<'a> {
             if seen < now_ms {
                 latest.fetch_max(now_ms, Ordering::Relaxed);
             }
+            // Behind what has found the tail; [renamed].
+            self.shape().places == 1 || self.is_there()
         };
         let claim = self.log().claim(from, owner, granules, before)?;
         Ok(Writing { claim, time_ms })

@@ -1,12 +1,16 @@
 //! A stream's region with the stream in it, and its shards as references.
 
-use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, ShardHead, StreamHead, StreamShape};
+use super::layout::{
+    BLOCK_GRANULES, GRANULE_BYTES, ShardHead, StreamHead, StreamShape, TIME_MS_MAX,
+};
 use super::memory::{StreamPlace, StreamWish};
 use crate::error::Error;
 use crate::region::home::{Intent, Region};
+#[cfg(any(feature = "std", feature = "async"))]
 use crate::region::layout::EventSide;
 use crate::ring::log::{Log, Pin};
-use crate::sync::AtomicU64;
+use crate::ring::shards::{Card, Change, Table};
+use crate::sync::{AtomicU64, Ordering};
 use core::marker::PhantomData;
 
 /// A region, and where the stream lies in it.
@@ -16,11 +20,19 @@ pub struct Site<R> {
     place: StreamPlace,
 }
 
-/// One shard. Copying it copies references.
+/// One shard, or a place for one. Copying it copies references.
 #[derive(Debug, Clone, Copy)]
 pub struct Shard<'a> {
     place: &'a StreamPlace,
     number: usize,
+    id: u32,
+    memory: PhantomData<&'a [AtomicU64]>,
+}
+
+/// All places for shards.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    place: &'a StreamPlace,
     memory: PhantomData<&'a [AtomicU64]>,
 }
 
@@ -50,11 +62,70 @@ impl<R: Region> Site<R> {
         unsafe { &*(self.place.base as *const StreamHead) }
     }
 
-    /// A shard, by its number.
+    /// A place for a shard, by its number, in which there should be the shard `id`.
     #[inline(always)]
-    pub fn shard(&self, number: usize) -> Option<Shard<'_>> {
+    pub fn shard(&self, number: usize, id: u32) -> Option<Shard<'_>> {
         // SAFETY: as above.
-        unsafe { Shard::new(&self.place, number) }
+        unsafe { Shard::new(&self.place, number, id) }
+    }
+
+    /// All places.
+    #[inline(always)]
+    pub fn places(&self) -> Places<'_> {
+        // SAFETY: as above.
+        unsafe { Places::new(&self.place) }
+    }
+}
+
+impl<'a> Places<'a> {
+    /// The places of the stream at a place.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Shard::new`].
+    #[inline(always)]
+    pub(in crate::region) unsafe fn new(place: &'a StreamPlace) -> Self {
+        Self {
+            place,
+            memory: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, place: usize) -> Option<Shard<'a>> {
+        // SAFETY: by the promise of `new`.
+        unsafe { Shard::new(self.place, place, 0) }
+    }
+}
+
+impl Table for Places<'_> {
+    #[inline(always)]
+    fn places(&self) -> usize {
+        self.place.shape.places
+    }
+
+    fn change(&self) -> &Change {
+        // SAFETY: by the promise of `new`; the head is first, and consists of atomics.
+        unsafe { &(*(self.place.base as *const StreamHead)).change }
+    }
+
+    #[inline(always)]
+    fn card(&self, place: usize) -> Option<&Card> {
+        Some(&self.at(place)?.head().card)
+    }
+
+    fn log(&self, place: usize) -> Option<Log<'_>> {
+        Some(self.at(place)?.log())
+    }
+
+    fn inherit(&self, child: usize, parent: usize) {
+        if let (Some(child), Some(parent)) = (self.at(child), self.at(parent)) {
+            let latest_ms = parent.head().writers.latest_ms.load(Ordering::Relaxed);
+            let latest_ms = latest_ms.min(TIME_MS_MAX);
+            // ORDERING: Relaxed; [opened] orders it before claims in the child.
+            let writers = &child.head().writers;
+            writers.latest_ms.fetch_max(latest_ms, Ordering::Relaxed);
+        }
     }
 }
 
@@ -65,10 +136,15 @@ impl<'a> Shard<'a> {
     ///
     /// The memory of the stream stays valid during `'a`, and nobody uses it but through shards.
     #[inline(always)]
-    pub(in crate::region) unsafe fn new(place: &'a StreamPlace, number: usize) -> Option<Self> {
-        (number < place.shape.shards).then_some(Self {
+    pub(in crate::region) unsafe fn new(
+        place: &'a StreamPlace,
+        number: usize,
+        id: u32,
+    ) -> Option<Self> {
+        (number < place.shape.places).then_some(Self {
             place,
             number,
+            id,
             memory: PhantomData,
         })
     }
@@ -87,10 +163,22 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Its number.
+    /// The number of its place.
     #[inline(always)]
     pub fn number(&self) -> usize {
         self.number
+    }
+
+    /// Which shard.
+    #[inline(always)]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Whether its place is still its own.
+    #[inline(always)]
+    pub fn is_there(&self) -> bool {
+        self.head().card.name().id() == self.id
     }
 
     /// The verified layout.

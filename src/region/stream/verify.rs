@@ -31,6 +31,11 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         }
     };
     let shards = number(&config.shards, 1..=SHARDS_MAX as u64, "number of shards")?;
+    let places = number(
+        &config.places,
+        shards..=SHARDS_MAX as u64,
+        "places for shards",
+    )?;
     let segments = SEGMENT_MIN as u64..=SEGMENT_MAX as u64;
     let segment = number(&config.segment, segments, "segment size")?;
     let granules = number(
@@ -45,6 +50,7 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
     let room = (segment - 1) * GRANULE_BYTES as u64 - (STORED_HEAD_BYTES + KEY_BYTES_MAX) as u64;
     let shape = StreamShape {
         shards: shards as usize,
+        places: places as usize,
         ring: Shape {
             segment: segment as u32,
             granules: granules as u32,

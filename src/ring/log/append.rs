@@ -33,7 +33,8 @@ impl Log<'_> {
     /// for the tail, for example the end of the caller's last claim.
     ///
     /// `before` is called when the tail is found, before it is claimed, perhaps several times: what
-    /// its last call saw is no older than what those of earlier claims did, `[claimed]`.
+    /// its last call saw is no older than what those of earlier claims did, `[claimed]`. If it says
+    /// false, the claim is refused as moved.
     ///
     /// # Progress
     ///
@@ -44,7 +45,7 @@ impl Log<'_> {
         from: Position,
         owner: u32,
         granules: u32,
-        mut before: impl FnMut(),
+        mut before: impl FnMut() -> bool,
     ) -> Result<Claim, Refusal> {
         // The common case: the tail is where the caller thinks, and there is room.
         if granules != 0
@@ -54,7 +55,9 @@ impl Log<'_> {
             // ORDERING: Acquire; [claimed].
             let seen = Header(header.load(Ordering::Acquire));
             if seen.lap() < from.lap() {
-                before();
+                if !before() {
+                    return Err(Refusal::Moved);
+                }
                 if let Some(claim) = self.win(from, header, seen.0, owner, granules) {
                     return Ok(claim);
                 }
@@ -70,7 +73,7 @@ impl Log<'_> {
         from: Position,
         owner: u32,
         granules: u32,
-        before: &mut dyn FnMut(),
+        before: &mut dyn FnMut() -> bool,
     ) -> Result<Claim, Refusal> {
         if granules == 0 || granules >= self.shape.segment.min(GRANULES_MAX) {
             return Err(Refusal::TooLong);
@@ -94,7 +97,9 @@ impl Log<'_> {
                 at = self.seal(at, header, seen, room)?;
                 continue;
             }
-            before();
+            if !before() {
+                return Err(Refusal::Moved);
+            }
             if let Some(claim) = self.win(at, header, seen, owner, granules) {
                 return Ok(claim);
             }
@@ -104,7 +109,7 @@ impl Log<'_> {
 
     /// Granules from a position to the end of its segment.
     #[inline(always)]
-    fn room(&self, at: Position) -> u32 {
+    pub(super) fn room(&self, at: Position) -> u32 {
         self.shape.segment - (at.index() & (self.shape.segment - 1))
     }
 
@@ -172,13 +177,18 @@ impl Log<'_> {
     }
 
     /// Closes the log: where it ends. Each append has come before, or will be refused. Closing it
-    /// again finds the same end.
-    #[cfg(ringmain_loom)] // nobody closes a shard yet
-    pub fn close(&self, from: Position) -> Result<Position, Refusal> {
+    /// again finds the same end. `before` is asked as in [`claim`](Self::claim).
+    #[cold]
+    pub fn close(
+        &self,
+        from: Position,
+        mut before: impl FnMut() -> bool,
+    ) -> Result<Position, Refusal> {
         let mut at = from;
         loop {
             let header = self.header(at).ok_or(Refusal::Damaged)?;
             match self.boundary(at, header) {
+                Ok(Boundary::Free(_)) if !before() => return Err(Refusal::Moved),
                 Ok(Boundary::Free(seen)) => {
                     let end = Header::new(State::End, 0, 1, at.lap());
                     // ORDERING: AcqRel; [claimed].

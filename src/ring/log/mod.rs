@@ -7,9 +7,9 @@
 //!
 //! # Words
 //!
-//! A *position* is `{ lap:34, index:30 }`: which granule, and how often the ring has come round.
+//! A *position* is `{ lap:33, index:30 }`: which granule, and how often the ring has come round.
 //! Positions grow for ever; the first is that of lap 1. A *header* is
-//! `{ state:2, owner:10, granules:18, lap:34 }`. A header of an earlier lap than a position's says
+//! `{ state:2, owner:10, granules:19, lap:33 }`. A header of an earlier lap than a position's says
 //! that there is nothing yet; zero memory is an empty log.
 //!
 //! Where a record ends there is a *boundary*: the next one begins there or nothing has yet. The
@@ -37,6 +37,8 @@
 //!   claim leaves the last granule of a segment alone, so each boundary inside a segment has room
 //!   for a seal or an end.
 //! - *Close*: free to end. Each append comes before it or is refused.
+//! - *Reopen*: end to padding up to the segment's end, by who alone may use the log anew, and when
+//!   nobody reads in it any more. It goes on with the next segment, as if it began there.
 //!
 //! # The ring
 //!
@@ -181,6 +183,8 @@ pub enum Refusal {
     Closed(Position),
     /// The record has more granules than fit in a segment beside its last.
     TooLong,
+    /// The caller's `before` said so.
+    Moved,
     /// The last lap is over.
     Exhausted,
     /// A word is impossible.

@@ -35,12 +35,64 @@ impl Log<'_> {
         advance(&self.positions.floor, next);
         // ORDERING: [pinned].
         store_load();
+        self.unpinned(oldest)?;
+        Ok(advance(&self.positions.freed, next))
+    }
+
+    /// Begins a closed log anew, behind all that was in it: where that is. One that nobody has
+    /// closed has to be empty. The caller has seen to it that nobody else appends, closes or
+    /// reopens it, and that no reader enters it who does not ask the caller afterwards.
+    #[cold]
+    pub fn reopen(&self) -> Result<Position, Kept> {
+        let end = match self.tail(self.hint()) {
+            Ok(tail) => tail,
+            Err(_) => return Err(Kept::Damaged),
+        };
+        let start = self.shape.start(end);
+        let mut left = self.shape.granules / self.shape.segment;
+        while self.oldest() < start {
+            if left == 0 {
+                return Err(Kept::Damaged);
+            }
+            self.reclaim(self.oldest())?;
+            left -= 1;
+        }
+        let header = self.header(end).ok_or(Kept::Damaged)?;
+        // ORDERING: Acquire; [claimed].
+        let seen = Header(header.load(Ordering::Acquire));
+        if seen.lap() != end.lap() {
+            // Open: as it was made, or as an earlier call has left it.
+            return match end == start && self.floor() == start {
+                true => Ok(start),
+                false => Err(Kept::Open),
+            };
+        }
+        let next = self.shape.next(end).ok_or(Kept::Damaged)?;
+        match self.first_open(start)? {
+            Some(at) if at == end => {}
+            _ => return Err(self.unsettled(start)),
+        }
+        advance(&self.positions.floor, next);
+        // ORDERING: [pinned].
+        store_load();
+        self.unpinned(start)?;
+        let padding = Header::new(State::Padding, 0, self.room(end), end.lap());
+        // ORDERING: Release; [claimed], [renamed].
+        header.store(padding.0, Ordering::Release);
+        advance(&self.positions.tail, next);
+        advance(&self.positions.settled, next);
+        advance(&self.positions.freed, next);
+        Ok(next)
+    }
+
+    /// Takes resting pins from a segment; an error if somebody reads there.
+    fn unpinned(&self, segment: Position) -> Result<(), Kept> {
         for pin in self.pins {
-            if pin.keeps(oldest) {
+            if pin.keeps(segment) {
                 return Err(Kept::Pinned(pin.owner.load(Ordering::Relaxed) as u32));
             }
         }
-        Ok(advance(&self.positions.freed, next))
+        Ok(())
     }
 
     /// The oldest segment whose place is not freed.

@@ -7,13 +7,13 @@ pub const LAP_MAX: u64 = (1 << LAP_BITS) - 1;
 /// The most granules of one header.
 pub const GRANULES_MAX: u32 = (1 << GRANULES_BITS) - 1;
 
-const LAP_BITS: u32 = 34;
-const GRANULES_BITS: u32 = 18;
+const LAP_BITS: u32 = 33;
+const GRANULES_BITS: u32 = 19;
 const OWNER_SHIFT: u32 = LAP_BITS + GRANULES_BITS;
 const OWNER_MASK: u32 = (1 << 10) - 1;
 const STATE_SHIFT: u32 = OWNER_SHIFT + 10;
 
-/// `{ lap:34, index:30 }`
+/// `{ lap:33, index:30 }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position(pub u64);
 
@@ -53,7 +53,7 @@ pub enum State {
     End,
 }
 
-/// `{ state:2, owner:10, granules:18, lap:34 }`
+/// `{ state:2, owner:10, granules:19, lap:33 }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header(pub u64);
 

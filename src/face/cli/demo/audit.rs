@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
 
+use super::keys::Keys;
 use super::ledger::Ledger;
 use super::order::Order;
-use super::wire::{Author, Batch, Record};
+use super::place::Kind;
+use super::stream::READERS;
+use super::wire::{Author, Batch, Place, Record};
 
 /// Longer latencies are recorded as this: an hour.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
@@ -24,6 +27,8 @@ struct Orphan {
 pub(super) struct Hands {
     received_ns: u64,
     held: Batch<u64>,
+    /// Of a stream: what the held records are.
+    places: Batch<Place>,
 }
 
 impl Hands {
@@ -36,7 +41,8 @@ impl Hands {
 /// All that is known of the run.
 #[derive(Debug)]
 pub(super) struct Audit {
-    pub(super) ledger: Ledger,
+    /// One; of a stream one for each reader.
+    pub(super) ledgers: Vec<Ledger>,
     /// Send to first receive, in nanoseconds.
     pub(super) latency: Histogram<u64>,
     /// From a worker's death to somebody else's receive, in nanoseconds, a message each.
@@ -45,6 +51,8 @@ pub(super) struct Audit {
     pub(super) metrics: u64,
     /// Of a FIFO queue.
     pub(super) fifo: Option<Fifo>,
+    /// Of a stream.
+    pub(super) keys: Option<Keys>,
     orphans: HashMap<u64, Orphan>,
 }
 
@@ -61,13 +69,15 @@ pub(super) struct Fifo {
 }
 
 impl Audit {
-    pub(super) fn new(is_fifo: bool) -> Result<Self, hdrhistogram::CreationError> {
+    pub(super) fn new(kind: Kind) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
-            ledger: match is_fifo {
-                true => Ledger::of_fifo(),
-                false => Ledger::new(),
+            ledgers: match kind {
+                Kind::Standard => vec![Ledger::new()],
+                Kind::Fifo(_) => vec![Ledger::of_fifo()],
+                Kind::Stream => (0..READERS).map(|_| Ledger::new()).collect(),
             },
-            fifo: is_fifo.then(Fifo::default),
+            fifo: matches!(kind, Kind::Fifo(_)).then(Fifo::default),
+            keys: (kind == Kind::Stream).then(Keys::default),
             latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
             redelivery_ns: Vec::new(),
             metrics: 0,
@@ -79,9 +89,7 @@ impl Audit {
     pub(super) fn take(&mut self, author: Author, hands: &mut Hands, record: Record) {
         match record {
             Record::Sent(entries) => {
-                for (seq, hash) in entries {
-                    self.ledger.note_sent(author, seq, hash);
-                }
+                self.note_sent(author, &entries);
             }
             Record::Accepted {
                 author: of,
@@ -97,20 +105,16 @@ impl Audit {
                 };
                 fifo.duplicates += duplicates;
                 fifo.waits += waits;
-                for (seq, hash) in entries {
-                    self.ledger.note_sent(of, seq, hash);
-                }
+                self.note_sent(of, &entries);
             }
+            Record::Ordered { places, .. } if self.keys.is_some() => hands.places = places,
             Record::Ordered { at_ns, places } => {
                 let fifo = self.fifo.get_or_insert_default();
                 fifo.order.note(at_ns, &places);
             }
             Record::Received { at_ns, messages } => {
                 self.note_redelivery(at_ns, &messages);
-                *hands = Hands {
-                    received_ns: at_ns,
-                    held: messages,
-                };
+                (hands.received_ns, hands.held) = (at_ns, messages);
             }
             Record::Processed { metrics, works } => {
                 self.metrics = self.metrics.max(metrics);
@@ -120,13 +124,57 @@ impl Audit {
                     let orphan = hands.held.get(index).and_then(|id| self.orphans.remove(id));
                     let received_ns =
                         orphan.map_or(hands.received_ns, |orphan| orphan.first_received_ns);
-                    if self.ledger.note_processed(work.author, work.seq, work.hash) {
-                        self.latency
-                            .saturating_record(received_ns.saturating_sub(work.sent_ns));
+                    let reader = self.reader(author);
+                    let ledger = &mut self.ledgers[reader];
+                    if !ledger.note_processed(work.author, work.seq, work.hash) {
+                        continue;
+                    }
+                    self.latency
+                        .saturating_record(received_ns.saturating_sub(work.sent_ns));
+                    if let (Some(keys), Some(place)) = (&mut self.keys, hands.places.get(index)) {
+                        keys.note(author.producer, place);
                     }
                 }
             }
         }
+    }
+
+    /// Whose ledger counts what a child has processed.
+    fn reader(&self, author: Author) -> usize {
+        match self.keys {
+            Some(_) => (author.producer as usize).min(self.ledgers.len() - 1),
+            None => 0,
+        }
+    }
+
+    fn note_sent(&mut self, author: Author, entries: &[(u64, u64)]) {
+        for ledger in &mut self.ledgers {
+            for &(seq, hash) in entries {
+                ledger.note_sent(author, seq, hash);
+            }
+        }
+    }
+
+    /// Sends that returned `Ok` and were journaled.
+    pub(super) fn sent(&self) -> u64 {
+        self.ledgers.first().map_or(0, |ledger| ledger.sent)
+    }
+
+    /// Different messages processed; of a stream, by all its readers.
+    pub(super) fn processed(&self) -> u64 {
+        let processed = self.ledgers.iter().map(|ledger| ledger.processed);
+        processed.min().unwrap_or(0)
+    }
+
+    /// A figure of all ledgers.
+    pub(super) fn sum(&self, of: impl Fn(&Ledger) -> u64) -> u64 {
+        self.ledgers.iter().map(of).sum()
+    }
+
+    /// What was out of order, if that is checked.
+    pub(super) fn reordered(&self) -> Option<u64> {
+        let fifo = self.fifo.as_ref().map(|fifo| fifo.order.reordered);
+        fifo.or(self.keys.as_ref().map(Keys::reordered))
     }
 
     /// A worker was killed with these hands.
@@ -184,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_kill_while_holding_is_followed_up() -> Result<(), hdrhistogram::CreationError> {
-        let mut audit = Audit::new(false)?;
+        let mut audit = Audit::new(Kind::Standard)?;
         audit.take(
             ANNE,
             &mut Hands::default(),
@@ -194,7 +242,7 @@ mod tests {
         audit.take(WORKER, &mut dead, received(1_000));
         assert!(dead.are_full());
         audit.bereave(&dead, 2_000);
-        assert_eq!(audit.ledger.lost(), 1);
+        assert_eq!(audit.sum(Ledger::lost), 1);
 
         let mut heir = Hands::default();
         audit.take(WORKER, &mut heir, received(5_000));
@@ -209,7 +257,10 @@ mod tests {
         assert!(!heir.are_full());
         assert_eq!(audit.redelivery_ns, [3_000]);
         assert_eq!(audit.latency.max(), 900);
-        assert_eq!((audit.ledger.lost(), audit.ledger.damaged()), (0, 0));
+        assert_eq!(
+            (audit.sum(Ledger::lost), audit.sum(Ledger::damaged)),
+            (0, 0)
+        );
         Ok(())
     }
 }

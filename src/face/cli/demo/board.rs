@@ -8,7 +8,6 @@ use console::Term;
 use super::super::exit::Trouble;
 use super::audit::Audit;
 use super::conductor::Kills;
-use crate::face::cli::any::AnyQueue;
 
 const REDRAW_EVERY: Duration = Duration::from_millis(250);
 
@@ -40,14 +39,13 @@ impl Board {
         now: Duration,
         audit: &Audit,
         kills: Kills,
-        queue: &AnyQueue,
+        (waiting, in_flight): (u64, u64),
     ) -> Result<(), Trouble> {
         let since = now.saturating_sub(self.drawn);
         if since < REDRAW_EVERY {
             return Ok(());
         }
-        let stat = queue.stat()?;
-        let ledger = &audit.ledger;
+        let (sent, processed) = (audit.sent(), audit.processed());
         let rate = |count: u64, before: u64| {
             format!("{:.0} /s", (count - before) as f64 / since.as_secs_f64())
         };
@@ -56,19 +54,15 @@ impl Board {
             ["time".to_owned(), format!("{:.1} s", now.as_secs_f64())],
             [
                 "sent".to_owned(),
-                format!("{} ({})", ledger.sent, rate(ledger.sent, self.sent)),
+                format!("{sent} ({})", rate(sent, self.sent)),
             ],
             [
                 "processed".to_owned(),
-                format!(
-                    "{} ({})",
-                    ledger.processed,
-                    rate(ledger.processed, self.processed)
-                ),
+                format!("{processed} ({})", rate(processed, self.processed)),
             ],
             ["metrics".to_owned(), audit.metrics.to_string()],
-            ["waiting".to_owned(), stat.visible.to_string()],
-            ["in flight".to_owned(), stat.in_flight.to_string()],
+            ["waiting".to_owned(), waiting.to_string()],
+            ["in flight".to_owned(), in_flight.to_string()],
             ["workers killed".to_owned(), kills.workers.to_string()],
             ["producers killed".to_owned(), kills.producers.to_string()],
             [
@@ -85,7 +79,7 @@ impl Board {
         self.term.clear_last_lines(self.lines_up)?;
         self.term.write_line(&text)?;
         self.lines_up = text.lines().count();
-        (self.drawn, self.sent, self.processed) = (now, ledger.sent, ledger.processed);
+        (self.drawn, self.sent, self.processed) = (now, sent, processed);
         Ok(())
     }
 

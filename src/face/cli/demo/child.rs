@@ -26,6 +26,8 @@ const PART_BYTES: u64 = 256 << 10;
 pub(super) enum Role {
     Producer,
     Worker,
+    /// Of a stream.
+    Reader,
 }
 
 /// A running child.
@@ -49,16 +51,16 @@ impl Child {
         let verb = match role {
             Role::Producer => "demo-producer",
             Role::Worker => "demo-worker",
+            Role::Reader => "demo-reader",
         };
         let mut command = Command::new(std::env::current_exe()?);
         let outbox = place.outboxes.get(author.producer as usize);
+        command.arg(verb);
         if let Some(outbox) = outbox.filter(|_| role == Role::Producer) {
-            command
-                .arg(verb)
-                .arg("--outbox")
-                .arg(outbox.path_for_children());
-        } else {
-            command.arg(verb);
+            command.arg("--outbox").arg(outbox.path_for_children());
+        }
+        if let Some(progress) = &place.progress {
+            command.arg("--progress").arg(progress.path_for_children());
         }
         let mut process = command
             .arg(place.path_for_children())

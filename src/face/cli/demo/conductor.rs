@@ -14,16 +14,17 @@ use super::super::stop::Stop;
 use super::audit::Audit;
 use super::board::Board;
 use super::child::{Child, Role};
-use super::place::Place;
+use super::place::{Kind, Place, Subject};
 use super::report::Report;
+use super::stream::{self, Changes, PRODUCERS, READERS};
 use super::wire::Author;
 use super::worker::HOLD;
-use crate::face::cli::any::AnyQueue;
 
-const PRODUCERS: u32 = 2;
 const WORKERS: u32 = 3;
 const WORKER_KILL_EVERY: Duration = Duration::from_secs(1);
 const PRODUCER_KILL_EVERY: Duration = Duration::from_secs(2);
+/// A stream is split, or merged, at least so often.
+const CHANGE_EVERY_MAX: Duration = Duration::from_secs(20);
 /// How often journals are read.
 const LOOK_EVERY: Duration = Duration::from_millis(4);
 /// How long a worker is sought that holds messages of its own accord.
@@ -34,15 +35,21 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Runs the demo to its summary.
 pub(in super::super) fn run(args: &DemoArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
-    let (place, queue) = Place::create(args.keep, args.fifo.then_some(PRODUCERS))?;
+    let kind = match (args.fifo, args.stream) {
+        (true, _) => Kind::Fifo(PRODUCERS),
+        (_, true) => Kind::Stream,
+        _ => Kind::Standard,
+    };
+    let (place, subject) = Place::create(args.keep, kind)?;
     let mut conductor = Conductor {
-        audit: Audit::new(args.fifo).map_err(Trouble::new)?,
+        audit: Audit::new(kind).map_err(Trouble::new)?,
         place,
-        queue,
+        subject,
         stop,
         children: Vec::new(),
         incarnations: 0,
         kills: Kills::default(),
+        changes: Changes::default(),
         board: io::stderr().is_terminal().then(Board::new),
         next_victim: 0,
         asked: None,
@@ -55,7 +62,7 @@ pub(in super::super) fn run(args: &DemoArgs) -> Result<Exit, Trouble> {
         board.clear();
     }
     let took = outcome?;
-    let report = Report::of(&conductor.audit, conductor.kills, took);
+    let report = Report::of(&conductor.audit, conductor.kills, conductor.changes, took);
     if args.json {
         say(report.json()?)?;
     } else {
@@ -81,11 +88,12 @@ pub(super) struct Kills {
 struct Conductor {
     audit: Audit,
     place: Place,
-    queue: AnyQueue,
+    subject: Subject,
     stop: Stop,
     children: Vec<Child>,
     incarnations: u32,
     kills: Kills,
+    changes: Changes,
     board: Option<Board>,
     next_victim: usize,
     /// When a worker was asked to hold its next batch.
@@ -96,7 +104,11 @@ struct Conductor {
 impl Conductor {
     /// Produces for `time`, then drains. Returns how long it all took.
     fn perform(&mut self, time: Duration) -> Result<Duration, Trouble> {
-        for (role, count) in [(Role::Producer, PRODUCERS), (Role::Worker, WORKERS)] {
+        let (consumer, consumers) = match self.subject {
+            Subject::Queue(_) => (Role::Worker, WORKERS),
+            Subject::Stream(_) => (Role::Reader, READERS),
+        };
+        for (role, count) in [(Role::Producer, PRODUCERS), (consumer, consumers)] {
             for index in 0..count {
                 self.start(role, index)?;
             }
@@ -105,22 +117,28 @@ impl Conductor {
         // Half a period in, so that the last kill is not a race with the end.
         let mut worker_due = WORKER_KILL_EVERY / 2;
         let mut producer_due = PRODUCER_KILL_EVERY / 2;
+        let change_every = (time / 4).min(CHANGE_EVERY_MAX);
+        let mut change_due = change_every;
         while self.started.elapsed() < time {
             self.look()?;
             let now = self.started.elapsed();
-            if now >= worker_due && self.kill_worker(now - worker_due)? {
+            if now >= worker_due && self.kill_consumer(consumer, now - worker_due)? {
                 worker_due += WORKER_KILL_EVERY;
             }
             if now >= producer_due {
                 self.kill_producer()?;
                 producer_due += PRODUCER_KILL_EVERY;
             }
+            if let (true, Subject::Stream(stream)) = (now >= change_due, &self.subject) {
+                stream::change(stream, &mut self.changes)?;
+                change_due += change_every;
+            }
             thread::sleep(LOOK_EVERY);
         }
         self.finish(Role::Producer)?;
         self.drain()?;
         let took = self.started.elapsed();
-        self.finish(Role::Worker)?;
+        self.finish(consumer)?;
         Ok(took)
     }
 
@@ -151,16 +169,23 @@ impl Conductor {
             }
         }
         if let Some(board) = &mut self.board {
-            board.draw(self.started.elapsed(), &self.audit, self.kills, &self.queue)?;
+            let waiting = match &self.subject {
+                Subject::Queue(queue) => {
+                    let stat = queue.stat()?;
+                    (stat.visible, stat.in_flight)
+                }
+                Subject::Stream(_) => (self.place.unread()?, 0),
+            };
+            board.draw(self.started.elapsed(), &self.audit, self.kills, waiting)?;
         }
         Ok(())
     }
 
-    /// Kills a worker that holds messages, if there is one now, and replaces it. When none was
-    /// found for a while, asks one to hold its next batch.
-    fn kill_worker(&mut self, overdue: Duration) -> Result<bool, Trouble> {
+    /// Kills a worker or reader that holds messages, if there is one now, and replaces it. When
+    /// none was found for a while, asks one to hold its next batch.
+    fn kill_consumer(&mut self, role: Role, overdue: Duration) -> Result<bool, Trouble> {
         for _ in 0..WORKERS {
-            let Some(at) = self.pick(Role::Worker) else {
+            let Some(at) = self.pick(role) else {
                 return Ok(false);
             };
             if self.children[at].kill_if_holding(&mut self.audit)? {
@@ -171,7 +196,7 @@ impl Conductor {
         }
         let waiting = self.asked.is_some_and(|asked| asked.elapsed() < 2 * HOLD);
         if overdue > PATIENCE && !waiting {
-            let Some(at) = self.pick(Role::Worker) else {
+            let Some(at) = self.pick(role) else {
                 return Ok(false);
             };
             if self.children[at].ask_to_hold()? {
@@ -234,20 +259,32 @@ impl Conductor {
         Ok(())
     }
 
-    /// Waits until the queue is empty and nothing is in flight.
+    /// Waits until the queue is empty and nothing is in flight, or the stream is read.
     fn drain(&mut self) -> Result<(), Trouble> {
         let start = Instant::now();
         loop {
             self.look()?;
-            let stat = self.queue.stat()?;
-            if stat.visible == 0 && stat.in_flight == 0 {
+            let (is_empty, left) = match &self.subject {
+                Subject::Queue(queue) => {
+                    let stat = queue.stat()?;
+                    let (visible, in_flight) = (stat.visible, stat.in_flight);
+                    let left = format!("{visible} visible, {in_flight} in flight");
+                    (visible == 0 && in_flight == 0, left)
+                }
+                Subject::Stream(stream) => {
+                    let progress = self.place.progress.as_ref();
+                    let is_read = progress.map_or(Ok(true), |p| stream::is_read(stream, p))?;
+                    (
+                        is_read,
+                        format!("{} records not read", self.place.unread()?),
+                    )
+                }
+            };
+            if is_empty {
                 return Ok(());
             }
             if start.elapsed() > DRAIN_MAX {
-                let text = format!(
-                    "not drained after {DRAIN_MAX:?}: {} visible, {} in flight",
-                    stat.visible, stat.in_flight
-                );
+                let text = format!("not drained after {DRAIN_MAX:?}: {left}");
                 return Err(Trouble::new(text));
             }
             thread::sleep(LOOK_EVERY);

@@ -28,6 +28,12 @@
 //! message is in the group, and has the id, that its body says is part of its bytes: else it is
 //! damaged. When the table of ids is full, producers wait as they do when the queue is.
 //!
+//! **With a stream** each metric is a partition key, and two readers take the workers' place. Each
+//! reads all shards, journals as a worker does, and then writes down where its successor goes on
+//! ([`progress`]): so a successor reads again what its predecessor had in hand. The conductor
+//! splits and merges shards meanwhile. [`keys`] checks that each reader reads each key in order,
+//! and all readers the same. A record counts as processed when both have read it.
+//!
 //! **A kill while holding.** The conductor finds a worker whose journal ends with `received`, stops
 //! it (SIGSTOP), reads its journal to the end, and kills it only if the last record still is
 //! `received`: then it holds a batch that it has not deleted. Otherwise it goes on (SIGCONT) and
@@ -43,17 +49,22 @@ mod board;
 mod child;
 mod conductor;
 mod in_order;
+mod keys;
 mod ledger;
 mod order;
 mod outbox;
 mod place;
 mod producer;
+mod progress;
+mod reader;
 mod reading;
 mod report;
+mod stream;
 mod telemetry;
 mod wire;
 mod worker;
 
 pub(super) use conductor::run;
 pub(super) use producer::run as producer;
+pub(super) use reader::run as reader;
 pub(super) use worker::run as worker;

@@ -1,5 +1,6 @@
 //! A producer of the demo: reads telemetry as fast as it can, sends, journals.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use super::super::submit::BATCH_ENTRIES_MAX;
 use super::child::die_with_parent;
 use super::in_order::InOrder;
 use super::outbox::Outbox;
+use super::progress::Progress;
 use super::reading::{Reading, fingerprint};
+use super::stream::UNREAD_MAX;
 use super::telemetry::{Readings, SOURCES};
 use super::wire::{Author, Batch, Record};
 use crate::face::cli::any::{AnyQueue, AnyRegion};
-use crate::{Error, Queue};
+use crate::{Error, Mapped, Queue, Stream, StreamEntry};
 
 /// How long a producer waits when there is no room.
 pub(super) const FULL_PAUSE: Duration = Duration::from_micros(200);
@@ -25,6 +28,13 @@ pub(super) const FULL_PAUSE: Duration = Duration::from_micros(200);
 pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals_patiently()?;
     die_with_parent(args.parent)?;
+    if let Some(path) = &args.progress {
+        let region: AnyRegion =
+            Arc::new(Mapped::open(&args.path).map_err(about(args.path.display()))?);
+        let progress = Progress::open(path).map_err(about(path.display()))?;
+        let stream = Stream::open(region)?;
+        return produce(To::Stream(&stream, progress), args, &stop);
+    }
     let queue = create::open(&args.path)?;
     let author = Author {
         producer: args.index,
@@ -39,6 +49,15 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
         }
         (AnyQueue::Standard(queue), None) => To::Standard(queue),
         _ => return Err(Trouble::new("an outbox goes with a FIFO queue")),
+    };
+    produce(to, args, &stop)
+}
+
+/// Reads telemetry and sends it, until a stop.
+fn produce(to: To<'_>, args: &ChildArgs, stop: &Stop) -> Result<Exit, Trouble> {
+    let author = Author {
+        producer: args.index,
+        incarnation: args.incarnation,
     };
     let bodies = std::array::from_fn(|_| Vec::with_capacity(256));
     let mut producer = Producer {
@@ -63,7 +82,7 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
             if stop.asked() {
                 break;
             }
-            producer.send(batch, &stop)?;
+            producer.send(batch, stop)?;
         }
         readings.clear();
     }
@@ -74,6 +93,7 @@ pub(in super::super) fn run(args: &ChildArgs) -> Result<Exit, Trouble> {
 enum To<'q> {
     Standard(&'q Queue<AnyRegion>),
     Fifo(InOrder<'q>),
+    Stream(&'q Stream<AnyRegion>, Progress),
 }
 
 struct Producer<'q> {
@@ -126,9 +146,46 @@ impl Producer<'_> {
         let full = match &mut self.to {
             To::Standard(queue) => standard(queue, &stamped, bodies)?,
             To::Fifo(to) => to.send(self.author, &stamped, bodies)?,
+            To::Stream(stream, progress) => {
+                put(stream, progress, self.author.producer, &stamped, bodies)?
+            }
         };
         Ok(full.iter().map(|&at| left[at]).collect())
     }
+}
+
+/// Puts readings into a stream, and journals what was put; none as long as readers are too far
+/// behind. Returns the indices of those that were not put.
+fn put(
+    stream: &Stream<AnyRegion>,
+    progress: &Progress,
+    producer: u32,
+    readings: &[Reading<'_>],
+    bodies: &[Vec<u8>],
+) -> Result<Batch<usize>, Trouble> {
+    if progress.unread()? > UNREAD_MAX {
+        return Ok((0..bodies.len()).collect());
+    }
+    let pairs = readings.iter().zip(bodies);
+    let entries: Batch<StreamEntry<'_>> = pairs
+        .map(|(reading, body)| StreamEntry::new(reading.metric, body))
+        .collect();
+    let mut outcomes: [Result<(), Error>; BATCH_ENTRIES_MAX] = std::array::from_fn(|_| Ok(()));
+    stream.put_batch(&entries, |n, outcome| outcomes[n] = outcome.map(drop))?;
+    let (mut sent, mut full) = (Batch::new(), Batch::new());
+    for (index, outcome) in outcomes.into_iter().take(bodies.len()).enumerate() {
+        match outcome {
+            Ok(()) => sent.extend([(readings[index].seq, fingerprint(&bodies[index]))]),
+            // Somebody reads in the oldest segment.
+            Err(Error::SegmentInUse { .. }) => full.extend([index]),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    progress.set_put(producer, progress.put(producer)? + sent.len() as u64)?;
+    if !sent.is_empty() {
+        Record::Sent(sent).write().map_err(about("journal"))?;
+    }
+    Ok(full)
 }
 
 /// Sends readings to a standard queue, and journals what was sent. Returns the indices of those for

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::audit::Audit;
 use super::conductor::Kills;
+use super::ledger::Ledger;
+use super::stream::Changes;
 
 /// The figures of a run, under the names that the JSON has.
 #[derive(Debug, Serialize)]
@@ -16,7 +18,7 @@ pub(super) struct Report {
     duplicates: u64,
     lost: u64,
     damaged: u64,
-    /// With a FIFO queue only.
+    /// With a FIFO queue or a stream only.
     #[serde(skip_serializing_if = "Option::is_none")]
     reordered: Option<u64>,
     kills: u64,
@@ -49,24 +51,26 @@ struct Rest {
     took: Duration,
     /// Sends again, how many of them were duplicates, and waits for ids.
     fifo: Option<[u64; 3]>,
+    /// Of a stream.
+    changes: Option<Changes>,
 }
 
 impl Report {
-    pub(super) fn of(audit: &Audit, kills: Kills, took: Duration) -> Self {
+    pub(super) fn of(audit: &Audit, kills: Kills, changes: Changes, took: Duration) -> Self {
         let us = |quantile| audit.latency.value_at_quantile(quantile) as f64 / 1e3;
         let mut redelivery = audit.redelivery_ns.clone();
         redelivery.sort_unstable();
         let fifo = audit.fifo.as_ref();
         let ms = |at: Option<&u64>| at.map(|&ns| (ns / 1000) as f64 / 1e3);
         Self {
-            sent: audit.ledger.sent,
-            processed: audit.ledger.processed,
-            duplicates: audit.ledger.duplicates,
-            lost: audit.ledger.lost(),
-            damaged: audit.ledger.damaged(),
-            reordered: fifo.map(|fifo| fifo.order.reordered),
+            sent: audit.sent(),
+            processed: audit.processed(),
+            duplicates: audit.sum(|ledger| ledger.duplicates),
+            lost: audit.sum(Ledger::lost),
+            damaged: audit.sum(Ledger::damaged),
+            reordered: audit.reordered(),
             kills: kills.workers + kills.producers,
-            messages_per_second: (audit.ledger.processed as f64 / took.as_secs_f64()) as u64,
+            messages_per_second: (audit.processed() as f64 / took.as_secs_f64()) as u64,
             latency_us: Latency {
                 p50: us(0.5),
                 p99: us(0.99),
@@ -82,6 +86,7 @@ impl Report {
                 metrics: audit.metrics,
                 took,
                 fifo: fifo.map(|fifo| [fifo.resent, fifo.duplicates, fifo.waits]),
+                changes: audit.keys.as_ref().map(|_| changes),
             },
         }
     }
@@ -104,6 +109,7 @@ impl fmt::Display for Report {
             metrics,
             took,
             fifo,
+            changes,
         } = &self.rest;
         let Latency { p50, p99, p999 } = &self.latency_us;
         let took = took.as_secs_f64();
@@ -123,8 +129,12 @@ impl fmt::Display for Report {
         let (workers, producers) = (kills.workers, kills.producers);
         writeln!(
             f,
-            "kills       {:>12}   {workers} workers, each while holding messages, and",
-            self.kills
+            "kills       {:>12}   {workers} {}, and",
+            self.kills,
+            match changes {
+                Some(_) => "readers, each with records in hand",
+                None => "workers, each while holding messages",
+            }
         )?;
         writeln!(f, "                           {producers} producers")?;
         let [p50, max] =
@@ -135,8 +145,18 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "            {max:>12.1}   ms, max, of {redelivered} messages; visibility is 30 s"
+            "            {max:>12.1}   ms, max, of {redelivered} messages{}",
+            match changes {
+                Some(_) => "",
+                None => "; visibility is 30 s",
+            }
         )?;
+        if let Some(Changes { splits, merges }) = changes {
+            writeln!(
+                f,
+                "splits      {splits:>12}   and {merges} merges of shards"
+            )?;
+        }
         if let Some([resent, before, waits]) = fifo {
             writeln!(
                 f,
@@ -151,7 +171,8 @@ impl fmt::Display for Report {
         if let Some(reordered) = self.reordered {
             writeln!(
                 f,
-                "reordered   {reordered:>12}   first deliveries, in their groups"
+                "reordered   {reordered:>12}   first deliveries, in their {}",
+                if changes.is_some() { "keys" } else { "groups" }
             )?;
         }
         writeln!(f, "damaged     {:>12}", self.damaged)?;
