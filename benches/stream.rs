@@ -5,8 +5,9 @@
 //! bytes copied into a ring of a megabyte, with nothing else; reading in place what is there, from
 //! the oldest record to the latest, checksums compared. A figure is the time of one record. The
 //! last rows are two processes that put at once, each pinned to a core of its own, into one shard
-//! and into one each: records a second of both together, and of one alone. Machine, kernel and
-//! flags are printed first.
+//! and into one each: records a second of both together, and of one alone; and two that wait for
+//! each other's records: how long from a put until the other has read it. Machine, kernel and flags
+//! are printed first.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{
@@ -180,6 +181,63 @@ fn processes(shards: u32, keys: &[&str]) -> f64 {
     sum
 }
 
+/// Half a round of two processes that wait for each other, each pinned to a core of its own: from a
+/// put in one until the other, asleep, has read it. Median, and that of the slowest hundredth.
+fn print_ping_pong() {
+    const ROUNDS: usize = 20_000;
+    let path = path("ping-pong");
+    let region = Mapped::create(&path, 4 << 20).expect("region");
+    let stream = Stream::create(region, options(2)).expect("stream");
+    let program = std::env::current_exe().expect("this program");
+    let mut child = Command::new(program)
+        .args(["answer", path.to_str().expect("text"), "", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawned");
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut out, &mut String::new()).expect("ready");
+    pin(0);
+    let answers = ShardId::from_number(1);
+    let mut cursor = stream.cursor(answers, Start::Latest).expect("cursor");
+    let rounds = (0..ROUNDS).map(|_| {
+        let begun = Instant::now();
+        stream.put_entry(&entry_of(0)).expect("put");
+        let read = cursor.read_timeout(1, LONG).expect("read").len();
+        assert_eq!(read, 1);
+        begun.elapsed().as_nanos() as f64 / 2e3
+    });
+    let mut rounds: Vec<f64> = rounds.collect();
+    rounds.sort_by(f64::total_cmp);
+    let (median, slow) = (rounds[ROUNDS / 2], rounds[ROUNDS - ROUNDS / 100]);
+    println!("stream/from a put to the read of one who sleeps, two processes");
+    println!("  median {median:.1} us, slowest hundredth from {slow:.1} us on");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    std::fs::remove_file(&path).expect("removed");
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A record of 100 bytes for the first or the second of two shards.
+fn entry_of(shard: u128) -> StreamEntry<'static> {
+    StreamEntry::new(KEY, &[7; 100]).hash(shard << 127)
+}
+
+/// A process that answers each record of the first shard by one in the second.
+fn answer(path: &str, core: usize) {
+    pin(core);
+    let stream = Stream::open(Mapped::open(path).expect("region")).expect("stream");
+    let shard = ShardId::from_number(0);
+    let mut cursor = stream.cursor(shard, Start::Latest).expect("cursor");
+    println!("ready");
+    loop {
+        let read = cursor.read_timeout(1, LONG).expect("read").len();
+        if read == 1 {
+            stream.put_entry(&entry_of(1)).expect("put");
+        }
+    }
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -226,10 +284,13 @@ fn print_machine() {
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
-    if let [_, word, path, key, core] = &words[..]
-        && word == "child"
-    {
-        return child(path, key, core.parse().expect("a core"));
+    if let [_, word, path, key, core] = &words[..] {
+        let core = core.parse();
+        match (word.as_str(), core) {
+            ("child", Ok(core)) => return child(path, key, core),
+            ("answer", Ok(core)) => return answer(path, core),
+            _ => {}
+        }
     }
     print_machine();
     let mut criterion = Criterion::default().configure_from_args();
@@ -241,6 +302,7 @@ fn main() {
     group.finish();
     criterion.final_summary();
     if words.iter().any(|word| word == "--bench") && !words.iter().any(|word| word == "--test") {
+        print_ping_pong();
         print_processes();
     }
 }

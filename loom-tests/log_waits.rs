@@ -147,6 +147,32 @@ fn twin_a_claim_that_is_given_up_wakes() {
     });
 }
 
+/// An end while a reader goes to sleep.
+fn an_end(wake: fn(&Shard)) {
+    let shard = Shard::new(false);
+    let closer = spawn(&shard, move |shard| {
+        let closed = shard.memory.log().close(Position::FIRST, || true);
+        assert_eq!(closed, Ok(Position::FIRST));
+        wake(shard);
+    });
+    shard.wait(Position::FIRST);
+    closer.join().unwrap();
+    shard.assert_awake(Position::FIRST);
+    assert!(shard.has_more(Position::FIRST));
+}
+
+#[test]
+fn an_end_wakes() {
+    check(|| an_end(Shard::wake));
+}
+
+#[test]
+fn twin_an_end_wakes() {
+    must_fail("log: a closer that asks who sleeps without a fence", || {
+        an_end(Shard::wake_unfenced)
+    });
+}
+
 /// Repairs after the committer's death. One that `dies` does so before it wakes; one that wakes
 /// `only_for_claims` has not understood what it is for.
 fn repair(shard: &Shard, dies: bool, only_for_claims: bool) {

@@ -1,7 +1,8 @@
 //! Waiting at rest: a hundred consumers in five processes sleep on an empty queue and use next to
 //! no processor; a message wakes one of them. A participant that is killed, with a message in hand
 //! or between publishing and waking, and a sender that stands still there, leave nobody asleep
-//! beside a message. So it is, with 8 ms naps, where the kernel has no inotify instance left.
+//! beside a message. Readers of a stream rest as well. So it is, with 8 ms naps, where the kernel
+//! has no inotify instance left.
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
@@ -124,6 +125,8 @@ fn as_child(role: &str) {
     let path = Path::new(&path);
     match role {
         "consumers" => consume(path),
+        #[cfg(feature = "stream")]
+        "readers" => streams::read(path),
         // Holds a message until it is killed.
         "holder" => {
             let queue = open(path);
@@ -204,6 +207,19 @@ fn sleeps(pid: u32) -> Vec<u64> {
     dirs.into_iter().map(of_thread).collect()
 }
 
+/// Processes that wait use next to no processor once their wardens are at rest.
+fn they_rest(pids: &[u32], who: &str) {
+    let all_time = || pids.iter().map(|&pid| processor_time(pid)).sum();
+    thread::sleep(Duration::from_secs(6)); // until the wardens are at rest
+    let (before, begun): (Duration, _) = (all_time(), Instant::now());
+    thread::sleep(Duration::from_secs(5));
+    let after: Duration = all_time();
+    let (used, passed) = (after - before, begun.elapsed());
+    let share = used.as_secs_f64() / passed.as_secs_f64();
+    println!("{who}: {:.4} % of a core", share * 100.0);
+    assert!(share < 0.005, "{used:?} in {passed:?}");
+}
+
 // ---- the tests
 
 #[test]
@@ -220,21 +236,7 @@ fn a_hundred_waiters_rest() {
         .map(|_| Ready::start(TEST, "consumers", &path))
         .collect();
     let pids: Vec<u32> = crew.iter().map(|ready| ready.0.id()).collect();
-    let all_time = || {
-        pids.iter()
-            .map(|&pid| processor_time(pid))
-            .sum::<Duration>()
-    };
-    thread::sleep(Duration::from_secs(6)); // until the wardens are at rest
-    let (before, begun) = (all_time(), Instant::now());
-    thread::sleep(Duration::from_secs(5));
-    let (used, passed) = (all_time() - before, begun.elapsed());
-    let share = used.as_secs_f64() / passed.as_secs_f64();
-    println!(
-        "100 waiters, 10 attachments, 5 processes: {:.4} % of a core",
-        share * 100.0
-    );
-    assert!(share < 0.005, "{used:?} in {passed:?}");
+    they_rest(&pids, "100 waiters, 10 attachments, 5 processes");
 
     let all_sleeps = || pids.iter().flat_map(|&pid| sleeps(pid)).collect::<Vec<_>>();
     let mut woken = Vec::new();
@@ -476,4 +478,75 @@ fn what_becomes_due_while_all_sleep_wakes() {
         short_one > short * 9 / 10 && short_one < second * 3,
         "{short_one:?}"
     );
+}
+
+/// Readers of a stream: each sleeps for its shard, and a record wakes those of its shard alone.
+#[cfg(feature = "stream")]
+mod streams {
+    use super::*;
+    use ringmain::{ShardId, Start, Stream, StreamEntry, StreamOptions};
+
+    const SHARDS: u32 = 2;
+
+    /// Twenty threads over two attachments, each of which reads and reads: those of even numbers in
+    /// the first shard, the others in the second.
+    pub fn read(path: &Path) {
+        let open = || Stream::open(Mapped::open(path).expect("a region")).expect("a stream");
+        let streams: Vec<_> = (0..ATTACHMENTS).map(|_| open()).collect();
+        thread::scope(|scope| {
+            for stream in &streams {
+                for number in 0..THREADS as u32 {
+                    let shard = ShardId::from_number(number % SHARDS);
+                    let mut cursor = stream.cursor(shard, Start::Latest).expect("a cursor");
+                    let named = thread::Builder::new().name("consumer".into());
+                    let reader = move || {
+                        loop {
+                            drop(cursor.read_timeout(10, LONG).expect("a read"));
+                        }
+                    };
+                    named.spawn_scoped(scope, reader).expect("a thread");
+                }
+            }
+            say("ready");
+            wait_for_word();
+            std::process::exit(0);
+        });
+    }
+
+    #[test]
+    fn forty_readers_rest() {
+        const TEST: &str = "streams::forty_readers_rest";
+        if let Some(role) = child::role() {
+            return as_child(&role);
+        }
+        let _alone = alone();
+        let dir = Dir::shm("idle-readers");
+        let path = dir.file("q.ring");
+        let region = Mapped::create(&path, 1 << 20).expect("a region");
+        let stream = Stream::create(region, StreamOptions::new().shards(SHARDS));
+        let stream = stream.expect("a stream");
+        let mut crew: Vec<_> = (0..2)
+            .map(|_| Ready::start(TEST, "readers", &path))
+            .collect();
+        let pids: Vec<u32> = crew.iter().map(|ready| ready.0.id()).collect();
+        they_rest(&pids, "40 readers, 4 attachments, 2 processes");
+        let all_sleeps = || pids.iter().flat_map(|&pid| sleeps(pid)).collect::<Vec<_>>();
+        let mut woken = Vec::new();
+        for _ in 0..5 {
+            let before = all_sleeps();
+            assert_eq!(before.len(), 40);
+            let entry = StreamEntry::new("a", b"for half of them").hash(0);
+            stream.put_entry(&entry).expect("room");
+            thread::sleep(Duration::from_millis(50));
+            let after = all_sleeps();
+            woken.push(after.iter().zip(&before).filter(|(a, b)| a != b).count());
+        }
+        println!("readers woken by each of five records: {woken:?}");
+        // All look by themselves once in four seconds.
+        assert!(
+            woken.iter().filter(|&&count| count == 20).count() >= 3,
+            "{woken:?}"
+        );
+        crew.iter_mut().for_each(Ready::go);
+    }
 }

@@ -127,6 +127,11 @@ impl StreamOptions {
         self
     }
 
+    /// See [`quota`](Self::quota).
+    pub const fn get_quota(&self) -> bool {
+        self.quota
+    }
+
     /// See [`shards`](Self::shards).
     pub const fn get_shards(&self) -> u32 {
         self.shards
@@ -165,11 +170,6 @@ impl StreamOptions {
     /// See [`checksum`](Self::checksum); `None`: the default.
     pub const fn get_checksum(&self) -> Option<bool> {
         self.checksum
-    }
-
-    /// See [`quota`](Self::quota).
-    pub const fn get_quota(&self) -> bool {
-        self.quota
     }
 
     pub(crate) fn wish(&self) -> Result<StreamWish, Error> {

@@ -258,7 +258,7 @@ fn a_damaged_record_is_found_and_passed_over() -> Outcome {
 fn a_quota_is_waited_for() -> Outcome {
     let place = Place::new("stream-quota")?;
     let s = &place.file("quota.stream");
-    let create = ["create", s, "--stream", "--size", "8M", "--quota"];
+    let create = ["create", s, "--stream", "--size", "8M", "--provisioned"];
     expect(&run(&create)?, 0, "");
     let file = &place.file("input");
     let input: String = (0..2500).map(|n| format!("{n}\n")).collect();
@@ -270,6 +270,10 @@ fn a_quota_is_waited_for() -> Outcome {
     assert!(took >= 1000, "{took} ms for 2500 records at 1000 a second");
     expect(&run(&["tail", s])?, 0, &input);
     assert_eq!(stat(s)?["quota"], true);
-    refused(&run(&["create", &place.file("q"), "--quota"])?, 2, "--fifo");
+    refused(
+        &run(&["create", &place.file("q"), "--provisioned"])?,
+        2,
+        "--stream",
+    );
     Ok(())
 }

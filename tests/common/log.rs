@@ -1,6 +1,7 @@
 //! Each operation of a stream's data path once, without an allocation of its own.
 
 use ringmain::{Clock, Error, Region, Start, Stream, StreamEntry};
+use std::time::Duration;
 
 /// Puts by each way, and reads it all. `true`: each did what it should. A failure is a value and
 /// not a panic, because a panic allocates and calls the system.
@@ -43,7 +44,7 @@ fn through<R: Region, C: Clock>(stream: &Stream<R, C>) -> Result<bool, Error> {
         read += cursor.read(100)?.len();
     }
     let mut again = stream.cursor(shard, Start::At(put.sequence))?;
-    right &= again.read(1)?.len() == 1;
+    right &= again.read_timeout(1, Duration::from_secs(1))?.len() == 1; // there at once
     again.seek(Start::Oldest)?;
     right &= again.read(1)?.len() == 1 && again.lag()?.records > 0;
     Ok(right && read >= 4)

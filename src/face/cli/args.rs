@@ -152,7 +152,7 @@ pub(super) struct CreateArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct FifoArgs {
     /// Make a FIFO queue: exact order in each group, each deduplication id accepted once
-    #[arg(long, group = "kinds")]
+    #[arg(long)]
     pub(super) fifo: bool,
     /// Take the SHA-256 of the body for the id of a message that names none
     #[arg(long, requires = "fifo")]
@@ -166,9 +166,8 @@ pub(super) struct FifoArgs {
     /// How many ids are remembered at once [default: twice the slots]
     #[arg(long, requires = "fifo", value_name = "N")]
     pub(super) dedup_ids: Option<u64>,
-    /// Refuse what SQS does: more than 300 calls a second of send, of receive or of delete; in each
-    /// shard of a stream what Kinesis does: more than 1000 records or 1 MiB put, or 2 MiB read
-    #[arg(long, requires = "kinds")]
+    /// Refuse more than 300 calls a second of send, of receive or of delete, as SQS does
+    #[arg(long, requires = "fifo")]
     pub(super) quota: bool,
 }
 

@@ -36,8 +36,8 @@ impl StreamWish {
         readers: 1,
         data_bytes_max: None,
         checksum: None,
-        quota: false,
         evict: false,
+        quota: false,
         retention_ms: 0,
     };
 }

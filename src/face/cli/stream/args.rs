@@ -14,8 +14,8 @@ use crate::face::cli::values::size;
 #[derive(Debug, Clone, Args)]
 pub(in crate::face::cli) struct StreamArgs {
     /// Make a stream: records by partition key, which any number read and replay
-    #[arg(long, group = "kinds", conflicts_with_all = [
-        "visibility", "delay", "max_body", "typical_body", "durability", "max_receives",
+    #[arg(long, conflicts_with_all = [
+        "fifo", "visibility", "delay", "max_body", "typical_body", "durability", "max_receives",
     ])]
     pub(in crate::face::cli) stream: bool,
     /// Into how many shards the hashes of partition keys are divided, 1 to 1024 [default: 1]
@@ -31,12 +31,15 @@ pub(in crate::face::cli) struct StreamArgs {
     /// Largest data of a record [default: 1M, or what the region allows]
     #[arg(long, requires = "stream", value_name = "SIZE", value_parser = size)]
     pub(in crate::face::cli) max_data: Option<u64>,
-    /// What is given up or written anew at once, 4K to 8M [default: a 16th of a shard]
+    /// What is given up or written anew at once, 4K to 16M [default: a 16th of a shard]
     #[arg(long, requires = "stream", value_name = "SIZE", value_parser = size)]
     pub(in crate::face::cli) segment: Option<u64>,
     /// How many may read a shard at one time, 1 to 4096 [default: 64]
     #[arg(long, requires = "stream", value_name = "N")]
     pub(in crate::face::cli) readers: Option<u32>,
+    /// Give each shard the quotas of Kinesis: a second has 1000 records or 1 MiB put, 2 MiB read
+    #[arg(long, requires = "stream")]
+    pub(in crate::face::cli) provisioned: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use crate::{Error, FullPolicy, Mapped, Stream, StreamOptions, StreamSpec};
 /// Makes a stream in a new file, or in an engine.
 pub(in crate::face::cli) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
     let told = || about::<Error>(args.path.display());
-    let options = options(&args.stream, &args.shape).quota(args.fifo.quota);
+    let options = options(&args.stream, &args.shape);
     if let Spot::Named(engine, name) = Spot::of(&args.path)? {
         if is_there(&engine, &name)? {
             return Err(told()(Error::Exists));
@@ -43,6 +43,7 @@ fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     if let Some(max) = args.max_shards {
         options = options.max_shards(max);
     }
+    options = options.quota(args.provisioned);
     if args.evict {
         options = options.full(FullPolicy::Evict);
     }
