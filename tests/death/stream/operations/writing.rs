@@ -48,7 +48,7 @@ pub const ALL: &[Streamed] = &[
         },
         operate: |stage| put(stage, 0, LARGE),
         does: gives_up,
-        given_up: 1,
+        given_up: SEGMENTS,
         ..PLAIN
     },
     Streamed {
