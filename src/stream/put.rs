@@ -342,9 +342,15 @@ impl<R: Region, C: Clock> Stream<R, C> {
         mut refusal: Refusal,
     ) -> Result<Option<Writing>, Error> {
         let owner = self.region().owner();
+        // Which segment was the oldest before the shard was found full: others may make room.
+        let mut oldest = None;
         loop {
             match refusal {
-                Refusal::Full => self.make_room(shard, now_ms)?,
+                Refusal::Full => {
+                    if let Some(oldest) = oldest {
+                        self.make_room(shard, oldest, now_ms)?;
+                    }
+                }
                 Refusal::Closed(_) | Refusal::Moved => {
                     self.leave(shard)?;
                     return Ok(None);
@@ -357,6 +363,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 }
                 Refusal::Exhausted | Refusal::Damaged => return Err(trouble(refusal)),
             }
+            oldest = Some(shard.log().oldest());
             match shard.claim(shard.log().hint(), owner, granules, now_ms) {
                 Ok(writing) => return Ok(Some(writing)),
                 Err(next) => refusal = next,

@@ -233,25 +233,36 @@ impl<R: Region, C: Clock> Stream<R, C> {
         closed.is_some_and(|ms| ms.saturating_add(age) < now_ms)
     }
 
-    /// Makes room in a full shard, if that is allowed.
+    /// Makes room in a shard that was full while this segment was the oldest, if that is allowed.
     #[cold]
-    pub(super) fn make_room(&self, shard: &Shard<'_>, now_ms: u64) -> Result<(), Error> {
+    pub(super) fn make_room(
+        &self,
+        shard: &Shard<'_>,
+        oldest: Position,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let log = shard.log();
-        let oldest = log.oldest();
         if !shard.is_there() {
             return Ok(()); // what is oldest may be another's; the next claim finds it moved
         }
         let is_over = self.is_over(shard, oldest, now_ms);
+        if log.oldest() != oldest {
+            return Ok(()); // another one has made room, and what was judged may be a later segment
+        }
         if !is_over && !self.site.place().evicts() {
             return Err(Error::Full);
         }
-        let mut asked = false;
+        let (mut asked, mut settled) = (false, false);
         let mine = loop {
             let (owner, reading) = match log.reclaim(oldest) {
                 Ok(mine) => break mine,
                 Err(Kept::Pinned(owner)) => (owner, true),
                 Err(Kept::Claimed(owner)) => (owner, false),
-                Err(Kept::Open) => return Err(Error::Full),
+                Err(Kept::Open) if settled => return Err(Error::Full),
+                Err(Kept::Open) => {
+                    settled = true; // it was settled meanwhile: the writers are beyond it
+                    continue;
+                }
                 Err(Kept::Damaged) => {
                     return Err(Error::Damaged {
                         field: "header of a record",

@@ -15,6 +15,7 @@ mod operations;
 mod path;
 mod stage;
 mod stop;
+mod stream;
 mod survivor;
 mod table;
 mod tracer;
@@ -29,13 +30,14 @@ use path::{ALIKE_FROM, ALIKE_FROM_EARLY, Path, Spread};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use stop::MEANWHILES;
+use stream::Streamed;
 use table::{Matrix, markdown};
 use world::{Row, World};
 
 /// Rounds of a cell that a thinned run does however slow the machine is.
 const ROUNDS_MIN: usize = 8;
-/// The same of a FIFO queue's cells, which are many, and long.
-const ROUNDS_MIN_FIFO: usize = 4;
+/// The same of the cells of FIFO queues and streams, which are many, and long.
+const ROUNDS_MIN_LONG: usize = 4;
 
 /// So many cells with faults show that a twin fails.
 const TWIN_CELLS: usize = 3;
@@ -55,14 +57,21 @@ pub fn main() -> ExitCode {
     changes.retain(|change| change.name.contains(&only));
     let mut grouped = fifo::all();
     grouped.retain(|grouped| grouped.name.contains(&only));
+    let mut streamed = stream::all();
+    streamed.retain(|streamed| streamed.name.contains(&only));
     if arguments.list {
         let names = operations.iter().map(|operation| operation.name);
         let names = names.chain(changes.iter().map(|change| change.name));
         let names = names.chain(grouped.iter().map(|grouped| grouped.name));
+        let names = names.chain(streamed.iter().map(|streamed| streamed.name));
         names.for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
-    let rows = [operations.len() + grouped.len(), changes.len()];
+    let rows = [
+        operations.len() + grouped.len(),
+        changes.len(),
+        streamed.len(),
+    ];
     let mut run = Run::new(arguments, rows, matrices);
     for operation in &operations {
         if !run.has_found_twin() {
@@ -72,6 +81,11 @@ pub fn main() -> ExitCode {
     for grouped in &grouped {
         if !run.has_found_twin() {
             run.grouped(grouped, matrices);
+        }
+    }
+    for streamed in &streamed {
+        if !run.has_found_twin() {
+            run.streamed(streamed, matrices);
         }
     }
     if !run.arguments.twin {
@@ -92,15 +106,18 @@ struct Run {
     stops: Vec<Row>,
     fifo_kills: Vec<Row>,
     fifo_stops: Vec<Row>,
+    stream_kills: Vec<Row>,
+    stream_stops: Vec<Row>,
 }
 
 impl Run {
-    fn new(arguments: Arguments, rows: [usize; 2], matrices: [bool; 2]) -> Self {
+    fn new(arguments: Arguments, rows: [usize; 3], matrices: [bool; 2]) -> Self {
         let world = World::new();
         warm_up(&world);
         let [kills, stops] = matrices.map(usize::from);
         let cells = rows[0] * (1 + 2 * kills + MEANWHILES.len() * stops);
         let cells = cells + rows[1] * (1 + kills + stops);
+        let cells = cells + rows[2] * (1 + kills + stream::MEANWHILES.len() * stops);
         Self {
             arguments,
             world,
@@ -110,6 +127,8 @@ impl Run {
             stops: Vec::new(),
             fifo_kills: Vec::new(),
             fifo_stops: Vec::new(),
+            stream_kills: Vec::new(),
+            stream_stops: Vec::new(),
         }
     }
 
@@ -153,6 +172,27 @@ impl Run {
                 true
             });
             self.fifo_stops.push(row);
+        }
+    }
+
+    fn streamed(&mut self, streamed: &Streamed, [kills, stops]: [bool; 2]) {
+        let world = &self.world;
+        world.begin_round(streamed.name);
+        let ground = streamed.ground(world);
+        let path = Path::new(&stream::record(world, streamed, &ground), ALIKE_FROM);
+        self.cells_left -= 1;
+        if kills {
+            let row = self.cell((streamed.name, "idle"), &path, |world, k, row| {
+                stream::kill(world, streamed, &ground, (k, &path), row)
+            });
+            self.stream_kills.push(row);
+        }
+        for meanwhile in stream::MEANWHILES.into_iter().filter(|_| stops) {
+            let row = self.cell((streamed.name, meanwhile.name()), &path, |world, k, row| {
+                stream::stop(world, streamed, &ground, meanwhile, (k, &path), row);
+                true
+            });
+            self.stream_stops.push(row);
         }
     }
 
@@ -245,8 +285,11 @@ impl Run {
         progress(row);
         let late = !self.arguments.whole && Instant::now() >= deadline;
         let enough = self.arguments.twin && row.has_faults();
-        let least = match row.operation.starts_with("FIFO") {
-            true => ROUNDS_MIN_FIFO,
+        let is_long = ["FIFO", "Stream"]
+            .iter()
+            .any(|kind| row.operation.starts_with(kind));
+        let least = match is_long {
+            true => ROUNDS_MIN_LONG,
             false => ROUNDS_MIN,
         };
         enough || (late && row.rounds >= least)
@@ -262,12 +305,14 @@ impl Run {
         self.arguments.twin && self.faulty() >= TWIN_CELLS
     }
 
-    fn tables(&self) -> [(Matrix, &[Row]); 4] {
+    fn tables(&self) -> [(Matrix, &[Row]); 6] {
         [
             (Matrix::Kill, &self.kills),
             (Matrix::Stop, &self.stops),
             (Matrix::FifoKill, &self.fifo_kills),
             (Matrix::FifoStop, &self.fifo_stops),
+            (Matrix::StreamKill, &self.stream_kills),
+            (Matrix::StreamStop, &self.stream_stops),
         ]
     }
 

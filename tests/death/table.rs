@@ -12,6 +12,8 @@ pub enum Matrix {
     Stop,
     FifoKill,
     FifoStop,
+    StreamKill,
+    StreamStop,
 }
 
 /// The columns of faults that every matrix has.
@@ -31,20 +33,27 @@ impl Matrix {
             Matrix::Stop => "stop matrix",
             Matrix::FifoKill => "FIFO kill matrix",
             Matrix::FifoStop => "FIFO stop matrix",
+            Matrix::StreamKill => "stream kill matrix",
+            Matrix::StreamStop => "stream stop matrix",
         }
     }
 
     fn kills(self) -> bool {
-        matches!(self, Matrix::Kill | Matrix::FifoKill)
+        matches!(self, Matrix::Kill | Matrix::FifoKill | Matrix::StreamKill)
     }
 
-    fn is_fifo(self) -> bool {
-        matches!(self, Matrix::FifoKill | Matrix::FifoStop)
+    /// The page beside the given one that has the matrix.
+    fn page(self) -> Option<&'static str> {
+        match self {
+            Matrix::Kill | Matrix::Stop => None,
+            Matrix::FifoKill | Matrix::FifoStop => Some("recovery-fifo.md"),
+            Matrix::StreamKill | Matrix::StreamStop => Some("recovery-stream.md"),
+        }
     }
 
     fn faults(self) -> impl Iterator<Item = (&'static str, Fault)> {
-        let of_fifo = self.is_fifo().then_some(("reordered", Fault::Reordered));
-        COMMON.into_iter().chain(of_fifo)
+        let of_order = self.page().map(|_| ("reordered", Fault::Reordered));
+        COMMON.into_iter().chain(of_order)
     }
 
     fn head(self) -> Vec<String> {
@@ -129,11 +138,13 @@ fn total(rows: &[Row]) -> Row {
     sum
 }
 
-/// Puts `text` between the marks of a matrix in a page; FIFO queues have one of their own beside
-/// it.
+/// Puts `text` between the marks of a matrix in a page; FIFO queues and streams have ones of their
+/// own beside it.
 pub fn write(page: &Path, matrix: Matrix, text: &str) -> Result<(), String> {
-    let beside = page.with_file_name("recovery-fifo.md");
-    let page = if matrix.is_fifo() { &beside } else { page };
+    let page = match matrix.page() {
+        Some(beside) => &page.with_file_name(beside),
+        None => page,
+    };
     let old =
         std::fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
     let (begin, end) = (format!("<!-- {} -->", matrix.name()), "<!-- end -->");

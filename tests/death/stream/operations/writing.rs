@@ -1,0 +1,202 @@
+//! Putting records.
+
+use super::super::super::board::{Board, state};
+use super::super::super::common::body;
+use super::super::super::stage::Stage;
+use super::super::super::tracer::{begin, end};
+use super::super::Streamed;
+use super::super::ground::{Ground, Log, Maker, SEGMENT, SEGMENTS, first, granule};
+use super::super::ledger::{LARGE, SMALL, TRACED, key, putting, told};
+use super::sharding::split_first;
+use super::{PLAIN, may_be, opened, some};
+use ringmain::{Put, ShardId, StreamEntry};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Granules of a block of the tail's hint.
+const BLOCK: u64 = 64;
+
+pub const ALL: &[Streamed] = &[
+    Streamed {
+        name: "Stream put, into a segment",
+        operate: |stage| put(stage, 0, SMALL),
+        does: |ground, stream| crossed(ground, stream, BLOCK) == 0,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put, moving the tail's hint",
+        prepare: |maker| up_to(maker, BLOCK - 10),
+        operate: |stage| put(stage, 0, LARGE),
+        does: |ground, stream| {
+            let segment = SEGMENT / 64;
+            crossed(ground, stream, BLOCK) == 1 && crossed(ground, stream, segment) == 0
+        },
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put, sealing a segment",
+        prepare: |maker| up_to(maker, SEGMENT / 64 - 10),
+        operate: |stage| put(stage, 0, LARGE),
+        does: |ground, stream| crossed(ground, stream, SEGMENT / 64) == 1,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put, over records that are old",
+        prepare: |maker| {
+            maker.fill();
+            maker.ages();
+            None
+        },
+        operate: |stage| put(stage, 0, LARGE),
+        does: gives_up,
+        given_up: SEGMENTS,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put, evicting",
+        evicts: true,
+        prepare: |maker| {
+            maker.fill();
+            None
+        },
+        operate: |stage| put(stage, 0, LARGE),
+        does: gives_up,
+        given_up: 1,
+    },
+    Streamed {
+        name: "Stream put_batch, into one shard",
+        operate: |stage| put_batch(stage, &[0, 2, 0, 0]),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put_batch, into two shards",
+        operate: |stage| put_batch(stage, &[0, 1, 3, 0]),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put_batch, sealing a segment",
+        prepare: |maker| up_to(maker, SEGMENT / 64 - 3),
+        operate: |stage| put_batch(stage, &[0, 2, 0, 0]),
+        does: |ground, stream| crossed(ground, stream, SEGMENT / 64) == 1,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream claim and commit",
+        operate: |stage| claim(stage, true),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream claim, dropped",
+        operate: |stage| claim(stage, false),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream put, a shard that a dead one closed",
+        prepare: |maker| {
+            some(maker);
+            let closed = |stream: &Log| {
+                let id = ShardId::from_number(0);
+                stream.shard_info(id).is_ok_and(|info| !info.is_open())
+            };
+            let [before, _] = maker.dies(split_first, &closed);
+            Some(before)
+        },
+        operate: |stage| put(stage, 0, SMALL),
+        does: |_, stream| stream.shards().count() == 4,
+        ..PLAIN
+    },
+];
+
+/// The first shard has records up to so many granules behind its begin.
+fn up_to(maker: &Maker<'_>, granules: u64) -> Option<super::Image> {
+    some(maker);
+    while first(&maker.stream).bytes / 64 < granules {
+        maker.put(0, SMALL);
+    }
+    None
+}
+
+/// How many borders of so many granules the tail of the first shard has come over.
+fn crossed(ground: &Ground, stream: &Log, granules: u64) -> u64 {
+    let tails = [ground.first.tail, first(stream).tail];
+    let [before, after] = tails.map(|tail| granule(tail.as_u64()) / granules);
+    after - before
+}
+
+/// Whether the oldest segment was given up for it.
+fn gives_up(ground: &Ground, stream: &Log) -> bool {
+    let full = ground.first.bytes > (SEGMENTS - 1) * SEGMENT;
+    full && first(stream).oldest > ground.first.oldest
+}
+
+fn put(stage: &Stage<'_>, number: u32, len: usize) {
+    let stream = opened(stage);
+    let (key, data) = (key(number), body(TRACED, len));
+    putting(stage.board, (TRACED, number), len);
+    begin();
+    let put = stream.put(&key, &data);
+    told(stage.board, TRACED, &put);
+    end();
+    says(stage, TRACED, &put);
+}
+
+fn says(stage: &Stage<'_>, seed: u64, put: &Result<Put, ringmain::Error>) {
+    if let Err(error) = put {
+        may_be(stage, seed, error);
+    }
+}
+
+fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
+    let stream = opened(stage);
+    let board: &Board = stage.board;
+    let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
+    let seeds = TRACED..TRACED + numbers.len() as u64;
+    let data: Vec<_> = seeds.clone().map(|seed| body(seed, SMALL)).collect();
+    let entries = keys.iter().zip(&data);
+    let entries: Vec<_> = entries
+        .map(|(key, data)| StreamEntry::new(key, data))
+        .collect();
+    for (seed, number) in seeds.clone().zip(numbers) {
+        putting(board, (seed, *number), SMALL);
+        // Those of one shard are there together.
+        board.known(seed).holder.store(1 + number % 2, SeqCst);
+    }
+    begin();
+    let done = stream.put_batch(&entries, |place, outcome| {
+        told(board, TRACED + place as u64, &outcome);
+    });
+    end();
+    if let Err(error) = done {
+        may_be(stage, TRACED, &error);
+    }
+    for seed in seeds {
+        if board.known(seed).has(state::REFUSED) {
+            may_be(stage, seed, &ringmain::Error::Full);
+        }
+    }
+}
+
+fn claim(stage: &Stage<'_>, commits: bool) {
+    let stream = opened(stage);
+    let (key, data) = (key(0), body(TRACED, LARGE));
+    putting(stage.board, (TRACED, 0), LARGE);
+    if !commits {
+        stage.board.known(TRACED).add(state::REFUSED); // it must not come
+    }
+    begin();
+    let claimed = stream.claim(&key, LARGE);
+    let put = claimed.and_then(|mut claim| {
+        claim.copy_from_slice(&data);
+        match commits {
+            true => claim.commit().map(Some),
+            false => Ok(None),
+        }
+    });
+    if let Ok(Some(put)) = put {
+        told(stage.board, TRACED, &Ok(put));
+    }
+    end();
+    if let Err(error) = put {
+        stage.board.known(TRACED).add(state::REFUSED);
+        may_be(stage, TRACED, &error);
+    }
+}
