@@ -20,6 +20,14 @@ const BATCH_GRANULES: u32 = 1024;
 /// Of a record of a batch: refused, or done.
 const DONE: u32 = u32::MAX;
 
+/// What is to be done with a record of a batch.
+struct Task {
+    /// Its shard.
+    shard: u32,
+    /// Granules that it takes.
+    granules: u32,
+}
+
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Put {
@@ -87,9 +95,12 @@ impl<R: Region, C: Clock> Stream<R, C> {
     #[inline]
     pub fn put_entry(&self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
         let len = self.checked(entry)?;
+        let (key, data) = (entry.key.as_bytes(), entry.data);
+        // Before the claim: nobody waits for it.
+        let digest = self.site.place().digest(key, data);
         let (mut writing, shard) = self.write(entry, len)?;
         let at = writing.claim.at;
-        shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
+        shard.fill(&mut writing, at, key, data, digest);
         shard.commit(writing);
         self.wake(&shard);
         Ok(put(&shard, at))
@@ -139,45 +150,57 @@ impl<R: Region, C: Clock> Stream<R, C> {
             });
         }
         self.region().check()?;
-        let mut shards = [DONE; BATCH_MAX];
-        let shards = &mut shards[..entries.len()];
+        let mut tasks = heapless::Vec::<Task, BATCH_MAX>::new();
         for (n, entry) in entries.iter().enumerate() {
+            let mut task = Task {
+                shard: DONE,
+                granules: 0,
+            };
             match self.checked(entry) {
-                Ok(_) => self.assign(entry, n, shards, &mut outcome),
+                Ok(len) => {
+                    task.granules = StreamShape::granules_of(len);
+                    task.shard = self.assign(entry, n, &mut outcome);
+                }
                 Err(error) => outcome(n, Err(error)),
             }
+            let _ = tasks.push(task); // no more than it holds
         }
         let mut first = 0;
-        while let Some(next) = (first..shards.len()).find(|n| shards[*n] != DONE) {
+        while let Some(next) = (first..tasks.len()).find(|n| tasks[*n].shard != DONE) {
             first = next;
-            self.put_some(entries, shards, first, &mut outcome);
+            self.put_some(entries, &mut tasks, first, &mut outcome);
         }
         Ok(())
     }
 
     /// Puts the record `first` of a batch and those behind it that go to the same shard, as many as
     /// are claimed at once.
+    #[inline]
     fn put_some(
         &self,
         entries: &[StreamEntry<'_>],
-        shards: &mut [u32],
+        tasks: &mut [Task],
         first: usize,
         outcome: &mut impl FnMut(usize, Result<Put, Error>),
     ) {
-        let id = shards[first];
-        let granules = |n: usize| {
-            let entry = &entries[n];
-            StreamShape::granules_of(entry.key.len() + entry.data.len())
-        };
-        let (mut total, mut last) = (0, first);
-        for n in (first..shards.len()).filter(|n| shards[*n] == id) {
-            let more = total + granules(n);
-            if total != 0 && more > BATCH_GRANULES.min(self.segment() / 2) {
+        let id = tasks[first].shard;
+        // A claim that does not fit seals its segment: what it wastes is an eighth at most.
+        let max = BATCH_GRANULES.min(self.segment() / 8);
+        let (mut total, mut end) = (0, first);
+        for (n, task) in tasks.iter().enumerate().skip(first) {
+            if task.shard != id {
+                continue;
+            }
+            if total != 0 && total + task.granules > max {
                 break;
             }
-            (total, last) = (more, n);
+            (total, end) = (total + task.granules, n + 1);
         }
-        let mine = || (first..last + 1).filter(|n| shards[*n] == id);
+        let mine = || {
+            let tasks = tasks[first..end].iter().enumerate();
+            let mine = tasks.filter(|(_, task)| task.shard == id);
+            mine.map(|(n, task)| (first + n, task.granules))
+        };
         let place = Shards(&self.site.places()).place_of(id);
         let Some(shard) = self.site.shard(place, id) else {
             return; // a place of a shard that was routed to
@@ -185,58 +208,60 @@ impl<R: Region, C: Clock> Stream<R, C> {
         match self.write_in(&shard, total) {
             Ok(Some(mut writing)) => {
                 let mut at = writing.claim.at;
-                for n in mine() {
-                    let entry = &entries[n];
-                    shard.fill(&mut writing, at, entry.key.as_bytes(), entry.data);
-                    at = Position(at.0 + u64::from(granules(n)));
+                for (n, granules) in mine() {
+                    let (key, data) = (entries[n].key.as_bytes(), entries[n].data);
+                    let digest = self.site.place().digest(key, data);
+                    shard.fill(&mut writing, at, key, data, digest);
+                    at = Position(at.0 + u64::from(granules));
                 }
                 let mut at = writing.claim.at;
-                shard.commit_batch(writing, mine().map(granules));
+                shard.commit_batch(writing, mine().map(|(_, granules)| granules));
                 self.wake(&shard);
-                for n in mine() {
+                for (n, granules) in mine() {
                     outcome(n, Ok(put(&shard, at)));
-                    at = Position(at.0 + u64::from(granules(n)));
+                    at = Position(at.0 + u64::from(granules));
                 }
             }
             // It was split or merged.
             Ok(None) => {
-                for n in first..last + 1 {
-                    if shards[n] == id {
-                        self.assign(&entries[n], n, shards, outcome);
+                for n in first..end {
+                    if tasks[n].shard != id {
+                        continue;
                     }
-                    if shards[n] == id {
-                        shards[n] = DONE; // it is not open, and says that it is
+                    tasks[n].shard = self.assign(&entries[n], n, outcome);
+                    if tasks[n].shard == id {
+                        tasks[n].shard = DONE; // it is not open, and says that it is
                         outcome(n, Err(trouble(Refusal::Damaged)));
                     }
                 }
                 return;
             }
-            Err(error) => mine().for_each(|n| outcome(n, Err(error.clone()))),
+            Err(error) => mine().for_each(|(n, _)| outcome(n, Err(error.clone()))),
         }
-        for shard in &mut shards[first..last + 1] {
-            if *shard == id {
-                *shard = DONE;
+        for task in &mut tasks[first..end] {
+            if task.shard == id {
+                task.shard = DONE;
             }
         }
     }
 
     /// Chooses the shard of a record of a batch.
+    #[inline(always)]
     fn assign(
         &self,
         entry: &StreamEntry<'_>,
         n: usize,
-        shards: &mut [u32],
         outcome: &mut impl FnMut(usize, Result<Put, Error>),
-    ) {
+    ) -> u32 {
         let len = entry.key.len() + entry.data.len();
         let shard = self.shard_for(entry);
-        shards[n] = match shard.and_then(|shard| self.admit(&shard, len).map(|()| shard)) {
+        match shard.and_then(|shard| self.admit(&shard, len).map(|()| shard)) {
             Ok(shard) => shard.id(),
             Err(error) => {
                 outcome(n, Err(error));
                 DONE
             }
-        };
+        }
     }
 
     /// Claims room for a record with so many bytes of data, to be written in place. Readers of the

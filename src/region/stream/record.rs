@@ -1,15 +1,17 @@
 //! Records: the bytes of claimed and of committed granules.
 //!
 //! A record is `{ checksum:32, len:32 }`, `{ 0:9, key_len:11, time_ms:44 }`, its partition key and
-//! its data; `len` counts the last two. The checksum is the low half of xxh3-64 over the data,
-//! seeded with the position, the second word, and the key's xxh3-64: bytes of another place, time
+//! its data; `len` counts the last two. The checksum is the high half of a product, into which the
+//! xxh3-64 of key and of data go, the position, and the second word: bytes of another place, time
 //! or key fail. Key and data are hashed apart, so that a writer hashes what it is given and does
-//! not read what it has just written: that would wait for the copy to leave the processor.
+//! not read what it has just written: that would wait for the copy to leave the processor. And they
+//! are hashed without the place, so that this can be done before the claim: its exchange waits
+//! until all that this processor has written before is out, and hashing is done meanwhile.
 
 use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, StreamShape, TIME_MS_MAX};
-use super::memory::STORED_HEAD_BYTES;
+use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::site::Shard;
-use crate::hash::{checksum, xxh3_64};
+use crate::hash::xxh3_64;
 use crate::region::store::fetch;
 use crate::ring::log::{Claim, Position, Refusal};
 use crate::sync::Ordering;
@@ -21,11 +23,24 @@ const TIME_BITS: u32 = 44;
 const KEY_MASK: u64 = (1 << 11) - 1;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// The checksum of a record.
-#[inline(always)]
-fn sum(at: Position, about: u64, key: &[u8], data: &[u8]) -> u32 {
-    let place = at.0 ^ about.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    checksum(data, place ^ xxh3_64(key))
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What the checksum of a record knows of its key and data.
+#[derive(Debug, Clone, Copy)]
+pub struct Digest(u64);
+
+impl Digest {
+    #[inline(always)]
+    fn of(key: &[u8], data: &[u8]) -> Self {
+        Self(xxh3_64(data).wrapping_add(xxh3_64(key).rotate_left(32)))
+    }
+
+    /// The checksum of a record with this second word, at this place.
+    #[inline(always)]
+    const fn sum(self, at: Position, about: u64) -> u32 {
+        let all = self.0 ^ at.0 ^ about.wrapping_mul(ODD);
+        (all.wrapping_mul(ODD) >> 32) as u32
+    }
 }
 
 /// A claim that is being filled.
@@ -62,6 +77,31 @@ pub(super) const fn named(word: u64, block: Position) -> Option<(Position, u64)>
     }
     let offset = word >> TIME_BITS & (BLOCK_GRANULES as u64 - 1);
     Some((Position(block.0 + offset), word & TIME_MASK))
+}
+
+impl StreamPlace {
+    /// What the checksum of a record will know of its key and data, if it has one.
+    #[inline(always)]
+    pub fn digest(&self, key: &[u8], data: &[u8]) -> Digest {
+        match self.has_checksums() {
+            true => Digest::of(key, data),
+            false => Digest(0),
+        }
+    }
+}
+
+/// Copies a key: mostly a few bytes, for which a call costs more than the copy.
+#[inline(always)]
+fn copy_key(into: &mut [u8], key: &[u8]) {
+    if let (8..=16, Some(first), Some(last)) =
+        (key.len(), key.first_chunk::<8>(), key.last_chunk::<8>())
+        && into.len() == key.len()
+    {
+        into[..8].copy_from_slice(first);
+        into[key.len() - 8..].copy_from_slice(last);
+    } else {
+        into.copy_from_slice(key);
+    }
 }
 
 impl<'a> Shard<'a> {
@@ -139,16 +179,23 @@ impl<'a> Shard<'a> {
 
     /// Writes a record into the granules from `at` on.
     #[inline(always)]
-    pub fn fill(&self, writing: &mut Writing, at: Position, key: &[u8], data: &[u8]) {
+    pub fn fill(
+        &self,
+        writing: &mut Writing,
+        at: Position,
+        key: &[u8],
+        data: &[u8],
+        digest: Digest,
+    ) {
         let (len, time_ms) = (key.len() + data.len(), writing.time_ms);
         let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
         let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() else {
             return; // a granule is longer
         };
         let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
-        into_key.copy_from_slice(key);
+        copy_key(into_key, key);
         into_data.copy_from_slice(data);
-        *head = self.head_of(at, time_ms, key, data);
+        *head = self.head_of(at, time_ms, key.len(), len, digest);
     }
 
     /// Writes the key of a record that is written in place.
@@ -165,20 +212,31 @@ impl<'a> Shard<'a> {
         let bytes = self.claimed(writing, at, granules);
         if let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() {
             let (key, data) = bytes[..key_len + data_len].split_at(key_len);
-            *head = self.head_of(at, time_ms, key, data);
+            let digest = self.place().digest(key, data);
+            *head = self.head_of(at, time_ms, key_len, key_len + data_len, digest);
         }
     }
 
-    /// The head of a record at `at` with this key and data.
+    /// The head of a record at `at` with a key so long, and with the data so long.
     #[inline(always)]
-    fn head_of(&self, at: Position, time_ms: u64, key: &[u8], data: &[u8]) -> [u8; 16] {
-        let about = time_ms | (key.len() as u64) << TIME_BITS;
+    fn head_of(
+        &self,
+        at: Position,
+        time_ms: u64,
+        key_len: usize,
+        len: usize,
+        digest: Digest,
+    ) -> [u8; 16] {
+        let about = time_ms | (key_len as u64) << TIME_BITS;
         let sum = match self.place().has_checksums() {
-            true => sum(at, about, key, data),
+            true => digest.sum(at, about),
             false => 0,
         };
-        let size = u128::from(sum) << 32 | (key.len() + data.len()) as u128;
-        (size | u128::from(about) << 64).to_le_bytes()
+        let size = u64::from(sum) << 32 | len as u64;
+        let mut head = [0; 16];
+        head[..8].copy_from_slice(&size.to_le_bytes());
+        head[8..].copy_from_slice(&about.to_le_bytes());
+        head
     }
 
     /// Makes one record of a claim that is filled.
@@ -191,13 +249,19 @@ impl<'a> Shard<'a> {
         self.fetch(end, granules);
     }
 
-    /// Asks the processor for the granules of a next record as long as the last one, up to four.
+    /// Asks the processor for the granules of a next record as long as the last one, two or four:
+    /// none at the end of the ring.
     #[inline(always)]
     fn fetch(&self, at: Position, granules: u32) {
-        let all = self.place().shape.ring.granules;
-        for n in 0..granules.min(4) {
-            let index = (at.index() + n).min(all - 1);
-            fetch(self.address(index, 1));
+        if at.index() + 4 > self.place().shape.ring.granules {
+            return;
+        }
+        let first = self.address(at.index(), 4);
+        fetch(first);
+        fetch(first.wrapping_add(GRANULE_BYTES));
+        if granules > 2 {
+            fetch(first.wrapping_add(2 * GRANULE_BYTES));
+            fetch(first.wrapping_add(3 * GRANULE_BYTES));
         }
     }
 
@@ -243,7 +307,7 @@ impl<'a> Shard<'a> {
         let bytes = bytes.get(..(size as u32) as usize)?;
         let key_len = (about >> TIME_BITS & KEY_MASK) as usize;
         let (key, data) = bytes.split_at_checked(key_len)?;
-        if check && sum(at, about, key, data) != (size >> 32) as u32 {
+        if check && Digest::of(key, data).sum(at, about) != (size >> 32) as u32 {
             return None;
         }
         Some(Stored {
