@@ -111,6 +111,7 @@ fn kill_once(
     traced.kill();
     let since_ns = monotonic_ns();
     let mut survivor = Survivor::new(board, &world.path, &stream);
+    survivor.parents_are_closed();
     // Who writes goes on at once, before anybody has asked who is dead.
     survivor.puts();
     if k.is_multiple_of(2) {

@@ -74,6 +74,7 @@ pub fn once(
 /// What does not change the shards.
 fn works(survivor: &mut Survivor<'_>, pid: Pid) {
     let index = Image::of(survivor.path).index_of(pid);
+    survivor.parents_are_closed();
     survivor.puts();
     survivor.reads();
     for _ in 0..TENDS {

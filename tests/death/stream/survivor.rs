@@ -135,6 +135,18 @@ impl<'s> Survivor<'s> {
         }
     }
 
+    /// No shard is open whose parent still is.
+    pub fn parents_are_closed(&self) {
+        let is_open = |id| self.stream.shard_info(id).is_ok_and(|info| info.is_open());
+        for info in self.open() {
+            let parents = [info.parent, info.adjacent_parent];
+            if parents.into_iter().flatten().any(is_open) {
+                let number = info.shard.number().into();
+                self.fault(Fault::Reordered, number, "it is open, and so is its parent");
+            }
+        }
+    }
+
     /// Splits the first open shard, or merges the first two.
     pub fn change(&self, splits: bool) -> Result<(), Error> {
         let open = self.open();
