@@ -13,6 +13,7 @@ mod progress;
 mod queues;
 mod rings;
 mod sample;
+mod streams;
 mod table;
 
 use durable::Figures;
@@ -20,9 +21,9 @@ use machine::Machine;
 use probe::Probe;
 use progress::Progress;
 use sample::{Column, Failure, Plan, Row, Sample};
-use table::Table;
+use table::{Nanoseconds, Table};
 
-/// Runs ringmain's rings and queue beside their peers and prints a Markdown table a section.
+/// Runs ringmain's rings, queue and stream beside their peers and prints a Markdown table a section.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -69,6 +70,7 @@ enum Which {
     Rings,
     Queue,
     Durable,
+    Streams,
     All,
 }
 
@@ -136,7 +138,7 @@ fn run(args: &Args) -> Result<(), Failure> {
             unit_name: "million messages/s",
             columns: &rings::COLUMNS,
             notes: &notes,
-            in_ns: false,
+            in_ns: Nanoseconds::None,
         };
         let samples = section(args, &machine, &probe, shape, rows)?;
         sections.push(Section {
@@ -157,11 +159,32 @@ fn run(args: &Args) -> Result<(), Failure> {
             unit_name: "thousand messages/s",
             columns: &queues::COLUMNS,
             notes: &notes,
-            in_ns: true,
+            in_ns: Nanoseconds::Ours,
         };
         let samples = section(args, &machine, &probe, shape, rows)?;
         sections.push(Section {
             section: "queue",
+            samples,
+        });
+    }
+    if args.section.has(Which::Streams) {
+        // The folders go, with the files in them, after the rows.
+        let streams::Rows {
+            rows,
+            notes,
+            folders: _folders,
+        } = streams::rows()?;
+        let shape = Shape {
+            heading: "Streams: append and replay keyed records",
+            unit: 1e3,
+            unit_name: "thousand records/s",
+            columns: &streams::COLUMNS,
+            notes: &notes,
+            in_ns: Nanoseconds::All,
+        };
+        let samples = section(args, &machine, &probe, shape, rows)?;
+        sections.push(Section {
+            section: "streams",
             samples,
         });
     }
@@ -205,7 +228,7 @@ struct Shape<'a> {
     unit_name: &'a str,
     columns: &'a [Column],
     notes: &'a [String],
-    in_ns: bool,
+    in_ns: Nanoseconds,
 }
 
 /// Measures one section, prints its table and hands its samples on.

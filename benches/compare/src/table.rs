@@ -26,8 +26,19 @@ pub struct Table<'a> {
     pub samples: &'a [Sample],
     /// Lines below the table.
     pub notes: &'a [String],
-    /// Whether our rows are also printed in nanoseconds a message.
-    pub in_ns: bool,
+    /// Which rows are also printed in nanoseconds.
+    pub in_ns: Nanoseconds,
+}
+
+/// Which rows are printed in nanoseconds too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nanoseconds {
+    /// None.
+    None,
+    /// Ours.
+    Ours,
+    /// All, with how many times our first row's they are.
+    All,
 }
 
 /// Least, median and most of a cell.
@@ -135,9 +146,7 @@ impl Table<'_> {
             body.push_str(" |\n");
         }
         self.ratios(&mut body, placement);
-        if self.in_ns {
-            self.nanoseconds(&mut body, placement);
-        }
+        self.nanoseconds(&mut body, placement);
         let least = counts.first().copied().unwrap_or(0);
         let most = counts.last().copied().unwrap_or(0);
         let _ = writeln!(
@@ -203,19 +212,27 @@ impl Table<'_> {
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
     }
 
-    /// Our rows once more, as the time that a message takes.
+    /// Rows once more, as the time that a message takes.
     fn nanoseconds(&self, body: &mut String, placement: Option<Placement>) {
-        for (index, row) in self
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row.is_ours())
-        {
-            let _ = write!(body, "| {} | {}, ns a message", row.family, row.name);
+        let (all, what) = match self.in_ns {
+            Nanoseconds::None => return,
+            Nanoseconds::Ours => (false, "ns a message"),
+            Nanoseconds::All => (true, "ns a record (times ours)"),
+        };
+        let first = self.rows.iter().position(Row::is_ours);
+        for (index, row) in self.rows.iter().enumerate() {
+            if !all && !row.is_ours() {
+                continue;
+            }
+            let _ = write!(body, "| {} | {}, {what}", row.family, row.name);
             for column in 0..self.columns.len() {
                 let spread = self.spread(index, column, placement);
                 let time = spread.map(|one| digits(1e9 / one.median));
                 let _ = write!(body, " | {}", time.unwrap_or_default());
+                let ours = first.and_then(|first| self.spread(first, column, placement));
+                if let (true, Some((ours, one))) = (all, ours.zip(spread)) {
+                    let _ = write!(body, " ({})", digits(ours.median / one.median));
+                }
             }
             body.push_str(" |\n");
         }

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 #[cfg(feature = "queue")]
 pub use pair::Child;
+pub use redis::{Server as RedisServer, start as start_redis};
 
 use crate::sample::{Column, Failure, Row};
 

@@ -21,7 +21,7 @@ const GROUP: &str = "group";
 const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// Killed when dropped.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -35,8 +35,26 @@ struct Redis {
     _server: Server,
 }
 
-/// Starts a server without persistence in `folder`; `None` when there is no such program.
+/// A server's consumer group; `None` when there is no such program.
 pub fn open(folder: &Path) -> Result<Option<impl Store + use<>>, Failure> {
+    let Some((mut connection, server)) = start(folder)? else {
+        return Ok(None);
+    };
+    redis::cmd("XGROUP")
+        .arg("CREATE")
+        .arg(STREAM)
+        .arg(GROUP)
+        .arg("0")
+        .arg("MKSTREAM")
+        .exec(&mut connection)?;
+    Ok(Some(Redis {
+        connection,
+        _server: server,
+    }))
+}
+
+/// Starts a server without persistence in `folder`; `None` when there is no such program.
+pub fn start(folder: &Path) -> Result<Option<(Connection, Server)>, Failure> {
     let socket = folder.join("redis.sock");
     let started = Command::new("redis-server")
         .args([
@@ -61,18 +79,7 @@ pub fn open(folder: &Path) -> Result<Option<impl Store + use<>>, Failure> {
         Err(error) => return Err(error.into()),
     };
     let client = Client::open(format!("redis+unix://{}", socket.display()))?;
-    let mut connection = connect(&client)?;
-    redis::cmd("XGROUP")
-        .arg("CREATE")
-        .arg(STREAM)
-        .arg(GROUP)
-        .arg("0")
-        .arg("MKSTREAM")
-        .exec(&mut connection)?;
-    Ok(Some(Redis {
-        connection,
-        _server: server,
-    }))
+    Ok(Some((connect(&client)?, server)))
 }
 
 /// Tries until the server answers.
