@@ -329,7 +329,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         loop {
             let segment = self.log().shape.start(self.at);
             if !self.pin_at(segment) {
-                return Err(self.lost(self.log().floor()));
+                return Err(self.fallen(self.log().floor()));
             }
             let outcome = match self.log().step(self.at) {
                 Step::Record { .. } => {
@@ -340,11 +340,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                         return Ok(Some(segment));
                     }
                     self.pin.rest(segment);
-                    let before = self.at;
-                    let tail = self.tail()?;
-                    self.seek_time(before, now_ms.saturating_sub(age), tail)?;
-                    let oldest = core::mem::replace(&mut self.at, before);
-                    return Err(self.lost(oldest));
+                    return Err(self.fallen(self.at));
                 }
                 Step::Skip(next) => {
                     self.at = next;
@@ -363,6 +359,23 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             };
             self.pin.rest(segment);
             return outcome;
+        }
+    }
+
+    /// It stands before what is kept: it goes to the oldest record from `from` on that is not older
+    /// than the retention, and says how much was lost.
+    #[cold]
+    fn fallen(&mut self, from: Position) -> Error {
+        let before = self.at;
+        let age = self.stream.site.place().retention_ms;
+        let since_ms = self.stream.now_ms().saturating_sub(age);
+        let sought = self
+            .tail()
+            .and_then(|tail| self.seek_time(from, since_ms, tail));
+        let oldest = core::mem::replace(&mut self.at, before);
+        match sought {
+            Ok(()) => self.lost(oldest),
+            Err(error) => error,
         }
     }
 

@@ -263,6 +263,35 @@ pub fn an_idle_cursor_is_in_nobodys_way<R: Region>(home: &Home<'_, R>) {
 }
 
 /// A look at the lag of a cursor whose records are too old does not lose what it would be told.
+pub fn what_is_lost_is_told_once<R: Region>(home: &Home<'_, R>) {
+    let clock = ManualClock::new(1_000_000);
+    let options = StreamOptions::new()
+        .segment(4096)
+        .retention(Duration::from_secs(10))
+        .full(FullPolicy::Evict);
+    let stream = home.stream(64 << 10, options, &clock);
+    let shard = only(&stream);
+    stream.put("a", b"first").expect("room");
+    let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
+    // The first are given up, the next are too old.
+    for _ in 0..900 {
+        stream.put("a", &[7; 100]).expect("room");
+    }
+    clock.advance(Duration::from_secs(11));
+    stream.put("a", b"young").expect("room");
+    let told = cursor.read(10).map(drop);
+    assert!(
+        matches!(told, Err(Error::Lost { bytes }) if bytes > 48 << 10),
+        "{told:?}"
+    );
+    let records = cursor.read(10).expect("what is kept");
+    let data: Vec<_> = records
+        .iter()
+        .map(|record| record.data().to_vec())
+        .collect();
+    assert_eq!(data, [b"young"]);
+}
+
 pub fn a_lag_loses_nothing<R: Region>(home: &Home<'_, R>) {
     let clock = ManualClock::new(START_MS);
     let stream = home.stream(64 << 10, StreamOptions::new(), &clock);
