@@ -262,7 +262,7 @@ pub fn an_idle_cursor_is_in_nobodys_way<R: Region>(home: &Home<'_, R>) {
     assert!(stat.evicted_segments > 5);
 }
 
-/// A look at the lag of a cursor whose records are too old does not lose what it would be told.
+/// What was given up and what is too old behind it.
 pub fn what_is_lost_is_told_once<R: Region>(home: &Home<'_, R>) {
     let clock = ManualClock::new(1_000_000);
     let options = StreamOptions::new()
@@ -292,6 +292,7 @@ pub fn what_is_lost_is_told_once<R: Region>(home: &Home<'_, R>) {
     assert_eq!(data, [b"young"]);
 }
 
+/// A look at the lag of a cursor whose records are too old does not lose what it would be told.
 pub fn a_lag_loses_nothing<R: Region>(home: &Home<'_, R>) {
     let clock = ManualClock::new(START_MS);
     let stream = home.stream(64 << 10, StreamOptions::new(), &clock);
