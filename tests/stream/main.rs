@@ -47,8 +47,9 @@ macro_rules! over_each_home {
 
 over_each_home! {
     cursors: each_place_is_found the_latest_is_what_comes what_is_read_in_place_stays
-        what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing what_is_lost_is_told_once
-        a_claim_hides_no_place a_claim_sends_nobody_back given_up_room_ends_nothing;
+        what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing
+        what_is_lost_is_told_once a_claim_hides_no_place a_claim_sends_nobody_back
+        given_up_room_ends_nothing;
     limits: keys_have_1_to_256_characters data_has_0_to_max_bytes the_longest_data_is_told
         batches_have_1_to_500_records batches_have_10_mib a_refused_record_hurts_no_other
         options_have_bounds a_small_region_says_what_is_needed readers_are_limited

@@ -23,7 +23,7 @@ use progress::Progress;
 use sample::{Column, Failure, Plan, Row, Sample};
 use table::{Nanoseconds, Table};
 
-/// Runs ringmain's rings, queue and stream beside their peers and prints a Markdown table a section.
+/// Runs ringmain's rings, queue and stream beside their peers: a Markdown table a section.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

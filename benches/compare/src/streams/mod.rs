@@ -100,8 +100,9 @@ fn notes(disk: &Path) -> Vec<String> {
         "Key: our partition key, commitlog's metadata, SQLite's column, Redis' field name; \
          walcraft has none, so it lies before the data. Checksums: ours on each record \
          (compared when read), commitlog's too, walcraft's on each page; SQLite's on what is in \
-         its log; Redis none. SQLite locks its file for this process alone. By 10 and 500: `put_batch`, one `append`, one transaction, one trip; \
-         walcraft has no batches, so they are loops."
+         its log; Redis none. SQLite locks its file for this process alone. By 10 and 500: \
+         `put_batch`, one `append`, one transaction, one trip; walcraft has no batches, so they \
+         are loops."
             .into(),
         "Replay: 100 000 records, from the oldest on, again and again; ours and memcpy in place, \
          by 1000; commitlog by 64 KiB; walcraft is opened for it each time (it reads nothing once \
