@@ -165,7 +165,7 @@ fn header() -> Vec<Field> {
             "holds kind",
             "holds no queue",
             "deduplication window",
-            "shard size",
+            "segment size",
         ]),
         whole("section dirty", SECTION_DIRTY),
     ];

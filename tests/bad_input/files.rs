@@ -209,7 +209,7 @@ fn other_kinds_are_told() {
     patch(&path, KIND_OFFSET, &3u64.to_le_bytes());
     let error = match cfg!(feature = "stream") {
         true => Error::Damaged {
-            field: "shard size",
+            field: "segment size",
         },
         false => Error::Kind {
             found: 3,
