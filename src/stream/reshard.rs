@@ -157,8 +157,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 Err(refused) => refused,
             };
             return Err(match refused {
-                Refused::Busy(_) | Refused::NoPlace if !asked && self.ask(now_ms) => {
-                    asked = true; // perhaps who is in the way has died
+                Refused::Busy(_) | Refused::NoPlace if !asked && self.region().is_shared() => {
+                    self.region().tend(); // perhaps who is in the way has died
+                    asked = true;
                     continue;
                 }
                 Refused::Busy(owner) => Error::Resharding { owner },
