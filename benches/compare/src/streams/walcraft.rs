@@ -1,9 +1,12 @@
 //! walcraft: pages that are filled in memory and written by a flush. As it comes: pages of 4 KiB, a
 //! flush by itself each 250 ms, no fsync.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
-use walcraft::{Size, Wal, WalBuilder};
+use walcraft::{Size, Wal, WalBuilder, WalError, WalIterator};
 
 use super::{
     log,
@@ -13,13 +16,15 @@ use crate::sample::Failure;
 
 /// Older files are given up beyond this.
 const STORAGE_MIB: usize = 64;
-/// Bytes of the largest record, with its key.
-const RECORD_MAX: usize = KEY.len() + 1024;
+/// Attempts at opening the files.
+const ATTEMPTS: usize = 1000;
 
 /// A log, and the folder that it is opened in again to be read.
 pub struct Log {
     folder: PathBuf,
     wal: Wal,
+    /// A record with its key.
+    keyed: Vec<u8>,
 }
 
 impl Log {
@@ -27,30 +32,43 @@ impl Log {
     pub fn new(folder: &Path) -> Result<Self, Failure> {
         Ok(Self {
             folder: folder.to_owned(),
-            wal: open(folder)?,
+            wal: open(folder).map_err(told)?,
+            keyed: Vec::new(),
         })
+    }
+
+    /// What the files hold. The thread that flushes writes the list of files over in place, and who
+    /// opens it meanwhile finds it empty: then once more.
+    fn entries(&self) -> Result<WalIterator, Failure> {
+        let entries = || open(&self.folder)?.iter();
+        for _ in 1..ATTEMPTS {
+            if let Ok(entries) = entries() {
+                return Ok(entries);
+            }
+            thread::yield_now();
+        }
+        entries().map_err(told)
     }
 }
 
-fn open(folder: &Path) -> Result<Wal, Failure> {
+fn open(folder: &Path) -> Result<Wal, WalError> {
     let builder = WalBuilder::new()
         .location(folder)
         .storage_size(Size::Mb(STORAGE_MIB));
-    builder.build().map_err(told)
+    builder.build()
 }
 
-fn told(error: impl std::fmt::Debug) -> Failure {
-    format!("{error:?}").into()
+fn told(error: WalError) -> Failure {
+    error.to_string().into()
 }
 
 impl log::Log for Log {
     fn append(&mut self, bytes: &[u8], size: usize) -> Result<(), Failure> {
-        let mut keyed = [0; RECORD_MAX];
-        let keyed = &mut keyed[..KEY.len() + size];
-        keyed[..KEY.len()].copy_from_slice(KEY.as_bytes());
         for record in bytes.chunks_exact(size) {
-            keyed[KEY.len()..].copy_from_slice(record);
-            self.wal.append(keyed).map_err(told)?;
+            self.keyed.clear();
+            self.keyed.extend_from_slice(KEY.as_bytes());
+            self.keyed.extend_from_slice(record);
+            self.wal.append(&self.keyed).map_err(told)?;
         }
         Ok(())
     }
@@ -60,7 +78,7 @@ impl log::Log for Log {
     }
 
     fn replay(&mut self, seen: &mut Seen) -> Result<(), Failure> {
-        for entry in open(&self.folder)?.iter().map_err(told)? {
+        for entry in self.entries()? {
             seen.add(entry.data().get(KEY.len()..).unwrap_or_default());
         }
         Ok(())
