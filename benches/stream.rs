@@ -1,7 +1,8 @@
 //! Streams: putting and reading, with a memcpy beside: `cargo bench --bench stream`.
 //!
 //! A warm ring of about a megabyte in `/dev/shm`, one shard, checksums on, the oldest segment given
-//! up for the new. Rows: records of 100 bytes and of 1 KiB, put one by one and by tens; the same
+//! up for the new. Rows: records of 100 bytes and of 1 KiB, put one by one, by a writer that has
+//! the shard to itself, and by tens; the same
 //! bytes copied into a ring of a megabyte, with nothing else; reading in place what is there, from
 //! the oldest record to the latest, checksums compared. A figure is the time of one record. The
 //! last rows are two processes that put at once, each pinned to a core of its own, into one shard
@@ -51,6 +52,11 @@ fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
     group.bench_function(format!("put {bytes} B"), |b| {
         b.iter(|| stream.put(black_box(KEY), black_box(&data)).expect("put"));
     });
+    let mut writer = stream.writer(ShardId::from_number(0)).expect("writer");
+    group.bench_function(format!("put {bytes} B by a writer of its own"), |b| {
+        b.iter(|| writer.put(black_box(KEY), black_box(&data)).expect("put"));
+    });
+    drop(writer);
     let mut ring = vec![0; RING_BYTES];
     let mut at = 0;
     group.bench_function(format!("memcpy {bytes} B"), |b| {

@@ -62,7 +62,11 @@ impl Memory {
         }
     }
 
-    fn write(&self, at: Position, value: u64) {
+    pub fn header(&self, index: u32) -> &AtomicU64 {
+        &self.headers[index as usize]
+    }
+
+    pub fn write(&self, at: Position, value: u64) {
         // SAFETY: claimed, which is what the models are to find out.
         self.cells[at.index() as usize].with_mut(|cell| unsafe { *cell = value });
     }
@@ -86,7 +90,7 @@ impl Memory {
     }
 
     /// What is in the log from the oldest segment on, read alone, and how it ends.
-    fn rest(&self) -> (Vec<(Position, u64)>, Step) {
+    pub fn rest(&self) -> (Vec<(Position, u64)>, Step) {
         let (mut row, mut at) = (Vec::new(), self.log().floor());
         loop {
             match self.log().step(at) {
@@ -100,7 +104,7 @@ impl Memory {
         }
     }
 
-    fn values(&self) -> Vec<u64> {
+    pub fn values(&self) -> Vec<u64> {
         self.rest().0.into_iter().map(|(_, value)| value).collect()
     }
 }

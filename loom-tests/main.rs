@@ -13,6 +13,7 @@ mod event;
 mod fixture;
 mod groups;
 mod log;
+mod log_reserve;
 mod log_waits;
 mod maps;
 mod marks;

@@ -509,3 +509,50 @@ fn what_is_refused_changes_nothing() {
         assert_ne!(memory.states()[1], Vacant);
     });
 }
+
+/// Somebody reserves the tail of a shard that is split: the split is refused, or the tail is given
+/// back. What is put meanwhile is before the children's.
+fn reserved(is_changing: fn(&Memory) -> bool) {
+    let memory = Memory::new();
+    let holder = spawn(&memory, move |memory| {
+        let log = memory.log(0).unwrap();
+        let is_there = || memory.places[0].card.name().id() == 0;
+        let Ok(mut mine) = log.reserve(log.hint(), OTHER, 1, None, is_there) else {
+            return None;
+        };
+        let kept = !is_changing(memory);
+        if kept {
+            memory.write(0, mine.at, 1);
+            log.append(&mut mine, 1);
+        }
+        if !kept {
+            log.release(mine);
+            memory.shards().complete().unwrap();
+            return None;
+        }
+        Some(mine)
+    });
+    let split = memory.shards().split(ME, 0, MIDDLE, |_| true);
+    let kept = holder.join().unwrap();
+    match split {
+        Ok(_) => {
+            assert!(kept.is_none(), "a shard that is split is reserved");
+            assert_eq!(memory.states(), [Closed, Open, Open]);
+        }
+        Err(refused) => assert_eq!(refused, Refused::Reserved(OTHER)),
+    }
+}
+
+#[test]
+fn a_reserved_shard_is_not_split() {
+    check_within(3, || reserved(|memory| memory.shards().is_changing()));
+}
+
+#[test]
+fn twin_a_reserved_shard_is_not_split() {
+    must_fail_within(
+        3,
+        "shards: the tail reserved without a look at the change",
+        || reserved(|_| false),
+    );
+}

@@ -180,6 +180,17 @@ pub enum Error {
         /// Whose attachment.
         owner: u32,
     },
+    /// The shard has a writer of its own (`Stream::writer`), which has to give it back before
+    /// others put there, or split or merge it.
+    ShardReserved {
+        /// Whose attachment.
+        owner: u32,
+    },
+    /// The hash of a record is not in the range of the shard that a writer is of.
+    HashNotInShard {
+        /// The shard.
+        shard: u32,
+    },
     /// As many cursors are at the shard as there may be (`StreamOptions::readers`).
     Readers {
         /// The limit.

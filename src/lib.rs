@@ -79,7 +79,7 @@ pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
     Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
-    ShardStats, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+    ShardStats, ShardWriter, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

@@ -106,6 +106,17 @@ impl Error {
                 f,
                 "attachment {owner} prepares a split or a merge; there is one at a time"
             ),
+            Error::ShardReserved { owner } => write!(
+                f,
+                "the shard is reserved by a writer of attachment {owner}: others can put there, or \
+                 split or merge it, when that is dropped"
+            ),
+            Error::HashNotInShard { shard } => {
+                write!(
+                    f,
+                    "the hash of the record is not in the range of shard {shard}"
+                )
+            }
             Error::Readers { max } => {
                 write!(f, "{max} cursors are at the shard, which is the most")
             }

@@ -14,6 +14,7 @@ mod route;
 mod shared;
 mod stat;
 mod wait;
+mod writer;
 
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
@@ -24,3 +25,4 @@ pub use records::{Record, Records, RecordsIter};
 pub use reshard::ShardInfo;
 pub use shared::{ShardId, Stream, StreamSequence};
 pub use stat::{Lag, ShardStats};
+pub use writer::ShardWriter;

@@ -72,8 +72,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// # Errors
     ///
     /// [`Error::PartitionKey`], [`Error::DataTooLong`], [`Error::Full`],
-    /// [`Error::SegmentInUse`], [`Error::ProvisionedThroughputExceeded`], [`Error::Forked`],
-    /// [`Error::Damaged`], [`Error::Exhausted`].
+    /// [`Error::SegmentInUse`], [`Error::ShardReserved`],
+    /// [`Error::ProvisionedThroughputExceeded`], [`Error::Forked`], [`Error::Damaged`],
+    /// [`Error::Exhausted`].
     ///
     /// # Progress
     ///
@@ -298,7 +299,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// The bytes of a record's key and data, if it is one.
     #[inline(always)]
-    fn checked(&self, entry: &StreamEntry<'_>) -> Result<usize, Error> {
+    pub(super) fn checked(&self, entry: &StreamEntry<'_>) -> Result<usize, Error> {
         self.check(entry.key)?;
         self.check_data(entry.data.len())?;
         Ok(entry.key.len() + entry.data.len())
@@ -348,27 +349,32 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let owner = self.region().owner();
         let writing = match shard.claim(from, owner, granules, now_ms) {
             Ok(writing) => writing,
-            Err(refusal) => match self.write_again(shard, granules, now_ms, refusal)? {
-                Some(writing) => writing,
-                None => return Ok(None),
-            },
+            Err(refusal) => {
+                let mut claim = || shard.claim(shard.log().hint(), owner, granules, now_ms);
+                match self.again(shard, granules, now_ms, refusal, &mut claim)? {
+                    Some(writing) => writing,
+                    None => return Ok(None),
+                }
+            }
         };
         self.remember(shard, writing.claim.end);
         Ok(Some(writing))
     }
 
-    /// What follows a refusal: makes room, as often as others take it.
+    /// What follows a refusal: makes room, as often as others take it, and tries again. `None` if
+    /// the shard takes no records any more.
     #[cold]
-    fn write_again(
+    pub(super) fn again<T>(
         &self,
         shard: &Shard<'_>,
         granules: u32,
         now_ms: u64,
         mut refusal: Refusal,
-    ) -> Result<Option<Writing>, Error> {
-        let owner = self.region().owner();
+        attempt: &mut dyn FnMut() -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Error> {
         // Which segment was the oldest before the shard was found full: others may make room.
         let mut oldest = None;
+        let mut asked = false;
         loop {
             match refusal {
                 Refusal::Full => {
@@ -386,11 +392,18 @@ impl<R: Region, C: Clock> Stream<R, C> {
                         max: self.data_bytes_max(),
                     });
                 }
-                Refusal::Exhausted | Refusal::Damaged => return Err(trouble(refusal)),
+                // Perhaps its holder has died.
+                Refusal::Reserved(_) if !asked && self.region().is_shared() => {
+                    asked = true;
+                    self.region().tend();
+                }
+                Refusal::Reserved(_) | Refusal::Exhausted | Refusal::Damaged => {
+                    return Err(trouble(refusal));
+                }
             }
             oldest = Some(shard.log().oldest());
-            match shard.claim(shard.log().hint(), owner, granules, now_ms) {
-                Ok(writing) => return Ok(Some(writing)),
+            match attempt() {
+                Ok(done) => return Ok(Some(done)),
                 Err(next) => refusal = next,
             }
         }
@@ -398,7 +411,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
 }
 
 #[inline(always)]
-fn put(shard: &Shard<'_>, at: Position) -> Put {
+pub(super) fn put(shard: &Shard<'_>, at: Position) -> Put {
     Put {
         shard: ShardId(shard.id()),
         sequence: StreamSequence(at),

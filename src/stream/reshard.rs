@@ -96,7 +96,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// # Errors
     ///
     /// [`Error::SplitPoint`], [`Error::ShardNotOpen`], [`Error::ShardLimit`],
-    /// [`Error::Resharding`], [`Error::NoShard`], [`Error::Forked`], [`Error::Damaged`].
+    /// [`Error::Resharding`], [`Error::ShardReserved`], [`Error::NoShard`], [`Error::Forked`],
+    /// [`Error::Damaged`].
     ///
     /// # Progress
     ///
@@ -151,18 +152,26 @@ impl<R: Region, C: Clock> Stream<R, C> {
         loop {
             let refused = match make(Shards(&places), owner, &is_over) {
                 Ok(made) => {
+                    // Somebody has reserved a parent for a moment, perhaps its last one.
+                    if self.complete().is_err() && self.region().is_shared() {
+                        self.region().tend();
+                        self.complete()?;
+                    }
                     self.wake_all();
                     return Ok(made);
                 }
                 Err(refused) => refused,
             };
             return Err(match refused {
-                Refused::Busy(_) | Refused::NoPlace if !asked && self.region().is_shared() => {
+                Refused::Busy(_) | Refused::NoPlace | Refused::Reserved(_)
+                    if !asked && self.region().is_shared() =>
+                {
                     self.region().tend(); // perhaps who is in the way has died
                     asked = true;
                     continue;
                 }
                 Refused::Busy(owner) => Error::Resharding { owner },
+                Refused::Reserved(owner) => Error::ShardReserved { owner },
                 Refused::NotOpen(shard) => Error::ShardNotOpen { shard },
                 Refused::Point => Error::SplitPoint,
                 Refused::Apart => Error::NotAdjacent,

@@ -34,6 +34,7 @@ pub(super) fn trouble(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Exhausted => Error::Exhausted,
         Refusal::Full => Error::Full,
+        Refusal::Reserved(owner) => Error::ShardReserved { owner },
         _ => Error::Damaged {
             field: "header of a record, or card of a shard",
         },

@@ -188,6 +188,10 @@ impl Run {
             self.stream_kills.push(row);
         }
         for meanwhile in stream::MEANWHILES.into_iter().filter(|_| stops) {
+            if streamed.reserves {
+                self.cells_left -= 1; // whoever would put is refused meanwhile
+                continue;
+            }
             let row = self.cell((streamed.name, meanwhile.name()), &path, |world, k, row| {
                 stream::stop(world, streamed, &ground, meanwhile, (k, &path), row);
                 true

@@ -37,6 +37,8 @@ pub struct Streamed {
     does: fn(&Ground, &Log) -> bool,
     /// The most segments of a shard that may be given up for it.
     given_up: u64,
+    /// Whether it keeps others out of a shard: they are refused while it stands still.
+    pub reserves: bool,
 }
 
 /// Records the path of an operation, and sees that it does what its name says. The traced one is

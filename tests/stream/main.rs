@@ -24,6 +24,7 @@ mod reshard;
 mod resharders;
 mod threads;
 mod waiting;
+mod writers;
 
 macro_rules! over_each_home {
     ($($module:ident: $($check:ident)*;)*) => {
@@ -56,6 +57,8 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
+    writers: a_writer_has_the_shard_to_itself a_writer_goes_round a_full_shard_refuses_a_writer
+        a_writer_puts_what_is_as_long_as_a_segment a_writer_is_of_its_shard;
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
         a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents
         each_key_keeps_its_order;

@@ -20,6 +20,16 @@ fn opened(path: &str) -> Stream<Mapped> {
     Stream::open(Mapped::open(path).expect("the region")).expect("the stream")
 }
 
+/// Tries again while another one's writer has the shard.
+fn waited<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> T {
+    loop {
+        match attempt() {
+            Err(Error::ShardReserved { .. }) => std::thread::yield_now(),
+            outcome => return outcome.expect("room"),
+        }
+    }
+}
+
 /// Puts records until it is killed. What was put is written down: `{ life:32, counter:32 }` each.
 fn write(argument: &str) {
     let (path, life) = argument.split_once('|').expect("two arguments");
@@ -33,20 +43,33 @@ fn write(argument: &str) {
         match n % 6 {
             0 => {
                 let batch = both.each_ref().map(|data| StreamEntry::new("a", data));
-                let told = |_, outcome: Result<_, Error>| assert!(outcome.is_ok());
-                stream.put_batch(&batch, told).expect("a batch");
+                waited(|| {
+                    let mut all = Ok(());
+                    stream.put_batch(&batch, |_, outcome| {
+                        all = all.clone().and(outcome.map(drop)); // one claim: all or none
+                    })?;
+                    all
+                });
             }
             2 => {
                 for data in &both {
-                    let mut claim = stream.claim("a", data.len()).expect("room");
+                    let mut claim = waited(|| stream.claim("a", data.len()));
                     std::thread::yield_now();
                     claim.copy_from_slice(data);
                     claim.commit().expect("committed");
                 }
             }
+            4 => {
+                // The others have writers too; who finds the shard reserved puts when it is not.
+                let shard = stream.shards().next().expect("a shard");
+                let mut writer = stream.writer(shard).expect("a writer");
+                for data in &both {
+                    waited(|| writer.put("a", data));
+                }
+            }
             _ => {
                 for data in &both {
-                    stream.put("a", data).expect("room");
+                    waited(|| stream.put("a", data));
                 }
             }
         }

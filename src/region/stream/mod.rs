@@ -9,6 +9,7 @@ mod memory;
 #[cfg(feature = "std")]
 mod named;
 mod record;
+mod reserved;
 mod seek;
 mod site;
 #[cfg(feature = "mapped")]
@@ -24,6 +25,7 @@ pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]
 pub use named::{NamedStream, is_deleted, mark_deleted};
 pub use record::{KEY_BYTES_MAX, Stored, Writing};
+pub use reserved::Reserved;
 pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]
 pub(super) use verify::verify;

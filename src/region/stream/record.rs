@@ -14,7 +14,7 @@ use super::site::Shard;
 use crate::hash::xxh3_64;
 use crate::region::store::fetch;
 use crate::ring::log::{Claim, Position, Refusal};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The longest partition key, bytes: 256 characters.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -104,6 +104,54 @@ fn copy_key(into: &mut [u8], key: &[u8]) {
     }
 }
 
+/// Writes a record at `at` into the bytes of its granules, with a checksum if its digest is given.
+#[inline(always)]
+pub(super) fn write(
+    bytes: &mut [u8],
+    at: Position,
+    time_ms: u64,
+    key: &[u8],
+    data: &[u8],
+    sum: Option<Digest>,
+) {
+    let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() else {
+        return; // a granule is longer
+    };
+    let len = key.len() + data.len();
+    let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
+    copy_key(into_key, key);
+    into_data.copy_from_slice(data);
+    *head = head_of(at, time_ms, key.len(), len, sum);
+}
+
+/// The head of a record at `at` with a key so long, and with the data so long.
+#[inline(always)]
+fn head_of(
+    at: Position,
+    time_ms: u64,
+    key_len: usize,
+    len: usize,
+    sum: Option<Digest>,
+) -> [u8; 16] {
+    let about = time_ms | (key_len as u64) << TIME_BITS;
+    let sum = sum.map_or(0, |digest| digest.sum(at, about));
+    let size = u64::from(sum) << 32 | len as u64;
+    let mut head = [0; 16];
+    head[..8].copy_from_slice(&size.to_le_bytes());
+    head[8..].copy_from_slice(&about.to_le_bytes());
+    head
+}
+
+/// Enters a record in the word of its block in the index, unless that has one of this lap.
+#[inline(always)]
+pub(super) fn note(word: &AtomicU64, at: Position, time_ms: u64) {
+    let noted = indexed(at, time_ms);
+    // ORDERING: Relaxed; a hint.
+    if word.load(Ordering::Relaxed) >> 50 != noted >> 50 {
+        word.store(noted, Ordering::Relaxed);
+    }
+}
+
 impl<'a> Shard<'a> {
     /// Claims so many granules. `from` is a boundary from which to look for the tail.
     #[inline(always)]
@@ -114,21 +162,26 @@ impl<'a> Shard<'a> {
         granules: u32,
         now_ms: u64,
     ) -> Result<Writing, Refusal> {
-        let latest = &self.head().writers.latest_ms;
-        let now_ms = now_ms.clamp(1, TIME_MS_MAX);
-        let mut time_ms = now_ms;
-        let before = || {
-            // ORDERING: Relaxed; [claimed] orders it behind those of earlier claims.
-            let seen = latest.load(Ordering::Relaxed).min(TIME_MS_MAX);
-            time_ms = seen.max(now_ms);
-            if seen < now_ms {
-                latest.fetch_max(now_ms, Ordering::Relaxed);
-            }
-            // Behind what has found the tail; [renamed].
-            self.shape().places == 1 || self.is_there()
-        };
+        let mut time_ms = 0;
+        let before = || self.may_append(now_ms, &mut time_ms);
         let claim = self.log().claim(from, owner, granules, before)?;
         Ok(Writing { claim, time_ms })
+    }
+
+    /// What is asked between finding the tail and taking it: the time of records put there, and
+    /// whether the place is still this shard's.
+    #[inline(always)]
+    pub(super) fn may_append(&self, now_ms: u64, time_ms: &mut u64) -> bool {
+        let latest = &self.head().writers.latest_ms;
+        let now_ms = now_ms.clamp(1, TIME_MS_MAX);
+        // ORDERING: Relaxed; [claimed] orders it behind those of earlier claims.
+        let seen = latest.load(Ordering::Relaxed).min(TIME_MS_MAX);
+        *time_ms = seen.max(now_ms);
+        if seen < now_ms {
+            latest.fetch_max(now_ms, Ordering::Relaxed);
+        }
+        // Behind what has found the tail; [renamed].
+        self.shape().places == 1 || self.is_there()
     }
 
     /// The bytes of claimed granules, from the one at `at` on.
@@ -189,13 +242,8 @@ impl<'a> Shard<'a> {
     ) {
         let (len, time_ms) = (key.len() + data.len(), writing.time_ms);
         let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
-        let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() else {
-            return; // a granule is longer
-        };
-        let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
-        copy_key(into_key, key);
-        into_data.copy_from_slice(data);
-        *head = self.head_of(at, time_ms, key.len(), len, digest);
+        let sum = self.place().has_checksums().then_some(digest);
+        write(bytes, at, time_ms, key, data, sum);
     }
 
     /// Writes the key of a record that is written in place.
@@ -212,31 +260,10 @@ impl<'a> Shard<'a> {
         let bytes = self.claimed(writing, at, granules);
         if let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() {
             let (key, data) = bytes[..key_len + data_len].split_at(key_len);
-            let digest = self.place().digest(key, data);
-            *head = self.head_of(at, time_ms, key_len, key_len + data_len, digest);
+            let has_sum = self.place().has_checksums();
+            let sum = has_sum.then(|| Digest::of(key, data));
+            *head = head_of(at, time_ms, key_len, key_len + data_len, sum);
         }
-    }
-
-    /// The head of a record at `at` with a key so long, and with the data so long.
-    #[inline(always)]
-    fn head_of(
-        &self,
-        at: Position,
-        time_ms: u64,
-        key_len: usize,
-        len: usize,
-        digest: Digest,
-    ) -> [u8; 16] {
-        let about = time_ms | (key_len as u64) << TIME_BITS;
-        let sum = match self.place().has_checksums() {
-            true => digest.sum(at, about),
-            false => 0,
-        };
-        let size = u64::from(sum) << 32 | len as u64;
-        let mut head = [0; 16];
-        head[..8].copy_from_slice(&size.to_le_bytes());
-        head[8..].copy_from_slice(&about.to_le_bytes());
-        head
     }
 
     /// Makes one record of a claim that is filled.
@@ -278,12 +305,11 @@ impl<'a> Shard<'a> {
     /// Enters a committed record in the index, unless its block has one of this lap.
     #[inline(always)]
     fn note(&self, at: Position, time_ms: u64) {
-        let word = &self.index()[(at.index() / BLOCK_GRANULES) as usize];
-        let noted = indexed(at, time_ms);
-        // ORDERING: Relaxed; a hint.
-        if word.load(Ordering::Relaxed) >> 50 != noted >> 50 {
-            word.store(noted, Ordering::Relaxed);
-        }
+        note(
+            &self.index()[(at.index() / BLOCK_GRANULES) as usize],
+            at,
+            time_ms,
+        );
     }
 
     /// The record of so many granules at `at`; `None` if its lengths or, if it is to be checked,

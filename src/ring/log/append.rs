@@ -1,5 +1,6 @@
 //! Appending: claim, commit, abandon, close.
 
+use super::reclaim::Run;
 use super::word::{GRANULES_MAX, Header, Position, State};
 use super::{BLOCK, Log, Refusal, advance, load};
 use crate::sync::{AtomicU64, Ordering};
@@ -78,6 +79,21 @@ impl Log<'_> {
         if granules == 0 || granules >= self.shape.segment.min(GRANULES_MAX) {
             return Err(Refusal::TooLong);
         }
+        self.take_tail(from, granules + 1, None, before, |at, header, seen| {
+            self.win(at, header, seen, owner, granules)
+        })
+    }
+
+    /// Goes to the tail, from `from` on, seals the segment if its room is less than `least`, and
+    /// takes it by `win`, which fails if somebody was faster. All that is in `over` is committed.
+    pub(super) fn take_tail<T>(
+        &self,
+        from: Position,
+        least: u32,
+        over: Option<Run>,
+        before: &mut dyn FnMut() -> bool,
+        win: impl Fn(Position, &AtomicU64, u64) -> Option<T>,
+    ) -> Result<T, Refusal> {
         let mut at = from;
         loop {
             let header = self.header(at).ok_or(Refusal::Damaged)?;
@@ -93,15 +109,15 @@ impl Log<'_> {
                 }
             };
             let room = self.room(at);
-            if granules >= room {
-                at = self.seal(at, header, seen, room)?;
+            if least > room {
+                at = self.seal(at, header, seen, room, over)?;
                 continue;
             }
             if !before() {
                 return Err(Refusal::Moved);
             }
-            if let Some(claim) = self.win(at, header, seen, owner, granules) {
-                return Ok(claim);
+            if let Some(taken) = win(at, header, seen) {
+                return Ok(taken);
             }
             // Somebody was faster; look at it again.
         }
@@ -210,15 +226,37 @@ impl Log<'_> {
 
     /// The tail, a moment ago.
     pub fn tail(&self, from: Position) -> Result<Position, Refusal> {
+        match self.walk(from) {
+            (at, Ok(()) | Err(Refusal::Closed(_) | Refusal::Reserved(_))) => Ok(at),
+            (_, Err(refusal)) => Err(refusal),
+        }
+    }
+
+    /// Who has reserved the tail.
+    pub fn reserved(&self, from: Position) -> Result<Option<u32>, Refusal> {
+        match self.walk(from).1 {
+            Ok(()) | Err(Refusal::Closed(_)) => Ok(None),
+            Err(Refusal::Reserved(owner)) => Ok(Some(owner)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Goes to the tail: where that is, and why nobody can claim there.
+    fn walk(&self, from: Position) -> (Position, Result<(), Refusal>) {
         let mut at = from;
         loop {
-            let header = self.header(at).ok_or(Refusal::Damaged)?;
-            match self.boundary(at, header) {
-                Ok(Boundary::Free(_)) => return Ok(at),
-                Ok(Boundary::Taken(end)) => at = end,
-                Ok(Boundary::Passed) => at = self.further(at)?,
-                Err(Refusal::Closed(end)) => return Ok(end),
-                Err(refusal) => return Err(refusal),
+            let Some(header) = self.header(at) else {
+                return (at, Err(Refusal::Damaged));
+            };
+            let further = match self.boundary(at, header) {
+                Ok(Boundary::Free(_)) => return (at, Ok(())),
+                Ok(Boundary::Taken(end)) => Ok(end),
+                Ok(Boundary::Passed) => self.further(at),
+                Err(refusal) => Err(refusal),
+            };
+            match further {
+                Ok(further) => at = further,
+                Err(refusal) => return (at, Err(refusal)),
             }
         }
     }
@@ -235,6 +273,9 @@ impl Log<'_> {
         }
         if seen.state() == State::End {
             return Err(Refusal::Closed(at));
+        }
+        if seen.is_reserved() {
+            return Err(Refusal::Reserved(seen.owner()));
         }
         let end = self.behind(at, seen.granules()).ok_or(Refusal::Damaged)?;
         Ok(Boundary::Taken(end))
@@ -259,6 +300,7 @@ impl Log<'_> {
         header: &AtomicU64,
         seen: u64,
         room: u32,
+        over: Option<Run>,
     ) -> Result<Position, Refusal> {
         let next = self.shape.next(at).ok_or(Refusal::Exhausted)?;
         // ORDERING: Acquire; [freed].
@@ -274,7 +316,7 @@ impl Log<'_> {
         match header.compare_exchange(seen, padding.0, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => {
                 advance(&self.positions.tail, next);
-                self.settle(2);
+                self.settle(2, over);
                 Ok(next)
             }
             Err(_) => Ok(at), // somebody was faster; look at it again

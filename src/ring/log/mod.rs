@@ -19,6 +19,7 @@
 //!
 //! - *free*: its header is of an earlier lap.
 //! - *claimed*: somebody who is named writes so many granules.
+//! - *reserved*: somebody who is named has the tail: claimed, with no length. Nothing is behind it.
 //! - *committed*: a record, for ever.
 //! - *padding*: nothing to read: the rest of a segment, or what a claimant has left undone.
 //! - *end*: the log is closed here, for ever.
@@ -37,6 +38,12 @@
 //!   claim leaves the last granule of a segment alone, so each boundary inside a segment has room
 //!   for a seal or an end.
 //! - *Close*: free to end. Each append comes before it or is refused.
+//! - *Reserve*: free to reserved, by one compare-exchange. Only its holder goes on from there.
+//! - *Append*: reserved to committed, by the holder's store, which has made the boundary behind the
+//!   record reserved before, by another. No exchange: nobody else changes either of the two.
+//!   Records of a reservation leave the last two granules of a segment alone; then it is released,
+//!   and the next segment is reserved.
+//! - *Release*: reserved to free, by the holder: the header gets a word of the lap before.
 //! - *Reopen*: end to padding up to the segment's end, by who alone may use the log anew, and when
 //!   nobody reads in it any more. It goes on with the next segment, as if it began there.
 //!
@@ -74,6 +81,8 @@
 //!   pass a boundary without writing its header with the lap of then, and laps only grow: the
 //!   exchange fails. What the bytes of records look like does not matter, since no header lies
 //!   among them.
+//!   By a release a header goes back a lap, but then the boundary has not been passed: if the
+//!   exchange succeeds, so it may.
 //! - *A claimant with an old boundary.* Its header is of a later lap than the boundary: it begins
 //!   again at `tail`, or at `floor`, whichever is further.
 //! - *Two who reclaim.* All they do is make positions grow to the same values and take the same
@@ -86,10 +95,16 @@
 //! [`repair`](Log::repair) makes padding of it: it looks from `settled` to the tail. The hint
 //! `tail` may stay behind, until the next claimant moves it. A dead reader's pin goes by its owner.
 //!
+//! A holder may die when it has made the boundary behind a record reserved, and not the record
+//! committed. That word lies somewhere behind, where none will look for it. So repair makes padding
+//! of a dead holder's boundary and of all that its next record could have had, up to the last
+//! granule, whose header a reservation never writes; and moves the hint `tail` behind that.
+//!
 //! # Edges
 //!
-//! - `[claimed]`: claim, seal and close release, whoever steps over a header acquires it. So a
-//!   claimant knows what all claimants before it knew; among that, which segments are freed.
+//! - `[claimed]`: claim, seal, close, reserve and release release, whoever steps over a header
+//!   acquires it. So a claimant knows what all claimants before it knew; among that, which segments
+//!   are freed.
 //! - `[committed]`: commit releases, readers acquire: they see the record whole.
 //! - `[settled]`: moves of `settled` release and acquire; with `[committed]`: what was written in
 //!   a segment was written before it was freed.
@@ -102,9 +117,9 @@
 //! # Progress
 //!
 //! Claim, commit, seal and close are lock-free: who has to begin again has been overtaken by one
-//! who got further. A step of a reader is wait-free; a claimed record holds up readers until it is
-//! committed, or its claimant is known to be dead. Reclaiming waits for nobody: it says what is in
-//! its way.
+//! who got further. While the tail is reserved they are refused, and its holder is named. A step of
+//! a reader is wait-free; a claimed record holds up readers until it is committed, or its claimant
+//! is known to be dead. Reclaiming waits for nobody: it says what is in its way.
 //!
 //! # Damage
 //!
@@ -114,11 +129,13 @@
 mod append;
 mod read;
 mod reclaim;
+mod reserve;
 mod word;
 
 pub use append::Claim;
 pub use read::Step;
 pub use reclaim::Kept;
+pub use reserve::{Released, Reservation};
 #[cfg(ringmain_loom)]
 pub use word::{Header, State};
 pub use word::{INDEX_BITS, LAP_MAX, Position};
@@ -185,6 +202,8 @@ pub enum Refusal {
     TooLong,
     /// The caller's `before` said so.
     Moved,
+    /// Somebody has reserved the tail: who.
+    Reserved(u32),
     /// The last lap is over.
     Exhausted,
     /// A word is impossible.

@@ -17,6 +17,13 @@ pub enum Kept {
     Damaged,
 }
 
+/// Records of one segment that one participant has committed, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) begin: Position,
+    pub(super) end: Position,
+}
+
 impl Log<'_> {
     /// Takes the oldest segment from the readers and gives it to the writers. `oldest` is the one
     /// that the caller has judged: if another one has become the oldest, nothing happens. Whether
@@ -28,7 +35,7 @@ impl Log<'_> {
             return Ok(false);
         }
         let next = self.shape.next(oldest).ok_or(Kept::Damaged)?;
-        self.settle(u32::MAX);
+        self.settle(u32::MAX, None);
         if load(&self.positions.settled) < next {
             return Err(self.unsettled(oldest));
         }
@@ -68,7 +75,7 @@ impl Log<'_> {
             };
         }
         let next = self.shape.next(end).ok_or(Kept::Damaged)?;
-        match self.first_open(start)? {
+        match self.first_open(start, None)? {
             Some(at) if at == end => {}
             _ => return Err(self.unsettled(start)),
         }
@@ -100,14 +107,14 @@ impl Log<'_> {
         load(&self.positions.freed)
     }
 
-    /// Moves `settled` on over at most so many segments.
-    pub(super) fn settle(&self, segments: u32) {
+    /// Moves `settled` on over at most so many segments. All that is in `over` is committed.
+    pub(super) fn settle(&self, segments: u32, over: Option<Run>) {
         let mut start = load(&self.positions.settled);
         for _ in 0..segments {
             let Some(next) = self.shape.next(start) else {
                 return;
             };
-            if self.first_open(self.shape.start(start)) != Ok(None) {
+            if self.first_open(self.shape.start(start), over) != Ok(None) {
                 return;
             }
             advance(&self.positions.settled, next);
@@ -116,10 +123,18 @@ impl Log<'_> {
     }
 
     /// The first boundary of the segment at `start` that is not over for good; `None` if all are.
-    fn first_open(&self, start: Position) -> Result<Option<Position>, Kept> {
+    /// Those of `over`, in one segment, need no look.
+    fn first_open(&self, start: Position, over: Option<Run>) -> Result<Option<Position>, Kept> {
         let mut offset = 0;
         while offset < self.shape.segment {
             let at = Position(start.0 + offset as u64);
+            if let Some(run) = over
+                && run.begin == at
+                && run.end > at
+            {
+                offset += (run.end.0 - at.0) as u32;
+                continue;
+            }
             let header = self.header(at).ok_or(Kept::Damaged)?;
             // ORDERING: Acquire; [committed], for whoever writes here next.
             let seen = Header(header.load(Ordering::Acquire));
@@ -138,7 +153,7 @@ impl Log<'_> {
     }
 
     fn unsettled(&self, start: Position) -> Kept {
-        let at = match self.first_open(self.shape.start(start)) {
+        let at = match self.first_open(self.shape.start(start), None) {
             Ok(Some(at)) => at,
             Ok(None) => return Kept::Open, // settled meanwhile
             Err(kept) => return kept,
@@ -179,15 +194,22 @@ impl Log<'_> {
                 advance(&self.positions.tail, at);
                 break;
             }
-            let Some(next) = self.behind(at, seen.granules()) else {
+            // Behind a reserved boundary may be what its holder has begun: all that it could reach.
+            let granules = match seen.is_reserved() {
+                true => self.room(at) - 1,
+                false => seen.granules(),
+            };
+            let Some(next) = self.behind(at, granules) else {
                 break;
             };
             if seen.state() == State::Claimed && seen.owner() == owner {
-                let padding = Header::new(State::Padding, 0, seen.granules(), at.lap());
+                let padding = Header::new(State::Padding, 0, granules, at.lap());
                 // ORDERING: AcqRel; [committed]. Fails if another repairer was faster.
                 let padded =
                     word.compare_exchange(seen.0, padding.0, Ordering::AcqRel, Ordering::Relaxed);
                 found += padded.is_ok() as u32;
+            } else if seen.is_reserved() {
+                break; // another's: it is the tail
             }
             at = next;
         }

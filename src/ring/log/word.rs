@@ -69,6 +69,18 @@ impl Header {
         )
     }
 
+    /// The header of a reserved boundary: claimed, with no length.
+    #[inline(always)]
+    pub const fn reserved(owner: u32, lap: u64) -> Self {
+        Self::new(State::Claimed, owner, 0, lap)
+    }
+
+    /// Whether it is that of a reserved boundary.
+    #[inline(always)]
+    pub const fn is_reserved(self) -> bool {
+        matches!(self.state(), State::Claimed) && self.granules() == 0
+    }
+
     /// The lap that it was written in.
     #[inline(always)]
     pub const fn lap(self) -> u64 {

@@ -3,7 +3,7 @@
 use super::card::{Card, Known, Name, State, ids, pair, rename};
 use super::{Shards, Table};
 use crate::ring::log::{Kept, Refusal};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, store_load};
 
 /// The greatest id.
 const ID_MAX: u32 = u32::MAX - 1;
@@ -77,8 +77,17 @@ pub enum Refused {
     Apart,
     /// No place for a child.
     NoPlace,
+    /// Somebody has reserved the tail of a parent: who.
+    Reserved(u32),
     /// A word is impossible.
     Damaged,
+}
+
+fn refused(refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::Reserved(owner) => Refused::Reserved(owner),
+        _ => Refused::Damaged,
+    }
 }
 
 impl<'t, T: Table> Shards<'t, T> {
@@ -89,6 +98,8 @@ impl<'t, T: Table> Shards<'t, T> {
     /// Goes on with a change that is closing, to its end. Whether there was one.
     pub fn complete(&self) -> Result<bool, Refusal> {
         let change = self.0.change();
+        // ORDERING: [reserved], behind an announcement or a release of the caller.
+        store_load();
         // ORDERING: Acquire; [announced].
         let word = Word(change.word.load(Ordering::Acquire));
         if word.step() != Some(Step::Closing) {
@@ -210,7 +221,7 @@ impl<'t, T: Table> Shards<'t, T> {
             match word.step().ok_or(Refused::Damaged)? {
                 Step::Preparing => return Err(Refused::Busy(word.owner())),
                 Step::Closing => {
-                    self.complete().map_err(|_| Refused::Damaged)?;
+                    self.complete().map_err(refused)?;
                     continue;
                 }
                 Step::Idle => {}
@@ -232,8 +243,11 @@ impl<'t, T: Table> Shards<'t, T> {
         match prepared {
             Ok(children) => {
                 self.announce(word)?;
-                self.complete().map_err(|_| Refused::Damaged)?;
-                Ok(children)
+                match self.complete() {
+                    // Whoever has reserved a parent meanwhile gives it back and completes.
+                    Ok(_) | Err(Refusal::Reserved(_)) => Ok(children),
+                    Err(refusal) => Err(refused(refusal)),
+                }
             }
             Err(refused) => {
                 self.step_on(word, word.over())?;
@@ -255,6 +269,15 @@ impl<'t, T: Table> Shards<'t, T> {
             Ok(_) => Ok(()),
             Err(_) => Err(Refused::Damaged),
         }
+    }
+
+    /// Whether a change has begun: for who has just reserved the tail of a shard. Then it gives
+    /// that back, and [completes](Self::complete).
+    pub fn is_changing(&self) -> bool {
+        // ORDERING: [reserved], behind the reservation.
+        store_load();
+        let word = Word(self.0.change().word.load(Ordering::Acquire));
+        word.step() != Some(Step::Idle)
     }
 
     /// A shard that is open.
@@ -301,10 +324,16 @@ impl<'t, T: Table> Shards<'t, T> {
         Err(Refused::NoPlace)
     }
 
-    /// Writes who is in the change.
+    /// Writes who is in the change, unless somebody has reserved a parent.
     fn enter(&self, parents: [Option<u32>; 2], children: u64) -> Result<(), Refused> {
+        // ORDERING: [reserved], behind the begin.
+        store_load();
         for parent in parents.into_iter().flatten() {
             let card = self.card(parent)?;
+            let log = self.0.log(self.place_of(parent)).ok_or(Refused::Damaged)?;
+            if let Some(owner) = log.reserved(log.hint()).map_err(refused)? {
+                return Err(Refused::Reserved(owner));
+            }
             // ORDERING: Release; by [announced] it is there when the parent is closed.
             card.children.store(children, Ordering::Release);
         }

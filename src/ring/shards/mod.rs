@@ -52,6 +52,12 @@
 //! - *A writer finds the log closed, and nobody has opened the children*: it completes the change
 //!   itself, and chooses again.
 //!
+//! - *A change against who [reserves](Log::reserve) the tail of a parent*: the one begins a
+//!   change and then looks whether the tail is reserved, the other reserves and then looks whether
+//!   a change has begun. One of the two sees the other, `[reserved]`: the change is refused, or the tail is
+//!   given back, or both. So no parent of an announced change is reserved but by one that is about
+//!   to give it back, and then completes.
+//!
 //! # Deaths
 //!
 //! - While preparing: nothing has changed for anybody. Who has proof of the death makes the change
@@ -65,6 +71,8 @@
 //! - `[announced]`: the announcement releases, who completes acquires: what was prepared is there.
 //! - `[opened]`: naming a child open releases, who chooses it acquires: its card, its log, and that
 //!   its parents' logs are closed.
+//! - `[reserved]`: `SeqCst` fences, of "begin, look at the tail" and "reserve, look at the change";
+//!   and of "announce, look at the tail" and "release, look at the change".
 //! - `[change-read]`: the begin of a change is stored before its parents and children, which
 //!   release; who reads these acquires them, and then the word.
 //!

@@ -21,6 +21,7 @@ const PLAIN: Streamed = Streamed {
     operate: |_| {},
     does: |_, _| true,
     given_up: 0,
+    reserves: false,
 };
 
 /// All of them, in the order of the tables.

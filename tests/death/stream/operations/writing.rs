@@ -1,6 +1,6 @@
 //! Putting records.
 
-use super::super::super::board::{Board, state};
+use super::super::super::board::{Board, Time, state};
 use super::super::super::common::body;
 use super::super::super::stage::Stage;
 use super::super::super::tracer::{begin, end};
@@ -9,7 +9,8 @@ use super::super::ground::{Ground, Log, Maker, SEGMENT, SEGMENTS, first, granule
 use super::super::ledger::{LARGE, SMALL, TRACED, key, putting, told};
 use super::sharding::split_first;
 use super::{PLAIN, may_be, opened, some};
-use ringmain::{Put, ShardId, StreamEntry};
+use ringmain::{Mapped, Put, ShardId, ShardWriter, StreamEntry};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Granules of a block of the tail's hint.
@@ -61,6 +62,7 @@ pub const ALL: &[Streamed] = &[
         operate: |stage| put(stage, 0, LARGE),
         does: gives_up,
         given_up: 1,
+        ..PLAIN
     },
     Streamed {
         name: "Stream put_batch, into one shard",
@@ -87,6 +89,26 @@ pub const ALL: &[Streamed] = &[
     Streamed {
         name: "Stream claim, dropped",
         operate: |stage| claim(stage, false),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream writer put, reserving",
+        operate: |stage| reserved(stage, 0),
+        reserves: true,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream writer put, going on",
+        operate: |stage| reserved(stage, 1),
+        reserves: true,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream writer put, over a segment's end",
+        prepare: |maker| up_to(maker, SEGMENT / 64 - 40),
+        operate: |stage| reserved(stage, 1),
+        does: |ground, stream| crossed(ground, stream, SEGMENT / 64) == 1,
+        reserves: true,
         ..PLAIN
     },
     Streamed {
@@ -137,6 +159,30 @@ fn put(stage: &Stage<'_>, number: u32, len: usize) {
     told(stage.board, TRACED, &put);
     end();
     says(stage, TRACED, &put);
+}
+
+/// Puts by a writer that has put so many records before, and gives the shard back.
+fn reserved(stage: &Stage<'_>, before: u64) {
+    let stream = opened(stage);
+    let key = key(0);
+    let mut writer = stream.writer(ShardId::from_number(0)).expect("the shard");
+    let last = TRACED + before;
+    let put = |writer: &mut ShardWriter<'_, Arc<Mapped>, Time>, seed: u64, data: &[u8]| {
+        putting(stage.board, (seed, 0), LARGE);
+        let put = writer.put(&key, data);
+        told(stage.board, seed, &put);
+        put
+    };
+    for seed in TRACED..last {
+        let put = put(&mut writer, seed, &body(seed, LARGE));
+        says(stage, seed, &put);
+    }
+    let data = body(last, LARGE);
+    begin();
+    let put = put(&mut writer, last, &data);
+    drop(writer);
+    end();
+    says(stage, last, &put);
 }
 
 fn says(stage: &Stage<'_>, seed: u64, put: &Result<Put, ringmain::Error>) {

@@ -1,0 +1,172 @@
+//! The writer of a shard, which has it to itself.
+
+use super::put::{Put, StreamEntry, put};
+use super::shared::{ShardId, Stream};
+use crate::error::Error;
+use crate::region::Region;
+use crate::region::stream::{Reserved, StreamShape};
+use crate::ring::shards::Shards;
+use crate::time::Clock;
+use core::fmt;
+
+/// Puts records in one shard, faster than [`Stream::put`]: by stores alone. Meanwhile nobody else
+/// puts there; they are refused with [`Error::ShardReserved`], and so is who would split or merge
+/// the shard. Readers notice nothing.
+///
+/// It has the shard's tail from its first put on, until it is [released](Self::release) or dropped;
+/// if its process dies, until somebody else puts there. Between two segments others may come first;
+/// and while shards are split or merged, and for a record as long as a segment, it puts as
+/// [`Stream::put`] does.
+///
+/// See `Reservation` in the source, `ring::log`, for the protocol.
+#[must_use = "it has the shard to itself while it lives"]
+pub struct ShardWriter<'s, R: Region, C: Clock> {
+    stream: &'s Stream<R, C>,
+    reserved: Reserved<'s>,
+    /// The first and last hash of the shard, if there may be others.
+    range: Option<(u128, u128)>,
+}
+
+impl<R: Region, C: Clock> Stream<R, C> {
+    /// A writer that has an open shard to itself.
+    ///
+    /// ```
+    /// use ringmain::{Error, Heap, ShardId, Stream, StreamOptions};
+    /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new())?;
+    /// let mut writer = stream.writer(ShardId::from_number(0))?;
+    /// writer.put("boiler-7", b"81.5")?;
+    /// assert!(matches!(stream.put("boiler-7", b"0"), Err(Error::ShardReserved { .. })));
+    /// drop(writer);
+    /// stream.put("boiler-7", b"81.7")?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoShard`], [`Error::ShardNotOpen`], [`Error::Forked`].
+    pub fn writer(&self, shard: ShardId) -> Result<ShardWriter<'_, R, C>, Error> {
+        self.region().check()?;
+        let shard = self.shard(shard)?;
+        let known = shard.head().card.known();
+        let known = known.filter(|known| known.id == shard.id() && known.is_open);
+        let known = known.ok_or(Error::ShardNotOpen { shard: shard.id() })?;
+        Ok(ShardWriter {
+            stream: self,
+            reserved: Reserved::new(shard),
+            range: (!self.has_one_shard()).then_some(known.range),
+        })
+    }
+}
+
+impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
+    /// Puts a record.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HashNotInShard`], [`Error::ShardNotOpen`] if the shard was split or merged, and
+    /// those of [`Stream::put`].
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, but for the first of each segment, which is lock-free.
+    #[inline]
+    pub fn put(&mut self, key: &str, data: &[u8]) -> Result<Put, Error> {
+        self.put_entry(&StreamEntry {
+            key,
+            data,
+            hash: None,
+        })
+    }
+
+    /// Puts a record, by its explicit hash if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    #[inline]
+    pub fn put_entry(&mut self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
+        let stream = self.stream;
+        let len = stream.checked(entry)?;
+        if let Some((first, last)) = self.range {
+            let hash = entry
+                .hash
+                .unwrap_or_else(|| Stream::<R, C>::hash_of(entry.key));
+            if hash < first || hash > last {
+                let shard = self.shard().number();
+                return Err(Error::HashNotInShard { shard });
+            }
+        }
+        stream.admit(self.reserved.shard(), len)?;
+        let (key, data) = (entry.key.as_bytes(), entry.data);
+        let digest = stream.site.place().digest(key, data);
+        let now_ms = stream.now_ms();
+        let mut at = self.reserved.put(key, data, digest, now_ms);
+        if at.is_none() && self.reserve(StreamShape::granules_of(len), now_ms)? {
+            at = self.reserved.put(key, data, digest, now_ms);
+        }
+        let Some(at) = at else {
+            return stream.put_entry(entry);
+        };
+        stream.wake(self.reserved.shard());
+        Ok(put(self.reserved.shard(), at))
+    }
+
+    /// Reserves the tail, with room for so many granules. False if nothing is reserved: no segment
+    /// has it beside what a reservation leaves alone, or shards are split or merged.
+    #[cold]
+    fn reserve(&mut self, granules: u32, now_ms: u64) -> Result<bool, Error> {
+        let stream = self.stream;
+        let shard = *self.reserved.shard();
+        if granules + 2 > shard.shape().ring.segment {
+            self.release();
+            return Ok(false);
+        }
+        let owner = stream.region().owner();
+        let reserved = &mut self.reserved;
+        let mut reserve = |from| reserved.reserve(from, owner, granules, now_ms);
+        let taken = match reserve(stream.near(&shard)) {
+            Ok(()) => Some(()),
+            Err(refusal) => {
+                let mut again = || reserve(shard.log().hint());
+                stream.again(&shard, granules, now_ms, refusal, &mut again)?
+            }
+        };
+        if taken.is_none() {
+            return Err(Error::ShardNotOpen { shard: shard.id() });
+        }
+        if Shards(&stream.site.places()).is_changing() {
+            self.release();
+            stream.complete()?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Lets others put, until the next put. In a forked child it does nothing.
+    pub fn release(&mut self) {
+        if self.stream.region().check().is_ok()
+            && let Some(at) = self.reserved.release()
+        {
+            self.stream.remember(self.reserved.shard(), at);
+        }
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> ShardId {
+        ShardId(self.reserved.shard().id())
+    }
+}
+
+impl<R: Region, C: Clock> Drop for ShardWriter<'_, R, C> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl<R: Region, C: Clock> fmt::Debug for ShardWriter<'_, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardWriter")
+            .field("shard", &self.shard())
+            .finish_non_exhaustive()
+    }
+}
