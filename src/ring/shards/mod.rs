@@ -54,9 +54,9 @@
 //!
 //! - *A change against who [reserves](Log::reserve) the tail of a parent*: the one begins a
 //!   change and then looks whether the tail is reserved, the other reserves and then looks whether
-//!   a change has begun. One of the two sees the other, `[reserved]`: the change is refused, or the tail is
-//!   given back, or both. So no parent of an announced change is reserved but by one that is about
-//!   to give it back, and then completes.
+//!   a change has begun. One of the two sees the other, `[reserved]`: the change is refused, or the
+//!   tail is given back, or both. So no parent of an announced change is reserved but by one that
+//!   is about to give it back, and then completes.
 //!
 //! # Deaths
 //!
