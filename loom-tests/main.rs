@@ -20,6 +20,7 @@ mod moving;
 mod mpmc;
 mod peek;
 mod queue;
+mod roster;
 mod shards;
 mod spsc;
 mod tickets;

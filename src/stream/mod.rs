@@ -4,6 +4,7 @@
 
 #[cfg(feature = "async")]
 mod asynchronous;
+mod consumers;
 mod cursor;
 mod options;
 mod put;
@@ -17,6 +18,7 @@ mod wait;
 
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
+pub use consumers::{ConsumerInfo, ConsumerName, StreamConsumer, Subscription, SubscriptionEnd};
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};

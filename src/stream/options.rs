@@ -3,7 +3,9 @@
 use super::shared::Stream;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::{GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish};
+use crate::region::stream::{
+    CONSUMERS_MAX, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish,
+};
 use crate::time::Clock;
 use core::time::Duration;
 
@@ -28,6 +30,7 @@ pub enum FullPolicy {
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
+/// | [`consumers`](Self::consumers) | 20 | 0 to 64 |
 /// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 10 MiB |
 /// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
@@ -40,6 +43,7 @@ pub struct StreamOptions {
     retention: Duration,
     full: FullPolicy,
     readers: u32,
+    consumers: u32,
     max_data: Option<usize>,
     segment: Option<usize>,
     checksum: Option<bool>,
@@ -60,6 +64,7 @@ impl StreamOptions {
             retention: Duration::from_secs(86_400),
             full: FullPolicy::Reject,
             readers: 64,
+            consumers: 20,
             max_data: None,
             segment: None,
             checksum: None,
@@ -97,6 +102,13 @@ impl StreamOptions {
     /// How many cursors may be at one shard at a time.
     pub const fn readers(mut self, readers: u32) -> Self {
         self.readers = readers;
+        self
+    }
+
+    /// How many consumers may be registered at a time
+    /// ([`Stream::register_consumer`](super::Stream::register_consumer)).
+    pub const fn consumers(mut self, consumers: u32) -> Self {
+        self.consumers = consumers;
         self
     }
 
@@ -157,6 +169,11 @@ impl StreamOptions {
         self.readers
     }
 
+    /// See [`consumers`](Self::consumers).
+    pub const fn get_consumers(&self) -> u32 {
+        self.consumers
+    }
+
     /// See [`max_data`](Self::max_data); `None`: the default.
     pub const fn get_max_data(&self) -> Option<usize> {
         self.max_data
@@ -206,6 +223,8 @@ impl StreamOptions {
             places,
             segment_bytes: self.segment,
             readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
+            consumers: in_range("consumers", self.consumers.into(), 0, CONSUMERS_MAX as u64)?
+                as usize,
             data_bytes_max: self.max_data,
             checksum: self.checksum,
             quota: self.quota,
@@ -242,6 +261,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 false => FullPolicy::Reject,
             },
             readers: place.shape.pins as u32,
+            consumers: place.shape.consumers as u32,
             max_data: Some(place.shape.data_bytes_max),
             segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
             checksum: Some(place.has_checksums()),

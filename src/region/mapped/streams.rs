@@ -87,6 +87,7 @@ impl Attachment {
         // SAFETY: as in `shards`.
         let places = unsafe { Places::new(&place) };
         Shards(&places).repair(dead);
+        places.repair_consumers(dead);
         self.rouse_of_stream(&place);
         claims
     }
