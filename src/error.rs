@@ -189,7 +189,8 @@ pub enum Error {
     NoConsumer,
     /// A consumer of that name is registered.
     ConsumerExists,
-    /// As many consumers are registered as there may be (`StreamOptions::consumers`).
+    /// As many consumers are registered, or being registered, as there may be
+    /// (`StreamOptions::consumers`).
     ConsumerLimit {
         /// The limit.
         max: usize,

@@ -11,6 +11,7 @@ mod common;
 
 mod basics;
 mod consumer_damage;
+mod consumer_lives;
 mod consumers;
 mod cursors;
 mod damage;

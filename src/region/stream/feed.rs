@@ -8,9 +8,9 @@
 //!
 //! Everything is an exchange of the subscription's word.
 //!
-//! - *Take*: to `{ now, generation, owner }`, from nothing, from that of another generation, and
-//!   from one that began five seconds ago or earlier: so the new one takes over. A younger one
-//!   refuses it.
+//! - *Take*: to `{ now, generation, owner }`, from nothing, from that of an earlier generation, and
+//!   from one of the same that began five seconds ago or earlier: so the new one takes over. A
+//!   younger one refuses it. One of a later generation says that the consumer is gone.
 //! - *Renew*: from its own word to the same that begins now.
 //! - *End*: from its own word to nothing.
 //!
@@ -22,7 +22,10 @@
 //!
 //! - *Two take*: one exchange succeeds, the other finds a young one.
 //! - *A take against the consumer's removal, and another name in its seat*: who has taken looks at
-//!   the seat again. If it is late, its word is of an old generation, and in nobody's way.
+//!   the seat again. If it is late, its word is of an earlier generation, and in nobody's way; and
+//!   it takes nothing from those of the later one.
+//! - *Who asks whether it stands, against the same*: if its word is gone it looks at the seat after
+//!   that. Who is of a later generation knew the seat's new word before it took.
 //!
 //! # Deaths
 //!
@@ -82,9 +85,19 @@ impl Taken {
         (self.0 & OWNER_MASK) as u32
     }
 
-    const fn is_of(self, generation: u64) -> bool {
-        self.0 >> 10 & OWNER_MASK == generation & OWNER_MASK
+    /// How many generations it is before that one, modulo 1024.
+    const fn before(self, generation: u64) -> u64 {
+        generation.wrapping_sub(self.0 >> 10) & OWNER_MASK
     }
+}
+
+/// Why a subscription is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// A young one is there.
+    Young(Taken),
+    /// The consumer is gone: there is one of a later generation.
+    Late,
 }
 
 /// A registered consumer at a place for a shard. Copying it copies references.
@@ -115,17 +128,20 @@ impl<'a> Fed<'a> {
             .map_err(Taken)
     }
 
-    /// Takes the subscription, unless a young one is there: it is the error. Beside its word: the
-    /// one that it took over.
-    pub fn take(&self, owner: u32, now_ms: u64) -> Result<(Taken, Option<Taken>), Taken> {
+    /// Takes the subscription. Beside its word: the one that it took over.
+    pub fn take(&self, owner: u32, now_ms: u64) -> Result<(Taken, Option<Taken>), Held> {
         let generation = self.word.generation();
         let mine = Taken::new(now_ms, generation, owner);
         let mut seen = Taken(self.feed.subscription.load(Ordering::Acquire));
         loop {
-            let there = seen.owner() != 0 && seen.is_of(generation);
+            let before = seen.before(generation);
+            if seen.owner() != 0 && before > OWNER_MASK / 2 && !self.is_registered() {
+                return Err(Held::Late);
+            }
+            let there = seen.owner() != 0 && before == 0;
             // One that begins far ahead is damage, or from before the clock was set back.
             if there && seen.begun_ms().abs_diff(now_ms) < HELD_MS {
-                return Err(seen);
+                return Err(Held::Young(seen));
             }
             match self.exchange(seen, mine) {
                 Ok(()) => return Ok((mine, there.then_some(seen))),

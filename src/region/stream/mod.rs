@@ -17,7 +17,7 @@ mod verify;
 #[cfg(feature = "async")]
 mod waiting;
 
-pub use feed::{Fed, HELD_MS, NAME_BYTES_MAX, NAME_WORDS, Taken};
+pub use feed::{Fed, HELD_MS, Held, NAME_BYTES_MAX, NAME_WORDS, Taken};
 pub use layout::{
     CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
     TIME_MS_MAX,

@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::subscription::Subscription;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::HELD_MS;
+use crate::region::stream::{HELD_MS, Held};
 use crate::ring::roster::Word;
 use crate::stream::{Cursor, ShardId, Start, Stream};
 use crate::time::Clock;
@@ -126,12 +126,12 @@ impl<'s, R: Region, C: Clock> StreamConsumer<'s, R, C> {
             stream.region().tend(); // perhaps the subscriber has died
             taken = fed.take(owner, stream.now_ms());
         }
-        let (taken, before) = taken.map_err(|held| Error::Subscribed {
-            owner: held.owner(),
-            wait_ms: held
-                .begun_ms()
-                .saturating_add(HELD_MS)
-                .saturating_sub(stream.now_ms()),
+        let (taken, before) = taken.map_err(|held| match held {
+            Held::Late => Error::NoConsumer,
+            Held::Young(taken) => Error::Subscribed {
+                owner: taken.owner(),
+                wait_ms: (taken.begun_ms() + HELD_MS).saturating_sub(stream.now_ms()),
+            },
         })?;
         reader.taken = Some(taken);
         let subscription = Subscription::new(cursor);

@@ -22,9 +22,19 @@ impl<'s> Reader<'s> {
             return Err(Error::NoConsumer);
         }
         match self.taken {
-            Some(taken) if !self.fed.stands(taken) => Err(Error::SubscriptionTaken),
+            Some(taken) if !self.fed.stands(taken) => Err(self.gone()),
             Some(taken) if self.left_ms(taken, now_ms) == 0 => Err(Error::SubscriptionExpired),
             _ => Ok(()),
+        }
+    }
+
+    /// Why the subscription does not stand any more.
+    #[cold]
+    pub(super) fn gone(&self) -> Error {
+        // Perhaps it is another registration's by now: then the seat's word has changed before.
+        match self.fed.is_registered() {
+            true => Error::SubscriptionTaken,
+            false => Error::NoConsumer,
         }
     }
 

@@ -98,7 +98,7 @@ impl<'s, R: Region, C: Clock> Subscription<'s, R, C> {
         let anew = reader
             .taken
             .and_then(|taken| reader.fed.renew(taken, now_ms));
-        reader.taken = Some(anew.ok_or(Error::SubscriptionTaken)?);
+        reader.taken = Some(anew.ok_or_else(|| reader.gone())?);
         if self.end == Some(SubscriptionEnd::Expired) {
             self.end = None;
         }
