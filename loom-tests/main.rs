@@ -10,6 +10,7 @@ mod bag;
 mod chains;
 mod dues;
 mod event;
+mod feeds;
 mod fixture;
 mod groups;
 mod log;

@@ -1,24 +1,25 @@
 //! The roster of a stream's consumers: names that come and go, late completers, and who dies.
 
-use loom::sync::Arc;
+use std::sync::Arc;
+
 use loom::thread;
 use ringmain::internals::roster::{Change, Refused, Roster, Seat, Word};
 use ringmain::sync::{AtomicU64, Ordering};
 
 use crate::twin::{check_within, must_fail_within};
 
-const ME: u32 = 1;
-const OTHER: u32 = 2;
-const DEAD: u32 = 3;
+pub const ME: u32 = 1;
+pub const OTHER: u32 = 2;
+pub const DEAD: u32 = 3;
 
 /// Names of two words; in one that is half made they differ.
-type Name = [u64; 2];
-const FIRST: Name = [5, 5];
-const SECOND: Name = [7, 7];
+pub type Name = [u64; 2];
+pub const FIRST: Name = [5, 5];
+pub const SECOND: Name = [7, 7];
 
-struct Memory {
+pub struct Memory {
     change: AtomicU64,
-    seats: Vec<Seat<2>>,
+    pub seats: Vec<Seat<2>>,
 }
 
 impl Memory {
@@ -36,13 +37,13 @@ impl Memory {
     }
 
     /// One in which a name is registered already.
-    fn with(seats: usize, name: &Name) -> Arc<Self> {
+    pub fn with(seats: usize, name: &Name) -> Arc<Self> {
         let memory = Self::new(seats);
         memory.roster().register(ME, name, 1).unwrap();
         memory
     }
 
-    fn roster(&self) -> Roster<'_, 2> {
+    pub fn roster(&self) -> Roster<'_, 2> {
         Roster {
             change: &self.change,
             seats: &self.seats,

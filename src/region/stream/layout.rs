@@ -1,8 +1,9 @@
 //! The layout of a stream in memory: the same in each home. `docs/file-format-stream.md` draws it.
 
-use super::feed::{ConsumerSeat, Feed};
+use super::consumers::ConsumerSeat;
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
+use crate::ring::roster::Feed;
 use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU64, Ordering, Padded};
 

@@ -4,7 +4,7 @@
 //! as references: the words of its [`log`](crate::ring::log), and the bytes of its granules, which
 //! this room reads and writes (`record`).
 
-mod feed;
+mod consumers;
 mod layout;
 mod memory;
 #[cfg(feature = "std")]
@@ -17,7 +17,7 @@ mod verify;
 #[cfg(feature = "async")]
 mod waiting;
 
-pub use feed::{Fed, HELD_MS, Held, NAME_BYTES_MAX, NAME_WORDS, Taken};
+pub use consumers::{NAME_BYTES_MAX, NAME_WORDS};
 pub use layout::{
     CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
     TIME_MS_MAX,

@@ -78,9 +78,11 @@
 //! stays so. What a name says is for the caller to check.
 
 mod change;
+mod feed;
 mod seat;
 
 #[cfg(ringmain_loom)]
 pub use change::Change;
 pub use change::{Refused, Roster};
+pub use feed::{Fed, Feed, HELD_MS, Held, Taken};
 pub use seat::{Seat, Word};

@@ -5,8 +5,7 @@ use super::reader::Reader;
 use super::subscription::Subscription;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::{HELD_MS, Held};
-use crate::ring::roster::Word;
+use crate::ring::roster::{HELD_MS, Held, Word};
 use crate::stream::{Cursor, ShardId, Start, Stream};
 use crate::time::Clock;
 use core::fmt;
@@ -126,7 +125,7 @@ impl<'s, R: Region, C: Clock> StreamConsumer<'s, R, C> {
             stream.region().tend(); // perhaps the subscriber has died
             taken = fed.take(owner, stream.now_ms());
         }
-        let (taken, before) = taken.map_err(|held| match held {
+        let (taken, takes_over) = taken.map_err(|held| match held {
             Held::Late => Error::NoConsumer,
             Held::Young(taken) => Error::Subscribed {
                 owner: taken.owner(),
@@ -135,11 +134,9 @@ impl<'s, R: Region, C: Clock> StreamConsumer<'s, R, C> {
         })?;
         reader.taken = Some(taken);
         let subscription = Subscription::new(cursor);
-        if before.is_some() {
+        if takes_over {
             subscription.wake(); // who is taken over sleeps there, perhaps
         }
-        // It may have been deregistered since, and another one be in its seat.
-        self.describe()?;
         Ok(subscription)
     }
 }

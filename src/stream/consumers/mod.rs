@@ -1,7 +1,7 @@
 //! Registered consumers: names with a quota of their own, and subscriptions.
 //!
-//! `ring::roster` tells how names come and go, `region::stream::feed` how a shard's subscription
-//! is taken, taken over and ended. A cursor that reads for a consumer has a `Reader`, which it asks
+//! `ring::roster` tells how names come and go, `ring::roster::feed` how a shard's subscription is
+//! taken, taken over and ended. A cursor that reads for a consumer has a `Reader`, which it asks
 //! before each read.
 
 #[cfg(feature = "async")]

@@ -1,7 +1,8 @@
 //! The consumer that a cursor reads for.
 
 use crate::error::Error;
-use crate::region::stream::{Fed, Taken};
+use crate::region::stream::NAME_WORDS;
+use crate::ring::roster::{Fed, Taken};
 use crate::sync::AtomicU64;
 
 /// How long a subscription lasts, ms: 5 minutes, as that of Kinesis.
@@ -10,7 +11,7 @@ pub(super) const LASTS_MS: u64 = 300_000;
 /// A registered consumer at a shard, and its subscription, if the cursor is that of one.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::stream) struct Reader<'s> {
-    pub(super) fed: Fed<'s>,
+    pub(super) fed: Fed<'s, NAME_WORDS>,
     pub(super) taken: Option<Taken>,
 }
 
@@ -45,6 +46,6 @@ impl<'s> Reader<'s> {
 
     /// What it has read of its own quota.
     pub(in crate::stream) fn quota(&self) -> &'s AtomicU64 {
-        self.fed.quota()
+        &self.fed.feed.quota
     }
 }
