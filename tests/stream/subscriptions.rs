@@ -79,6 +79,10 @@ pub fn it_lasts_five_minutes<R: Region>(home: &Home<'_, R>) {
     put(2);
     clock.set_ms(START_MS + 300_000);
     assert_eq!(subscription.left(), Duration::ZERO);
+    assert_eq!(
+        subscription.read(10).map(drop),
+        Err(Error::SubscriptionExpired)
+    );
     for _ in 0..2 {
         assert!(subscription.next_records().expect("an end").is_none());
         assert_eq!(subscription.end(), Some(SubscriptionEnd::Expired));
@@ -107,6 +111,7 @@ pub fn it_lasts_five_minutes<R: Region>(home: &Home<'_, R>) {
         Err(Error::Subscribed { wait_ms: 1000, .. })
     ));
     clock.set_ms(START_MS + 799_999);
+    assert!(subscription.read(10).expect("nothing yet").is_empty());
     put(3);
     assert!(subscription.next_records().expect("a read").is_some());
 }

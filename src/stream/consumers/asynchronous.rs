@@ -1,6 +1,6 @@
 //! A subscription's records as futures.
 
-use super::subscription::{RECORDS_MAX, Subscription};
+use super::subscription::{RECORDS_MAX, Subscription, SubscriptionEnd};
 use crate::error::Error;
 use crate::region::Region;
 use crate::stream::Records;
@@ -41,9 +41,6 @@ impl<R: Region, C: Clock> Subscription<'_, R, C> {
             return Ok(None);
         }
         let Self { cursor, end } = self;
-        match cursor.read_async(RECORDS_MAX).await {
-            Ok(records) => Ok(Some(records)),
-            Err(error) => Self::ended(end, error).map(|()| None),
-        }
+        SubscriptionEnd::note(end, cursor.read_async(RECORDS_MAX).await)
     }
 }

@@ -3,9 +3,7 @@
 use super::reader::Reader;
 use crate::error::Error;
 use crate::region::Region;
-#[cfg(feature = "std")]
-use crate::stream::Records;
-use crate::stream::{Cursor, ShardId, Start, StreamSequence};
+use crate::stream::{Cursor, Records, ShardId, Start, StreamSequence};
 use crate::time::Clock;
 use core::fmt;
 #[cfg(feature = "std")]
@@ -114,19 +112,47 @@ impl<'s, R: Region, C: Clock> Subscription<'s, R, C> {
         self.cursor.seek(start)
     }
 
-    /// What an error of a read means: `Ok` if it is an end.
-    #[cfg(any(feature = "std", feature = "async"))]
-    pub(super) fn ended(end: &mut Option<SubscriptionEnd>, error: Error) -> Result<(), Error> {
-        *end = Some(match error {
-            Error::SubscriptionExpired => SubscriptionEnd::Expired,
-            Error::SubscriptionTaken => SubscriptionEnd::TakenOver,
-            Error::NoConsumer => SubscriptionEnd::Deregistered,
-            Error::ShardClosed { children } => SubscriptionEnd::ShardClosed {
+    /// Reads up to `max` records that are there, in place: as [`Cursor::read`], without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SubscriptionExpired`], [`Error::SubscriptionTaken`], [`Error::NoConsumer`],
+    /// [`Error::ShardClosed`]: it has ended, as [`end`](Self::end) says too. Those of
+    /// [`Cursor::read`].
+    pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
+        let Self { cursor, end } = self;
+        let read = cursor.read(max);
+        read.inspect_err(|error| *end = SubscriptionEnd::of(error).or(*end))
+    }
+}
+
+impl SubscriptionEnd {
+    /// The end that an error of a read means.
+    fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::SubscriptionExpired => Some(Self::Expired),
+            Error::SubscriptionTaken => Some(Self::TakenOver),
+            Error::NoConsumer => Some(Self::Deregistered),
+            Error::ShardClosed { children } => Some(Self::ShardClosed {
                 children: children.map(|child| child.map(ShardId)),
-            },
-            error => return Err(error),
-        });
-        Ok(())
+            }),
+            _ => None,
+        }
+    }
+
+    /// Notes an end in place of its error: `None` then.
+    #[cfg(any(feature = "std", feature = "async"))]
+    pub(super) fn note<T>(
+        end: &mut Option<Self>,
+        read: Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match read {
+            Ok(records) => Ok(Some(records)),
+            Err(error) => {
+                *end = Some(Self::of(&error).ok_or(error)?);
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -154,10 +180,7 @@ impl<R: Region, C: Clock> Subscription<'_, R, C> {
             return Ok(None);
         }
         self.arrive()?;
-        match self.cursor.read(RECORDS_MAX) {
-            Ok(records) => Ok(Some(records)),
-            Err(error) => Self::ended(&mut self.end, error).map(|()| None),
-        }
+        SubscriptionEnd::note(&mut self.end, self.cursor.read(RECORDS_MAX))
     }
 
     /// Calls `deliver` with records as they come, until it breaks, or until the end: which one.
