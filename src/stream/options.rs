@@ -132,8 +132,9 @@ impl StreamOptions {
     }
 
     /// Whether each shard has the quotas of Kinesis: 1000 records and 1 MiB of keys and data in a
-    /// second are put, and 2 MiB of data are read; what is beyond that is
-    /// [`Error::ProvisionedThroughputExceeded`]. For tests of programs that will meet them.
+    /// second are put, and 2 MiB are read, by all together and by each registered consumer for
+    /// itself; what is beyond that is [`Error::ProvisionedThroughputExceeded`]. For tests of
+    /// programs that will meet them.
     pub const fn quota(mut self, on: bool) -> Self {
         self.quota = on;
         self

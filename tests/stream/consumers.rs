@@ -259,6 +259,11 @@ pub fn each_has_a_quota_of_its_own<R: Region>(home: &Home<'_, R>) {
             assert_eq!(pushed.position(), position);
         }
     }
+    // One that is registered anew has read nothing.
+    stream.deregister_consumer("audit").expect("removed");
+    stream.register_consumer("fresh").expect("the same seat");
+    let fresh = stream.consumer("fresh").expect("registered");
+    reads_9(&mut fresh.cursor(low, Start::Oldest).expect("a cursor"));
     clock.advance(Duration::from_millis(125));
     assert_eq!(wait_ms(shared.read(1).map(drop)), None);
     assert_eq!(wait_ms(again.read(1).map(drop)), Some(125));

@@ -5,7 +5,9 @@ use super::name::{ConsumerInfo, ConsumerName};
 use crate::error::Error;
 use crate::region::Region;
 use crate::ring::roster::Refused;
+use crate::ring::shards::Table;
 use crate::stream::Stream;
+use crate::sync::Ordering;
 use crate::time::Clock;
 
 /// What a refusal means in a roster of so many seats.
@@ -57,6 +59,12 @@ impl<R: Region, C: Clock> Stream<R, C> {
         }
         let max = self.site.place().shape.consumers;
         let (seat, word) = registered.map_err(|error| refused(error, max))?;
+        if self.site.place().has_quotas() {
+            // What another one has read that had the seat before.
+            let places = self.site.places();
+            let feds = (0..places.places()).filter_map(|place| places.fed(seat, word, place));
+            feds.for_each(|fed| fed.feed.quota.store(0, Ordering::Relaxed));
+        }
         Ok(StreamConsumer::new(self, seat, word, name, about))
     }
 
