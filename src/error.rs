@@ -196,6 +196,28 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// The stream has no consumer of that name; or this one was deregistered.
+    NoConsumer,
+    /// A consumer of that name is registered.
+    ConsumerExists,
+    /// As many consumers are registered, or being registered, as there may be
+    /// (`StreamOptions::consumers`).
+    ConsumerLimit {
+        /// The limit.
+        max: usize,
+    },
+    /// The consumer has a subscription to the shard that began less than 5 s ago; one that is older
+    /// is taken over.
+    Subscribed {
+        /// Whose attachment.
+        owner: u32,
+        /// How long to wait, ms.
+        wait_ms: u64,
+    },
+    /// The subscription's 5 minutes are over: renew it, or subscribe again.
+    SubscriptionExpired,
+    /// Another subscription of the same consumer to the shard has taken this one over.
+    SubscriptionTaken,
     /// The shard has a quota of what is put or read in a second, which is used up for the moment
     /// (`StreamOptions::quota`).
     ProvisionedThroughputExceeded {
@@ -349,7 +371,7 @@ pub enum Error {
         /// How long to wait, ms.
         wait_ms: u64,
     },
-    /// The name of a queue or stream breaks a rule.
+    /// The name of a queue, a stream or a consumer breaks a rule.
     Name {
         /// The rule.
         rule: &'static str,

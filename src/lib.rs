@@ -78,8 +78,9 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
-    ShardStats, ShardWriter, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+    ConsumerInfo, ConsumerName, Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records,
+    RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream, StreamConsumer,
+    StreamEntry, StreamOptions, StreamSequence, Subscription, SubscriptionEnd,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;
@@ -101,7 +102,7 @@ pub mod internals {
     };
     pub use crate::ring::{blocks, chains, due, maps, tickets};
     #[cfg(feature = "stream")]
-    pub use crate::ring::{log, shards};
+    pub use crate::ring::{log, roster, shards};
 }
 
 /// Compiles the examples of a page of the documentation.

@@ -193,6 +193,35 @@ fn a_stream_allocates_nothing() {
     asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 16).expect("a region"));
 }
 
+#[cfg(feature = "stream")]
+#[test]
+fn a_consumer_allocates_nothing() {
+    fn asks_for_nothing<R: Region>(region: R) {
+        let options = StreamOptions::new().quota(true).full(FullPolicy::Evict);
+        let stream = Stream::create_with(region, options, SystemClock).expect("a stream");
+        let works = |round: u32| {
+            let consumer = stream.register_consumer("audit")?;
+            let shard = stream.put("k", &round.to_le_bytes())?.shard;
+            let mut subscription = consumer.subscribe(shard, ringmain::Start::Oldest)?;
+            let read = subscription.next_records()?.map(|records| records.len());
+            subscription.renew()?;
+            let count = stream.consumers()?.count();
+            stream.deregister_consumer("audit")?;
+            let over = subscription.next_records()?.is_none();
+            Ok::<bool, ringmain::Error>(read.is_some() && count == 1 && over)
+        };
+        for round in 0..100 {
+            let mut right = Ok(false);
+            let asked = asked_by(|| right = works(round));
+            assert_eq!(right, Ok(true), "round {round}");
+            assert_eq!(asked, 0, "calls to the allocator in round {round}");
+        }
+    }
+    asks_for_nothing(Heap::new(1 << 16).expect("memory"));
+    let dir = Dir::shm("allocation");
+    asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 16).expect("a region"));
+}
+
 #[test]
 fn an_allocation_made_on_purpose_is_counted() {
     let region = Heap::new(1 << 18).expect("memory");

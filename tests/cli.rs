@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/attributes.rs"]
 mod attributes;
+#[path = "cli/consumers.rs"]
+mod consumers;
 #[path = "cli/engine.rs"]
 mod engine;
 #[path = "cli/fifo.rs"]

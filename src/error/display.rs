@@ -120,6 +120,21 @@ impl Error {
             Error::Readers { max } => {
                 write!(f, "{max} cursors are at the shard, which is the most")
             }
+            Error::NoConsumer => {
+                f.write_str("the stream has no consumer of that name any more, or yet")
+            }
+            Error::ConsumerExists => f.write_str("a consumer of that name is registered"),
+            Error::ConsumerLimit { max } => {
+                write!(f, "{max} consumers are registered, which is the most")
+            }
+            Error::Subscribed { owner, wait_ms } => write!(
+                f,
+                "attachment {owner} has just subscribed; in {wait_ms} ms it can be taken over"
+            ),
+            Error::SubscriptionExpired => f.write_str("the subscription has lasted its 5 minutes"),
+            Error::SubscriptionTaken => {
+                f.write_str("another subscription of the consumer has taken this one over")
+            }
             Error::ProvisionedThroughputExceeded { shard, wait_ms } => write!(
                 f,
                 "the quota of shard {shard} is used up (a second: 1000 records or 1 MiB put, \

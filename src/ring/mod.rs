@@ -25,6 +25,10 @@ pub(crate) mod maps;
 pub mod maps;
 pub mod mpmc;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
+pub(crate) mod roster;
+#[cfg(all(feature = "stream", ringmain_loom))]
+pub mod roster;
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub(crate) mod shards;
 #[cfg(all(feature = "stream", ringmain_loom))]
 pub mod shards;

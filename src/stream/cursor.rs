@@ -1,5 +1,6 @@
 //! Reading: a place in a shard that moves on.
 
+use super::consumers::Reader;
 use super::records::{Record, Records};
 use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
@@ -37,6 +38,8 @@ pub struct Cursor<'s, R: Region, C: Clock> {
     pub(super) shard: Shard<'s>,
     pin: &'s Pin,
     pub(super) at: Position,
+    /// The registered consumer for which it reads.
+    pub(super) reader: Option<Reader<'s>>,
 }
 
 impl<R: Region, C: Clock> Stream<R, C> {
@@ -69,6 +72,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             shard,
             pin,
             at: shard.log().floor(),
+            reader: None,
         };
         cursor.seek(start)?;
         Ok(cursor)
@@ -129,7 +133,8 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// now. [`Error::RecordDamaged`]: the next record fails its checksum; the cursor stands behind
     /// it now. [`Error::ShardClosed`]: behind the last record of a closed shard; it names those to
     /// read on in. [`Error::NoShard`]: the shard was closed, and all its records are gone.
-    /// [`Error::ProvisionedThroughputExceeded`]; the cursor is where it was.
+    /// [`Error::ProvisionedThroughputExceeded`]; the cursor is where it was. One that reads for a
+    /// registered consumer: [`Error::NoConsumer`] when that is deregistered.
     /// [`Error::OutOfRange`] unless `max` is 1 to 10 000, [`Error::Forked`], [`Error::Damaged`].
     ///
     /// # Progress
@@ -138,7 +143,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     pub fn read(&mut self, max: usize) -> Result<Records<'_, R, C>, Error> {
         Self::check_max(max)?;
         self.stream.region().check()?;
-        self.stream.admit_read(&self.shard)?;
+        self.admit()?;
         let Some(segment) = self.arrive()? else {
             return Ok(self.records(self.at, 0));
         };
@@ -168,7 +173,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         }
         self.at = at;
         let records = self.records(from, len);
-        self.stream.note_read(&self.shard, || {
+        self.note_read(|| {
             let len = |record: Record<'_>| record.key_bytes().len() + record.data().len();
             records.iter().map(len).sum()
         });

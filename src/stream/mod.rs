@@ -4,6 +4,7 @@
 
 #[cfg(feature = "async")]
 mod asynchronous;
+mod consumers;
 mod cursor;
 mod options;
 mod put;
@@ -18,6 +19,7 @@ mod writer;
 
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
+pub use consumers::{ConsumerInfo, ConsumerName, StreamConsumer, Subscription, SubscriptionEnd};
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
 pub use put::{Put, PutClaim, StreamEntry};

@@ -3,7 +3,9 @@
 use super::shared::Stream;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::{GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish};
+use crate::region::stream::{
+    CONSUMERS_MAX, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish,
+};
 use crate::time::Clock;
 use core::time::Duration;
 
@@ -28,6 +30,7 @@ pub enum FullPolicy {
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
+/// | [`consumers`](Self::consumers) | 20 | 0 to 64 |
 /// | [`max_data`](Self::max_data) | 1 MiB, or what the region allows | 1 byte to 10 MiB |
 /// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
@@ -40,6 +43,7 @@ pub struct StreamOptions {
     retention: Duration,
     full: FullPolicy,
     readers: u32,
+    consumers: u32,
     max_data: Option<usize>,
     segment: Option<usize>,
     checksum: Option<bool>,
@@ -60,6 +64,7 @@ impl StreamOptions {
             retention: Duration::from_secs(86_400),
             full: FullPolicy::Reject,
             readers: 64,
+            consumers: 20,
             max_data: None,
             segment: None,
             checksum: None,
@@ -100,6 +105,13 @@ impl StreamOptions {
         self
     }
 
+    /// How many consumers may be registered at a time
+    /// ([`Stream::register_consumer`](super::Stream::register_consumer)).
+    pub const fn consumers(mut self, consumers: u32) -> Self {
+        self.consumers = consumers;
+        self
+    }
+
     /// The longest data of a record, bytes.
     pub const fn max_data(mut self, bytes: usize) -> Self {
         self.max_data = Some(bytes);
@@ -120,8 +132,9 @@ impl StreamOptions {
     }
 
     /// Whether each shard has the quotas of Kinesis: 1000 records and 1 MiB of keys and data in a
-    /// second are put, and 2 MiB of data are read; what is beyond that is
-    /// [`Error::ProvisionedThroughputExceeded`]. For tests of programs that will meet them.
+    /// second are put, and 2 MiB are read, by all together and by each registered consumer for
+    /// itself; what is beyond that is [`Error::ProvisionedThroughputExceeded`]. For tests of
+    /// programs that will meet them.
     pub const fn quota(mut self, on: bool) -> Self {
         self.quota = on;
         self
@@ -155,6 +168,11 @@ impl StreamOptions {
     /// See [`readers`](Self::readers).
     pub const fn get_readers(&self) -> u32 {
         self.readers
+    }
+
+    /// See [`consumers`](Self::consumers).
+    pub const fn get_consumers(&self) -> u32 {
+        self.consumers
     }
 
     /// See [`max_data`](Self::max_data); `None`: the default.
@@ -206,6 +224,8 @@ impl StreamOptions {
             places,
             segment_bytes: self.segment,
             readers: in_range("readers", self.readers.into(), 1, PINS_MAX as u64)? as usize,
+            consumers: in_range("consumers", self.consumers.into(), 0, CONSUMERS_MAX as u64)?
+                as usize,
             data_bytes_max: self.max_data,
             checksum: self.checksum,
             quota: self.quota,
@@ -242,6 +262,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 false => FullPolicy::Reject,
             },
             readers: place.shape.pins as u32,
+            consumers: place.shape.consumers as u32,
             max_data: Some(place.shape.data_bytes_max),
             segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
             checksum: Some(place.has_checksums()),

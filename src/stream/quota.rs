@@ -1,5 +1,6 @@
 //! The quotas of a shard, as Kinesis has them: in a second 1000 records and 1 MiB of keys and data
-//! are put, and 2 MiB are read.
+//! are put, and 2 MiB are read. What is read for a registered consumer counts in that consumer's
+//! own 2 MiB.
 //!
 //! The generic cell rate algorithm (ITU-T I.371), for each of the three in a word: the time at
 //! which the next would be due if all came evenly. What comes more than a second's worth ahead of
@@ -9,6 +10,7 @@
 //! A read is admitted if the second's worth is not used up, and counts when it is known how long it
 //! is: it may be 10 MiB, and then the next is admitted 4 s later.
 
+use super::cursor::Cursor;
 use super::shared::Stream;
 use crate::error::Error;
 use crate::region::Region;
@@ -79,31 +81,37 @@ impl<R: Region, C: Clock> Stream<R, C> {
     fn units(&self) -> u64 {
         self.now_ms().saturating_mul(MS).min(u64::MAX / 2)
     }
+}
 
-    /// An error if the quota of what is read is used up.
+impl<R: Region, C: Clock> Cursor<'_, R, C> {
+    /// An error if the quota of what is read is used up, or if it reads for a consumer no more.
     #[inline(always)]
-    pub(super) fn admit_read(&self, shard: &Shard<'_>) -> Result<(), Error> {
-        match self.site.place().has_quotas() {
-            true => self.count_read(shard, 0),
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        if let Some(reader) = &self.reader {
+            reader.check(self.stream.now_ms())?;
+        }
+        match self.stream.site.place().has_quotas() {
+            true => self.count_read(0),
             false => Ok(()),
         }
     }
 
     /// Counts what was read.
     #[inline(always)]
-    pub(super) fn note_read(&self, shard: &Shard<'_>, bytes: impl FnOnce() -> usize) {
-        if self.site.place().has_quotas() {
+    pub(super) fn note_read(&self, bytes: impl FnOnce() -> usize) {
+        if self.stream.site.place().has_quotas() {
             // It was admitted, so there is room for all of it.
-            let _ = self.count_read(shard, bytes());
+            let _ = self.count_read(bytes());
         }
     }
 
     #[cold]
-    fn count_read(&self, shard: &Shard<'_>, bytes: usize) -> Result<(), Error> {
-        let [_, _, word] = &*shard.head().quota;
-        let now = self.units();
+    fn count_read(&self, bytes: usize) -> Result<(), Error> {
+        let [_, _, of_all] = &*self.shard.head().quota;
+        let word = self.reader.as_ref().map_or(of_all, |own| own.quota());
+        let now = self.stream.units();
         let cost = (bytes as u64).saturating_mul(BYTE_OUT).min(AHEAD_MAX / 2);
         let ahead = if bytes == 0 { BURST } else { AHEAD_MAX };
-        move_on(word, now, cost, ahead).map_err(|ahead| exceeded(shard, ahead))
+        move_on(word, now, cost, ahead).map_err(|ahead| exceeded(&self.shard, ahead))
     }
 }

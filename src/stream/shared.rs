@@ -29,6 +29,7 @@ const HINTS: usize = 8;
 /// | `claim`, `commit` | lock-free | not there before `commit` |
 /// | `cursor`, `read` | lock-free; wait for nobody | nothing is left |
 /// | `split`, `merge` | one at a time; hold up no record | done, or not begun |
+/// | `register_consumer`, `deregister_consumer` | lock-free | done, or not begun |
 /// | `tend`, `stat` | a scan | a part is done |
 ///
 /// A claimed record holds up readers of its shard, and nobody else, until it is committed; or, if

@@ -104,7 +104,13 @@ impl<R: Region, C: Clock> Cursor<'_, R, C> {
         if !region.is_watched() && self.stream.ask(self.stream.now_ms()) {
             region.check()?; // before anything of a file that is cut short is touched
         }
-        Ok(self.has_more())
+        Ok(self.has_more() || self.is_over())
+    }
+
+    /// Whether it reads for a consumer no more.
+    fn is_over(&self) -> bool {
+        let reader = self.reader.as_ref();
+        reader.is_some_and(|reader| reader.check(self.stream.now_ms()).is_err())
     }
 
     /// Whether there is something at the boundary, or behind the padding there.
@@ -166,7 +172,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         self.read(max)
     }
 
-    fn wait(&self, timeout: Duration) -> Result<(), Error> {
+    pub(super) fn wait(&self, timeout: Duration) -> Result<(), Error> {
         let region = self.stream.region();
         let deadline = Deadline::after(timeout);
         for _ in 0..spins() {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 33] = [
     "create",
     "send",
     "receive",
@@ -14,6 +14,9 @@ const VERBS: [&str; 30] = [
     "shards",
     "split",
     "merge",
+    "consumers",
+    "register-consumer",
+    "deregister-consumer",
     "delete",
     "release",
     "extend",

@@ -3,6 +3,7 @@
 //! shard and of its key, also across a split or merge; one that was being put is there whole or not
 //! at all; who comes next goes on at once; and no pin, segment or place of a shard stays behind.
 
+mod consumers;
 mod ground;
 mod ledger;
 mod operations;
@@ -116,6 +117,7 @@ fn kill_once(
     survivor.parents_are_closed();
     // Who writes goes on at once, before anybody has asked who is dead.
     survivor.puts();
+    survivor.consumers_go_on();
     if k.is_multiple_of(2) {
         survivor.tend();
     } else {

@@ -18,6 +18,7 @@ over_both! {
     handles_of_a_deleted_one_are_told
     one_is_opened_once
     who_waits_at_a_deleted_one_is_told
+    consumers_are_described
     one_is_split_and_merged_by_its_name
 }
 
@@ -263,6 +264,44 @@ fn who_waits_at_a_deleted_one_is_told<H: Home>(engine: &Engine<H>) {
     assert!(
         after < Duration::from_secs(3),
         "told, not timed out: {after:?}"
+    );
+}
+
+fn consumers_are_described<H: Home>(engine: &Engine<H>) {
+    let spec = stream().options(StreamOptions::new().consumers(2));
+    let made = engine.create_stream("s", &spec).expect("a stream");
+    for name in ["index", "audit"] {
+        made.register_consumer(name).expect("a seat");
+    }
+    let told = engine.describe_stream("s").expect("it");
+    let names: Vec<_> = told
+        .consumers
+        .iter()
+        .map(|consumer| consumer.name)
+        .collect();
+    assert_eq!(names, ["audit", "index"]);
+    assert_eq!(told.options.get_consumers(), 2);
+    let differs = engine.create_stream("s", &stream()).map(drop);
+    let option = "consumers";
+    let (found, given) = (2, 20);
+    assert_eq!(
+        differs,
+        Err(Error::OptionsDiffer {
+            option,
+            found,
+            given
+        })
+    );
+    // Who is subscribed is told that the stream is deleted.
+    let same = engine.open_stream("s").expect("it");
+    let consumer = same.consumer("audit").expect("registered");
+    let shard = made.shards().next().expect("a shard");
+    let mut subscription = consumer.subscribe(shard, Start::Oldest).expect("free");
+    engine.delete_stream("s").expect("deleted");
+    assert_eq!(subscription.next_records().map(drop), Err(Error::Deleted));
+    assert_eq!(
+        made.register_consumer("late").map(drop),
+        Err(Error::Deleted)
     );
 }
 

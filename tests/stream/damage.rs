@@ -74,7 +74,7 @@ fn each_configured_field_is_told() {
     let path = dir.file("q.ring");
     let (shards, segment) = (word(&whole, SECTION), word(&whole, SECTION + 16));
     assert_eq!((shards, segment), (2, 64));
-    let table: [(&str, usize, &[u64]); 10] = [
+    let table: [(&str, usize, &[u64]); 11] = [
         ("number of shards", 0, &[0, 1025, u64::MAX]),
         ("places for shards", 8, &[0, 1, 1025, u64::MAX]),
         ("stream size", 8, &[7, 1024]),
@@ -84,9 +84,18 @@ fn each_configured_field_is_told() {
         ("longest data", 40, &[0, 2993, u64::MAX]),
         ("flags", 48, &[8, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
-        ("checksum", 72, &[0, 1, u64::MAX]),
+        ("number of consumers", 72, &[65, u64::MAX]),
+        ("checksum", 80, &[0, 1, u64::MAX]),
     ];
-    let quiet: [(usize, u64); 6] = [(0, 1), (32, 3), (40, 8), (48, 0), (56, 5000), (64, 7)];
+    let quiet: [(usize, u64); 7] = [
+        (0, 1),
+        (32, 3),
+        (40, 8),
+        (48, 0),
+        (56, 5000),
+        (64, 7),
+        (72, 19),
+    ];
     let quiet = quiet.map(|(offset, value)| ("checksum", offset, vec![value]));
     let table = table.map(|(field, offset, values)| (field, offset, values.to_vec()));
     for (field, offset, values) in table.into_iter().chain(quiet) {

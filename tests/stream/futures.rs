@@ -4,8 +4,8 @@
 use crate::common::{Dir, child, number_of};
 use crate::waiting::{Ready, as_child, created, latest, opened, options};
 use ringmain::{
-    Clock, Cursor, Error, Heap, Mapped, Queue, QueueOptions, Region, ShardId, Stream, StreamEntry,
-    StreamOptions, wait_any_async,
+    Clock, Cursor, Error, Heap, Mapped, Queue, QueueOptions, Region, ShardId, Start, Stream,
+    StreamEntry, StreamOptions, SubscriptionEnd, wait_any_async,
 };
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -254,4 +254,58 @@ fn a_claim_that_is_given_up_wakes_a_future() {
     stream.put("a", b"1").expect("room");
     assert_eq!(woken.count(), 2);
     assert!(poll(future.as_mut(), &woken).is_ready());
+}
+
+/// What comes to a subscription, and each end of one, wakes its future, over processes too.
+#[test]
+fn a_subscription_is_a_row_of_futures() {
+    let dir = Dir::shm("stream-subscription");
+    let path = dir.file("q.ring");
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let here = Stream::create(region, options()).expect("a stream");
+    let there = opened(&path);
+    let consumer = here.register_consumer("audit").expect("a seat");
+    let mut subscription = consumer
+        .subscribe(ShardId::from_number(0), Start::Latest)
+        .expect("free");
+    for act in ["put", "put", "remove"] {
+        let count = thread::scope(|scope| {
+            let there = &there;
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(60));
+                match act {
+                    "put" => put_in(there, 0, b"x"),
+                    _ => there.deregister_consumer("audit").expect("removed"),
+                }
+            });
+            let records = block_on(subscription.next_records_async()).expect("a read");
+            records.map(|records| records.len())
+        });
+        assert_eq!(count, (act == "put").then_some(1), "{act}");
+    }
+    assert_eq!(subscription.end(), Some(SubscriptionEnd::Deregistered));
+    let ended = block_on(subscription.next_records_async());
+    assert!(ended.expect("it has ended").is_none());
+    // One that is taken over, and one whose time is over, find it when they are polled.
+    let clock = ringmain::ManualClock::new(1_000_000);
+    let heap = Stream::create_with(Heap::new(1 << 20).expect("memory"), options(), &clock);
+    let heap = heap.expect("a stream");
+    let consumer = heap.register_consumer("audit").expect("a seat");
+    let subscribe = || consumer.subscribe(ShardId::from_number(0), Start::Latest);
+    let (mut first, woken) = (subscribe().expect("free"), Woken::new());
+    let mut future = Box::pin(first.next_records_async());
+    assert!(poll(future.as_mut(), &woken).is_pending());
+    clock.advance(Duration::from_secs(5));
+    let mut second = subscribe().expect("taken over");
+    assert_eq!(woken.count(), 1);
+    assert!(matches!(
+        poll(future.as_mut(), &woken),
+        Poll::Ready(Ok(None))
+    ));
+    drop(future);
+    assert_eq!(first.end(), Some(SubscriptionEnd::TakenOver));
+    clock.advance(Duration::from_secs(300));
+    let ended = block_on(second.next_records_async());
+    assert!(ended.expect("an end").is_none());
+    assert_eq!(second.end(), Some(SubscriptionEnd::Expired));
 }

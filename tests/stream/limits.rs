@@ -188,6 +188,7 @@ pub fn options_have_bounds<R: Region>(home: &Home<'_, R>) {
         (new().shards(1025), "shards", 1025),
         (new().readers(0), "readers", 0),
         (new().readers(4097), "readers", 4097),
+        (new().consumers(65), "consumers", 65),
         (new().retention(ms(999)), "retention (ms)", 999),
         (new().retention(ms(year + 1)), "retention (ms)", year + 1),
         (new().max_data(0), "max_data (bytes)", 0),
@@ -212,6 +213,11 @@ pub fn options_have_bounds<R: Region>(home: &Home<'_, R>) {
     let bounds = [
         (64 << 20, new().max_data(10 << 20).segment(8 << 20)),
         (32 << 20, new().shards(1024).readers(1).segment(4096)),
+        (
+            32 << 20,
+            new().shards(1024).readers(1).segment(4096).consumers(64),
+        ),
+        (64 << 10, new().consumers(0).readers(1)),
         (
             32 << 20,
             new().readers(4096).retention(ms(1000)).max_data(1),
@@ -330,6 +336,7 @@ pub fn options_that_differ_are_told<R: Region>(home: &Home<'_, R>) {
     let table = [
         (base.shards(3), "shards", 2, 3),
         (base.readers(6), "readers", 5, 6),
+        (base.consumers(21), "consumers", 20, 21),
         (base.retention(other), "retention (ms)", day, 10_000),
         (base.full(FullPolicy::Evict), "evict", 0, 1),
         (base.max_data(5001), "max_data (bytes)", 5000, 5001),

@@ -10,6 +10,9 @@
 mod common;
 
 mod basics;
+mod consumer_damage;
+mod consumer_lives;
+mod consumers;
 mod cursors;
 mod damage;
 #[cfg(feature = "async")]
@@ -22,6 +25,7 @@ mod quotas;
 mod reference;
 mod reshard;
 mod resharders;
+mod subscriptions;
 mod threads;
 mod waiting;
 mod writers;
@@ -47,6 +51,11 @@ macro_rules! over_each_home {
 }
 
 over_each_home! {
+    consumers: names_are_those_of_kinesis as_many_as_there_may_be a_consumer_is_one_registration
+        roster_and_map_agree a_name_has_one_holder each_has_a_quota_of_its_own
+        without_quotas_it_has_none;
+    subscriptions: a_young_one_is_not_taken_over it_lasts_five_minutes
+        a_closed_shard_tells_its_children each_end_wakes one_of_several_subscriptions;
     cursors: each_place_is_found the_latest_is_what_comes what_is_read_in_place_stays
         what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing
         what_is_lost_is_told_once a_claim_hides_no_place a_claim_sends_nobody_back

@@ -517,13 +517,14 @@ fn history<R: Region>(home: &Home<'_, R>, seed: u64, evicts: bool, operations: u
         .segment(segment as usize * 64)
         .retention(Duration::from_millis(age_ms))
         .readers(8)
+        .consumers(seed as u32 % 3)
         .checksum(!seed.is_multiple_of(4))
         .full(match evicts {
             true => FullPolicy::Evict,
             false => FullPolicy::Reject,
         });
     let segments = 2 + seed as usize % 5;
-    let bytes = 2048 + SHARDS * segments * segment as usize * 73;
+    let bytes = 2560 + SHARDS * segments * segment as usize * 73;
     let streams = home.streams(bytes, options, &clock);
     let stat = streams[0].stat(streams[0].shards().next().expect("one"));
     let granules = stat.expect("figures").capacity_bytes / 64;

@@ -3,7 +3,7 @@
 use crate::engine::handle::Engine;
 use crate::error::Error;
 use crate::region::shelf::{Held, Home};
-use crate::stream::{ShardStats, Stream, StreamOptions};
+use crate::stream::{ConsumerInfo, ShardStats, Stream, StreamOptions};
 use crate::time::Clock;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct StreamDescription {
     pub created_ms: u64,
     /// The figures of its shards, open and closed, in the order in which they were made.
     pub shards: Vec<ShardStats>,
+    /// Its registered consumers, by their names.
+    pub consumers: Vec<ConsumerInfo>,
 }
 
 impl<H: Home, C: Clock + Clone> Engine<H, C> {
@@ -31,7 +33,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// [`Error::NoStream`], [`Error::Name`], [`Error::Kind`] if it is a queue,
-    /// [`Error::MetadataDamaged`]; those of `Mapped::open`.
+    /// [`Error::MetadataDamaged`], [`Error::Damaged`]; those of `Mapped::open`.
     ///
     /// # Complexity
     ///
@@ -61,6 +63,9 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
         let shards: Result<Vec<ShardStats>, Error> = stream.shards().filter_map(stat).collect();
         let mut shards = shards.map_err(gone)?;
         shards.sort_by_key(|stats| stats.shard);
+        let consumers = stream.consumers().and_then(Iterator::collect);
+        let mut consumers: Vec<ConsumerInfo> = consumers.map_err(gone)?;
+        consumers.sort_by_key(|consumer| consumer.name);
         Ok(StreamDescription {
             name: name.into(),
             options: stream.options(),
@@ -68,6 +73,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
             tags: meta.tags,
             created_ms: meta.created_ms,
             shards,
+            consumers,
         })
     }
 }

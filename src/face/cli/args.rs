@@ -8,7 +8,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::stream::args::{
-    DeleteStreamArgs, MergeArgs, PutArgs, ShardsArgs, SplitArgs, StreamArgs, TailArgs,
+    ConsumerArgs, ConsumersArgs, DeleteStreamArgs, MergeArgs, PutArgs, ShardsArgs, SplitArgs,
+    StreamArgs, TailArgs,
 };
 use super::values::{
     Attribute, attribute, delay, durability, duration, interval, receipt, retention, size, tag,
@@ -48,6 +49,12 @@ pub(super) enum Verb {
     Split(SplitArgs),
     /// Close two neighbouring shards of a stream and open one in their place
     Merge(MergeArgs),
+    /// Show the registered consumers of a stream
+    Consumers(ConsumersArgs),
+    /// Register a consumer of a stream, which has a quota of its own
+    RegisterConsumer(ConsumerArgs),
+    /// Remove a consumer of a stream: who reads for it ends
+    DeregisterConsumer(ConsumerArgs),
     /// Delete received messages by their receipts
     Delete(SettleArgs),
     /// Make received messages visible at once, by their receipts

@@ -87,6 +87,9 @@ impl Attachment {
         // SAFETY: as in `shards`.
         let places = unsafe { Places::new(&place) };
         Shards(&places).repair(dead);
+        if !cfg!(ringmain_twin = "consumers") {
+            places.repair_consumers(dead);
+        }
         self.rouse_of_stream(&place);
         claims
     }

@@ -1,7 +1,9 @@
 //! The layout of a stream in memory: the same in each home. `docs/file-format-stream.md` draws it.
 
+use super::consumers::ConsumerSeat;
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
+use crate::ring::roster::Feed;
 use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU64, Ordering, Padded};
 
@@ -25,6 +27,8 @@ pub const FLAG_QUOTA: u64 = 4;
 pub const SHARDS_MAX: usize = 1024;
 /// The most readers of a shard at a time.
 pub const PINS_MAX: usize = 4096;
+/// The most registered consumers.
+pub const CONSUMERS_MAX: usize = 64;
 /// The least granules of a segment: a block.
 pub const SEGMENT_MIN: u32 = BLOCK_GRANULES;
 /// The most granules of a segment: 16 MiB.
@@ -56,6 +60,8 @@ pub struct StreamConfig {
     pub retention_ms: AtomicU64,
     /// Random name of the stream.
     pub nonce: AtomicU64,
+    /// How many registered consumers there can be.
+    pub consumers: AtomicU64,
     /// xxh3-64 of the fields above.
     pub check: AtomicU64,
 }
@@ -73,8 +79,9 @@ impl StreamConfig {
             &self.flags,
             &self.retention_ms,
             &self.nonce,
+            &self.consumers,
         ];
-        let mut bytes = [0; 72];
+        let mut bytes = [0; 80];
         for (chunk, field) in bytes.chunks_exact_mut(8).zip(fields) {
             chunk.copy_from_slice(&field.load(Ordering::Acquire).to_le_bytes());
         }
@@ -102,6 +109,8 @@ pub struct Notes {
     pub tended_ms: AtomicU64,
     /// [`DELETED`]: the stream has been deleted, and its memory is about to go.
     pub deleted: AtomicU64,
+    /// The roster of consumers: see `ring::roster`.
+    pub roster: AtomicU64,
 }
 
 /// What the mark of a deleted stream is; any other value is none, so that no flipped bit is one.
@@ -151,6 +160,8 @@ pub struct StreamShape {
     pub ring: Shape,
     /// Readers of a shard at a time.
     pub pins: usize,
+    /// Registered consumers.
+    pub consumers: usize,
     /// The longest data of a record, bytes.
     pub data_bytes_max: usize,
 }
@@ -162,6 +173,10 @@ pub struct StreamOffsets {
     pub heads: usize,
     /// Pins of all shards.
     pub pins: usize,
+    /// Seats of consumers.
+    pub seats: usize,
+    /// Feeds of all consumers.
+    pub feeds: usize,
     /// Words of the index, of all shards.
     pub index: usize,
     /// Headers of all shards.
@@ -185,20 +200,24 @@ impl StreamShape {
         let parts = [
             (self.places, size_of::<ShardHead>()),
             (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
+            (self.consumers, size_of::<ConsumerSeat>()),
+            (self.places.checked_mul(self.consumers)?, size_of::<Feed>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),
         ];
-        let mut starts = [0; 5];
+        let mut starts = [0; 7];
         let mut end = size_of::<StreamHead>();
         for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
             *start = align_up(end, 128)?;
             end = start.checked_add(count.checked_mul(bytes)?)?;
         }
-        let [heads, pins, index, headers, granules] = starts;
+        let [heads, pins, seats, feeds, index, headers, granules] = starts;
         Some(StreamOffsets {
             heads,
             pins,
+            seats,
+            feeds,
             index,
             headers,
             granules,

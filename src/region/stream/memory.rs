@@ -29,6 +29,8 @@ pub struct StreamWish {
     pub segment_bytes: Option<usize>,
     /// Readers of a shard at a time.
     pub readers: usize,
+    /// Registered consumers.
+    pub consumers: usize,
     /// The longest data of a record, bytes; `None`: 1 MiB, or what the region allows.
     pub data_bytes_max: Option<usize>,
     /// Checksums over records; `None`: if the region is shared.
@@ -99,6 +101,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
             granules: segment.saturating_mul(segments),
         },
         pins: wish.readers,
+        consumers: wish.consumers,
         data_bytes_max: 1,
     };
     let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
@@ -174,8 +177,8 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
     let shape = settings.shape;
     let offsets = shape.offsets()?;
     if !clean {
-        // SAFETY: pins, index and headers lie inside the memory given. Granules need not be zero:
-        // a header says what of them may be read.
+        // SAFETY: pins, seats, feeds, index and headers lie inside the memory given. Granules need
+        // not be zero: a header says what of them may be read.
         unsafe {
             base.add(offsets.pins)
                 .write_bytes(0, offsets.granules - offsets.pins)
@@ -224,6 +227,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         flags: word(settings.flags),
         retention_ms: word(settings.retention_ms),
         nonce: word(settings.nonce),
+        consumers: word(shape.consumers as u64),
         check: word(0),
     };
     config.check.store(config.checksum(), Ordering::Relaxed);
@@ -232,6 +236,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         notes: Padded(Notes {
             tended_ms: word(0),
             deleted: word(0),
+            roster: word(0),
         }),
         change: Padded(Change {
             word: word(0),
@@ -284,6 +289,7 @@ impl StreamPlace {
             option("max_shards", shape.places as u64, places as u64)?;
         }
         option("readers", shape.pins as u64, wish.readers as u64)?;
+        option("consumers", shape.consumers as u64, wish.consumers as u64)?;
         option("retention (ms)", self.retention_ms, wish.retention_ms)?;
         option("quota", self.has_quotas().into(), wish.quota.into())?;
         option("evict", self.evicts().into(), wish.evict.into())?;

@@ -4,6 +4,7 @@
 //! as references: the words of its [`log`](crate::ring::log), and the bytes of its granules, which
 //! this room reads and writes (`record`).
 
+mod consumers;
 mod layout;
 mod memory;
 #[cfg(feature = "std")]
@@ -17,9 +18,13 @@ mod verify;
 #[cfg(feature = "async")]
 mod waiting;
 
+pub use consumers::{NAME_BYTES_MAX, NAME_WORDS};
+pub use layout::{
+    CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
+    TIME_MS_MAX,
+};
 #[cfg(feature = "mapped")]
 pub(super) use layout::{DELETED, Notes, StreamHead};
-pub use layout::{GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
 pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]

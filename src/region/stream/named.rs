@@ -34,6 +34,7 @@ impl StreamWish {
         places: None,
         segment_bytes: None,
         readers: 1,
+        consumers: 0,
         data_bytes_max: None,
         checksum: None,
         evict: false,

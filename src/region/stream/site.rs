@@ -91,6 +91,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Where the stream lies.
+    pub(super) fn place(&self) -> &'a StreamPlace {
+        self.place
+    }
+
     #[inline(always)]
     fn at(&self, place: usize) -> Option<Shard<'a>> {
         // SAFETY: by the promise of `new`.

@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX,
-    SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
+    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
+    RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
@@ -47,6 +47,8 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         return Err(damaged("segment size"));
     }
     let pins = number(&config.pins, 1..=PINS_MAX as u64, "number of readers")?;
+    let most = CONSUMERS_MAX as u64;
+    let consumers = number(&config.consumers, 0..=most, "number of consumers")?;
     let room = (segment - 1) * GRANULE_BYTES as u64 - (STORED_HEAD_BYTES + KEY_BYTES_MAX) as u64;
     let shape = StreamShape {
         shards: shards as usize,
@@ -56,6 +58,7 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
             granules: granules as u32,
         },
         pins: pins as usize,
+        consumers: consumers as usize,
         data_bytes_max: number(&config.data_bytes_max, 1..=room, "longest data")? as usize,
     };
     let offsets = shape

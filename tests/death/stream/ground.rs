@@ -5,6 +5,7 @@ use super::super::ground::{Image, open_region};
 use super::super::stage::Stage;
 use super::super::tracer::{Stop, Traced, Way, told};
 use super::Streamed;
+use super::consumers::CONSUMERS;
 use super::ledger::{LARGE, MADE, put};
 use ringmain::{FullPolicy, Mapped, ShardId, ShardStats, Stream, StreamOptions};
 use std::cell::Cell;
@@ -27,7 +28,7 @@ pub const PLACES: u32 = 6;
 pub const SEGMENT: u64 = 8192;
 /// Segments of a shard.
 pub const SEGMENTS: u64 = 4;
-const REGION_BYTES: u64 = 20_480 + 512 + PLACES as u64 * (SEGMENTS * (SEGMENT + 1200) + 1024);
+const REGION_BYTES: u64 = 20_480 + 2048 + PLACES as u64 * (SEGMENTS * (SEGMENT + 1200) + 1024);
 
 fn options(evicts: bool) -> StreamOptions {
     StreamOptions::new()
@@ -39,6 +40,7 @@ fn options(evicts: bool) -> StreamOptions {
             false => FullPolicy::Reject,
         })
         .readers(READERS as u32)
+        .consumers(CONSUMERS)
         .max_data(3000)
         .segment(SEGMENT as usize)
 }

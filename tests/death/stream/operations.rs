@@ -1,5 +1,6 @@
 //! The operations on streams: for each what there is before, and what is done under trace.
 
+mod consuming;
 mod reading;
 mod sharding;
 mod writing;
@@ -26,7 +27,7 @@ const PLAIN: Streamed = Streamed {
 
 /// All of them, in the order of the tables.
 pub fn all() -> Vec<Streamed> {
-    [writing::ALL, reading::ALL, sharding::ALL].concat()
+    [writing::ALL, reading::ALL, sharding::ALL, consuming::ALL].concat()
 }
 
 impl Streamed {
@@ -60,6 +61,7 @@ fn may_be(stage: &Stage<'_>, seed: u64, error: &Error) {
             | Error::ShardClosed { .. }
             | Error::NoShard { .. }
             | Error::Lost { .. }
+            | Error::ConsumerLimit { .. }
     );
     if !others || stage.board.alone.load(SeqCst) != 0 {
         eprintln!("the traced one: {error}");

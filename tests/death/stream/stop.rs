@@ -77,6 +77,7 @@ fn works(survivor: &mut Survivor<'_>, pid: Pid) {
     survivor.parents_are_closed();
     survivor.puts();
     survivor.reads();
+    survivor.consumers_go_on();
     for _ in 0..TENDS {
         survivor.board.pass_ms(ASKED_MS); // who is held up asks the kernel each time
         survivor.tend();

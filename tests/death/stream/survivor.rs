@@ -254,6 +254,7 @@ impl<'s> Survivor<'s> {
         }
         self.covers();
         self.pins_are_free();
+        self.consumers_are_sound();
         self.changes();
         self.fills(false);
         self.pins_are_free();

@@ -37,6 +37,9 @@ pub(in crate::face::cli) struct StreamArgs {
     /// How many may read a shard at one time, 1 to 4096 [default: 64]
     #[arg(long, requires = "stream", value_name = "N")]
     pub(in crate::face::cli) readers: Option<u32>,
+    /// How many consumers may be registered, 0 to 64 [default: 20]
+    #[arg(long, requires = "stream", value_name = "N")]
+    pub(in crate::face::cli) consumers: Option<u32>,
     /// Give each shard the quotas of Kinesis: a second has 1000 records or 1 MiB put, 2 MiB read
     #[arg(long, requires = "stream")]
     pub(in crate::face::cli) provisioned: bool,
@@ -83,6 +86,9 @@ pub(in crate::face::cli) struct TailArgs {
     /// Read this shard alone: its number, or shardId-000000000000
     #[arg(long, value_name = "SHARD", value_parser = shard)]
     pub(super) shard: Option<ShardId>,
+    /// Read for this registered consumer, which has a quota of its own
+    #[arg(long, value_name = "NAME")]
+    pub(super) consumer: Option<String>,
     /// Stop after this many records
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max: Option<u64>,
@@ -135,6 +141,23 @@ pub(in crate::face::cli) struct MergeArgs {
     /// One JSON object: children
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::face::cli) struct ConsumersArgs {
+    /// File of the stream, or DIR/NAME in an engine
+    pub(super) path: PathBuf,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::face::cli) struct ConsumerArgs {
+    /// File of the stream, or DIR/NAME in an engine
+    pub(super) path: PathBuf,
+    /// The consumer: 1 to 128 of A-Za-z0-9_.-
+    pub(super) name: String,
 }
 
 #[derive(Debug, Args)]

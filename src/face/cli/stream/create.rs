@@ -53,6 +53,9 @@ fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     if let Some(readers) = args.readers {
         options = options.readers(readers);
     }
+    if let Some(consumers) = args.consumers {
+        options = options.consumers(consumers);
+    }
     if let Some(max) = args.max_data {
         options = options.max_data(bytes(max));
     }

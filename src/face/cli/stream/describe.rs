@@ -25,6 +25,9 @@ pub(in crate::face::cli) struct DescribedStream<'a> {
     retention_ms: u64,
     full: &'static str,
     readers_max: u32,
+    /// Their names.
+    consumers: Vec<&'a str>,
+    consumers_max: u32,
     data_bytes_max: u64,
     segment_bytes: u64,
     checksum: bool,
@@ -49,6 +52,8 @@ impl<'a> DescribedStream<'a> {
             retention_ms: options.get_retention().as_millis() as u64,
             full: full_word(options.get_full()),
             readers_max: options.get_readers(),
+            consumers: stream.consumers.iter().map(|told| &*told.name).collect(),
+            consumers_max: options.get_consumers(),
             data_bytes_max: options.get_max_data().unwrap_or(0) as u64,
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
@@ -70,6 +75,13 @@ impl<'a> DescribedStream<'a> {
             ("retention", retention.to_string()),
             ("when full", self.full.to_owned()),
             ("readers a shard", self.readers_max.to_string()),
+            (
+                "consumers",
+                match self.consumers.is_empty() {
+                    true => "none".to_owned(),
+                    false => self.consumers.join(", "),
+                },
+            ),
             ("largest data", self.data_bytes_max.to_string()),
             ("segment bytes", self.segment_bytes.to_string()),
             ("bytes held", self.held_bytes.to_string()),

@@ -1,7 +1,8 @@
-//! The verbs of streams: `put`, `tail`, `shards`, `split`, `merge`; `create`, `stat` and `verify`
-//! as far as they are of streams.
+//! The verbs of streams: `put`, `tail`, `shards`, `split`, `merge`, `consumers` and who is among
+//! them; `create`, `stat` and `verify` as far as they are of streams.
 
 pub(super) mod args;
+mod consumers;
 mod create;
 mod describe;
 mod figures;
@@ -14,6 +15,7 @@ mod start;
 mod tail;
 mod verify;
 
+pub(super) use consumers::{deregister, list as consumers, register};
 pub(super) use create::run as create;
 pub(super) use describe::DescribedStream;
 pub(super) use figures::Figures;

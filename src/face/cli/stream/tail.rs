@@ -25,7 +25,7 @@ use crate::face::cli::output::{self, Flushed, Output, note};
 use crate::face::cli::spot;
 use crate::face::cli::stop::Stop;
 use crate::time::DefaultClock;
-use crate::{Cursor, Error, ShardId, Start, StreamSequence, Waitable, wait_any};
+use crate::{Cursor, Error, ShardId, Start, StreamConsumer, StreamSequence, Waitable, wait_any};
 
 /// How many records are read at once.
 const READ_MAX: usize = 100;
@@ -46,8 +46,10 @@ pub(in crate::face::cli) fn run(args: &TailArgs) -> Result<Exit, Trouble> {
     let stream = spot::open_stream(&args.path)?;
     let shards = chosen(&stream, args)?;
     let quiet = !io::stderr().is_terminal() || io::stdout().is_terminal();
+    let consumer = args.consumer.as_deref().map(|name| stream.consumer(name));
     let mut run = Run {
         stream: &stream,
+        consumer: consumer.transpose().map_err(about(args.path.display()))?,
         follow: args.follow,
         one: args.shard.is_some(),
         ahead: (AHEAD_BYTES_OF_ALL / shards.len().max(1)).min(AHEAD_BYTES),
@@ -128,6 +130,8 @@ impl Lane<'_> {
 
 struct Run<'s> {
     stream: &'s AnyStream,
+    /// For whom it reads.
+    consumer: Option<StreamConsumer<'s, AnyRegion, DefaultClock>>,
     follow: bool,
     /// One shard alone.
     one: bool,
@@ -160,7 +164,10 @@ impl<'s> Run<'s> {
         self.newest = self.newest.max(Some(shard));
         let stats = unless_gone(stream.stat(shard))?;
         let info = unless_gone(stream.shard_info(shard))?;
-        let cursor = unless_gone(stream.cursor(shard, start))?;
+        let cursor = unless_gone(match &self.consumer {
+            Some(consumer) => consumer.cursor(shard, start),
+            None => stream.cursor(shard, start),
+        })?;
         if let (Some(stats), Some(info), Some(cursor)) = (stats, info, cursor) {
             self.lanes.push(Lane {
                 shard,
