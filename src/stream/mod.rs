@@ -6,6 +6,8 @@
 mod asynchronous;
 mod cursor;
 mod options;
+mod parts;
+mod producer;
 mod put;
 mod quota;
 mod records;
@@ -19,6 +21,8 @@ mod wait;
 pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
 pub use options::{FullPolicy, StreamOptions};
+pub use parts::{Part, Parts};
+pub use producer::{ProducerOptions, ProducerSlot, PutOutcome, PutToken, StreamProducer};
 pub use put::{Put, PutClaim, StreamEntry};
 pub use records::{Record, Records, RecordsIter};
 pub use reshard::ShardInfo;

@@ -18,6 +18,9 @@ mod homes;
 mod limits;
 mod model;
 mod processes;
+mod producer;
+mod producer_model;
+mod producer_threads;
 mod quotas;
 mod reference;
 mod reshard;
@@ -61,6 +64,11 @@ over_each_home! {
         each_key_keeps_its_order;
     quotas: a_second_has_1000_records a_second_has_1_mib a_second_has_2_mib_read
         without_the_option_there_is_none;
+    producer: records_linger a_full_batch_is_put small_records_share_one nobody_overtakes_its_key
+        a_second_has_1000_aggregates refused_records_are_tried_again
+        a_time_is_over_after_a_last_try a_full_producer_loses_nothing an_end_is_a_last_try
+        a_split_sorts_anew producers_have_bounds;
+    producer_model: each_outcome_is_true;
     waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken
         a_closed_shard_wakes one_of_several_is_named;
 }

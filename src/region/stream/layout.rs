@@ -179,6 +179,11 @@ impl StreamShape {
         ((len + super::memory::STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES)) as u32
     }
 
+    /// The most bytes of key and data of a record that takes so many granules.
+    pub const fn bytes_of(granules: u32) -> usize {
+        granules as usize * GRANULE_BYTES - super::memory::STORED_HEAD_BYTES
+    }
+
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
         let granules = self.places.checked_mul(self.ring.granules as usize)?;
