@@ -78,9 +78,9 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Cursor, FullPolicy, Lag, Part, Parts, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome,
-    PutToken, Record, Records, RecordsIter, ShardId, ShardInfo, ShardStats, Start, Stream,
-    StreamEntry, StreamOptions, StreamProducer, StreamSequence,
+    Capacity, Cursor, Demand, FullPolicy, Lag, Part, Parts, ProducerOptions, ProducerSlot, Put,
+    PutClaim, PutOutcome, PutToken, Record, Records, RecordsIter, ShardId, ShardInfo, ShardStats,
+    Start, Stream, StreamEntry, StreamOptions, StreamProducer, StreamSequence,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

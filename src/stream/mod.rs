@@ -5,6 +5,7 @@
 #[cfg(feature = "async")]
 mod asynchronous;
 mod cursor;
+mod demand;
 mod options;
 mod parts;
 mod producer;
@@ -20,6 +21,7 @@ mod wait;
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
+pub use demand::{Capacity, Demand};
 pub use options::{FullPolicy, StreamOptions};
 pub use parts::{Part, Parts};
 pub use producer::{ProducerOptions, ProducerSlot, PutOutcome, PutToken, StreamProducer};

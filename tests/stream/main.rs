@@ -12,6 +12,7 @@ mod common;
 mod basics;
 mod cursors;
 mod damage;
+mod demand;
 #[cfg(feature = "async")]
 mod futures;
 mod homes;
@@ -53,6 +54,8 @@ over_each_home! {
         what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing
         what_is_lost_is_told_once a_claim_hides_no_place a_claim_sends_nobody_back
         given_up_room_ends_nothing;
+    demand: a_peak_is_doubled a_second_is_found_in_an_hour a_month_goes_by provisioned_shards_stay
+        a_stream_on_demand_begins_with_four;
     limits: keys_have_1_to_256_characters data_has_0_to_max_bytes the_longest_data_is_told
         batches_have_1_to_500_records batches_have_10_mib a_refused_record_hurts_no_other
         options_have_bounds a_small_region_says_what_is_needed readers_are_limited

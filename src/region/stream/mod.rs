@@ -4,6 +4,7 @@
 //! as references: the words of its [`log`](crate::ring::log), and the bytes of its granules, which
 //! this room reads and writes (`record`).
 
+mod demand;
 mod layout;
 mod memory;
 #[cfg(feature = "std")]
@@ -16,6 +17,7 @@ mod verify;
 #[cfg(feature = "async")]
 mod waiting;
 
+pub use demand::Rate;
 #[cfg(feature = "mapped")]
 pub(super) use layout::{DELETED, Notes, StreamHead};
 pub use layout::{GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape};
