@@ -5,8 +5,8 @@
 use crate::common::{Dir, Numbers, body, number_of, seed_of};
 use crate::homes::SECTION;
 use ringmain::{
-    Cursor, Error, FullPolicy, ManualClock, Mapped, Start, Stream, StreamEntry, StreamOptions,
-    StreamSequence,
+    Capacity, Cursor, Error, FullPolicy, ManualClock, Mapped, Start, Stream, StreamEntry,
+    StreamOptions, StreamSequence,
 };
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -24,6 +24,7 @@ type Tested<'c> = Stream<Mapped, &'c ManualClock>;
 
 fn options(policy: FullPolicy) -> StreamOptions {
     StreamOptions::new()
+        .capacity(Capacity::OnDemand) // so that who tends measures
         .shards(2)
         .max_shards(4)
         .readers(4)
@@ -119,6 +120,7 @@ fn read(cursor: &mut Cursor<'_, Mapped, &ManualClock>) -> u64 {
                 "nobody has put this"
             );
             let _ = (record.key(), record.key_bytes(), record.arrived_ms());
+            let _ = record.parts().count();
             count += 1;
         }
         if records.is_empty() {

@@ -1,8 +1,12 @@
 //! Shards on demand: what is measured, what is split, and what is forgotten after 30 days; on a
 //! clock that is set by hand.
 
+use crate::common::Dir;
 use crate::homes::{Home, Tested};
-use ringmain::{Capacity, Error, FullPolicy, ManualClock, Region, StreamEntry, StreamOptions};
+use ringmain::{
+    Capacity, Error, FullPolicy, ManualClock, Mapped, Region, Stream, StreamEntry, StreamOptions,
+};
+use std::fs;
 use std::time::Duration;
 
 const START_MS: u64 = 40 * DAY_MS;
@@ -185,11 +189,7 @@ pub fn provisioned_shards_stay<R: Region>(home: &Home<'_, R>) {
         .capacity(Capacity::OnDemand)
         .shards(1)
         .max_shards(8);
-    let other = ringmain::Stream::open_or_create_with(
-        stream.region(),
-        other.full(FullPolicy::Evict),
-        &clock,
-    );
+    let other = Stream::open_or_create_with(stream.region(), other.full(FullPolicy::Evict), &clock);
     let option = "on demand";
     let (found, given) = (0, 1);
     assert_eq!(
@@ -222,4 +222,66 @@ pub fn a_stream_on_demand_begins_with_four<R: Region>(home: &Home<'_, R>) {
     assert_eq!(asked.shards(1000).get_shards(), 1000);
     let whole = home.stream(64 << 20, asked.shards(1000).segment(4096), &clock);
     assert_eq!(whole.options().get_max_shards(), Some(1024));
+}
+
+/// Whatever the words of demand say: who tends comes to an end, the shards stay whole, and there
+/// are no more than there may be.
+#[test]
+fn damaged_words_do_no_harm() {
+    let dir = Dir::shm("stream-demand");
+    let path = dir.file("q.ring");
+    let clock = ManualClock::new(START_MS);
+    let stream = || {
+        let region = Mapped::open(&path).expect("the region");
+        Stream::open_with(region, &clock).expect("the stream")
+    };
+    let region = Mapped::create(&path, 8 << 20).expect("a region");
+    let first = [Stream::create_with(region, options(), &clock).expect("a stream")];
+    load(&first, &clock, 3, 300, 20);
+    let before = fs::read(&path).expect("a file");
+    first[0].tend().expect("a look");
+    let after = fs::read(&path).expect("a file");
+    drop(first);
+    let words = |bytes: &[u8]| -> Vec<u64> {
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+        bytes.chunks_exact(8).map(word).collect()
+    };
+    let (before, after_words) = (words(&before), words(&after));
+    let changed: Vec<_> = (0..before.len())
+        .filter(|at| before[*at] != after_words[*at])
+        .collect();
+    // When, a day, and up to where in each of four shards; and when somebody tended.
+    assert!((6..20).contains(&changed.len()), "{changed:?}");
+    for at in changed {
+        let found = after_words[at];
+        for value in [
+            0,
+            1,
+            63,
+            found + 1,
+            found + 64,
+            found ^ 1 << 30,
+            found << 7,
+            1 << 63,
+            u64::MAX,
+        ] {
+            let mut damaged = after.clone();
+            damaged[8 * at..][..8].copy_from_slice(&value.to_le_bytes());
+            fs::write(&path, &damaged).expect("a file");
+            let streams = [stream()];
+            load(&streams, &clock, 2, 50, 20);
+            for _ in 0..3 {
+                clock.advance(SECOND);
+                let _ = streams[0].tend();
+                let demand = streams[0].demand().expect("figures");
+                assert!(demand.wanted <= 32, "{at}, {value:#x}: {demand:?}");
+            }
+            let info = |shard| streams[0].shard_info(shard).ok();
+            let all = streams[0].shards().filter_map(info);
+            let widths = all.filter(|i| i.is_open()).map(|i| i.hashes.1 - i.hashes.0);
+            let count = streams[0].demand().expect("figures").open;
+            let sum = widths.fold(0_u128, u128::wrapping_add);
+            assert_eq!(sum.wrapping_add(count.into()), 0, "they are all hashes");
+        }
+    }
 }
