@@ -67,7 +67,8 @@ over_each_home! {
         each_key_keeps_its_order;
     quotas: a_second_has_1000_records a_second_has_1_mib a_second_has_2_mib_read
         without_the_option_there_is_none;
-    producer: records_linger a_full_batch_is_put small_records_share_one nobody_overtakes_its_key
+    producer: records_linger a_full_batch_is_put who_takes_outcomes_is_not_refused
+        small_records_share_one nobody_overtakes_its_key
         a_second_has_1000_aggregates refused_records_are_tried_again
         a_time_is_over_after_a_last_try a_full_producer_loses_nothing an_end_is_a_last_try
         a_split_sorts_anew producers_have_bounds;

@@ -115,6 +115,22 @@ pub fn a_full_batch_is_put<R: Region>(home: &Home<'_, R>) {
     assert_eq!(producer.waiting(), 0);
 }
 
+/// However the records are divided: half of the slots are enough for what waits.
+pub fn who_takes_outcomes_is_not_refused<R: Region>(home: &Home<'_, R>) {
+    let clock = ManualClock::new(START_MS);
+    let options = StreamOptions::new().shards(16).full(FullPolicy::Evict);
+    let stream = home.stream(4 << 20, options, &clock);
+    let options = ProducerOptions::new().records(64);
+    let mut producer = StreamProducer::new(&stream, options).expect("a producer");
+    let mut told = 0;
+    for n in 0..2000_u32 {
+        producer.put(&format!("key {n}"), b"data").expect("room");
+        assert!(producer.waiting() < 32);
+        told += outcomes(&mut producer).len();
+    }
+    assert!(told > 1960);
+}
+
 pub fn small_records_share_one<R: Region>(home: &Home<'_, R>) {
     let clock = ManualClock::new(START_MS);
     let stream = home.stream(16 << 20, StreamOptions::new().shards(2), &clock);

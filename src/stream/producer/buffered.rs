@@ -195,9 +195,11 @@ impl<'s, R: Region, C: Clock> StreamProducer<'s, R, C> {
         let slot = self.buffer.accept(token, hash, key, data, now_ms);
         self.buffer.line_up(slot, place);
         self.due_ms = self.due_ms.min(self.due_of(place).unwrap_or(u64::MAX));
-        if self.due_ms <= now_ms {
+        // Their outcomes will need slots beside those that come meanwhile.
+        let is_half = self.waiting() == self.buffer.slots().div_ceil(2);
+        if self.due_ms <= now_ms || is_half {
             // It is accepted; whatever is wrong, the next call says so again.
-            let _ = self.put_due(now_ms, false);
+            let _ = self.put_due(now_ms, is_half);
         }
         Ok(PutToken(token))
     }

@@ -78,7 +78,8 @@ impl ProducerOptions {
     }
 
     /// How many records there may be in the producer: those that wait, and those whose outcome was
-    /// not taken yet. Of a producer in memory of the caller's that memory says it.
+    /// not taken yet. When half of them wait, all are put: who takes outcomes after each put is not
+    /// refused, unless shards refuse what waits. In memory of the caller's that memory says it.
     pub const fn records(mut self, records: usize) -> Self {
         self.records = records;
         self
