@@ -226,6 +226,14 @@ pub enum Error {
         /// How long to wait, ms.
         wait_ms: u64,
     },
+    /// As many records, or bytes of them, are in the producer as it has room for: take its
+    /// outcomes, or wait until it can put what it has (`StreamProducer::next_due`).
+    BufferFull {
+        /// How many records there may be.
+        records: usize,
+        /// How many bytes of keys and data may wait.
+        bytes: usize,
+    },
     /// The oldest segment of the shard would have to be written anew, and somebody who lives is in
     /// it: reading in place, or writing a record that it has claimed.
     SegmentInUse {

@@ -78,9 +78,10 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    ConsumerInfo, ConsumerName, Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records,
+    Capacity, ConsumerInfo, ConsumerName, Cursor, Demand, FullPolicy, Lag, Part, Parts,
+    ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken, Record, Records,
     RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream, StreamConsumer,
-    StreamEntry, StreamOptions, StreamSequence, Subscription, SubscriptionEnd,
+    StreamEntry, StreamOptions, StreamProducer, StreamSequence, Subscription, SubscriptionEnd,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

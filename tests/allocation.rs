@@ -222,6 +222,36 @@ fn a_consumer_allocates_nothing() {
     asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 16).expect("a region"));
 }
 
+#[cfg(feature = "stream")]
+#[test]
+fn a_producer_allocates_nothing() {
+    use ringmain::{ProducerOptions, StreamProducer};
+    let region = Heap::new(1 << 18).expect("memory");
+    let options = StreamOptions::new().full(FullPolicy::Evict).max_shards(3);
+    let stream = Stream::create_with(&region, options, SystemClock).expect("a stream");
+    for options in [
+        ProducerOptions::new().bytes(4096),
+        ProducerOptions::new().bytes(4096).aggregate(1000),
+    ] {
+        let options = options.linger(std::time::Duration::from_secs(1));
+        let mut producer = StreamProducer::new(&stream, options).expect("a producer");
+        let (mut told, mut refused) = (0, 0);
+        let asked = asked_by(|| {
+            for n in 0..20_000_u32 {
+                let len = n as usize * 7 % 300;
+                refused += u32::from(producer.put("boiler-7", &[7; 300][..len]).is_err());
+                while let Some(outcome) = producer.next_outcome() {
+                    refused += u32::from(outcome.result.is_err());
+                    told += 1;
+                }
+            }
+            refused += u32::from(producer.flush().is_err());
+        });
+        assert_eq!((told > 19_900, refused), (true, 0), "{told}");
+        assert_eq!(asked, 0, "calls to the allocator");
+    }
+}
+
 #[test]
 fn an_allocation_made_on_purpose_is_counted() {
     let region = Heap::new(1 << 18).expect("memory");

@@ -219,3 +219,44 @@ fn a_forked_child_leaves_the_parents_claims_and_pins_alone() {
     drop(after);
     let _ = std::fs::remove_file(&path);
 }
+
+/// What waits in a producer is the parent's: a child that flushes, drops or closes it puts nothing.
+#[cfg(feature = "stream")]
+#[test]
+fn a_forked_child_puts_nothing_of_its_parents() {
+    use ringmain::{ProducerOptions, Start, Stream, StreamOptions, StreamProducer};
+    let name = format!("ringmain-fork-producer-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let stream = Stream::create(&region, StreamOptions::new()).expect("a stream");
+    let made = || {
+        let linger = Duration::from_secs(60);
+        let options = ProducerOptions::new().linger(linger);
+        let mut producer = StreamProducer::new(&stream, options).expect("a producer");
+        producer.put("a", b"the parent's").expect("room");
+        Some(producer)
+    };
+    let mut producers = [made(), made(), made()];
+    in_a_child(|| {
+        let [flushed, dropped, closed] = &mut producers;
+        let is_refused = flushed.as_mut().is_some_and(|flushed| {
+            let put = flushed.put("a", b"the child's");
+            put == Err(Error::Forked) && flushed.flush() == Err(Error::Forked)
+        });
+        drop(dropped.take());
+        let mut told = 0;
+        if let Some(closed) = closed.take() {
+            closed.close(|outcome| told += u32::from(outcome.result == Err(Error::Forked)));
+        }
+        if !is_refused || told != 1 {
+            std::process::abort();
+        }
+    });
+    let shard = stream.shard_of(0).expect("a shard");
+    let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
+    assert!(cursor.read(10).expect("a read").is_empty());
+    drop(producers);
+    assert_eq!(cursor.read(10).expect("a read").len(), 3);
+    std::fs::remove_file(&path).expect("removed");
+}

@@ -140,6 +140,10 @@ impl Error {
                 "the quota of shard {shard} is used up (a second: 1000 records or 1 MiB put, \
                  2 MiB read); try again in {wait_ms} ms"
             ),
+            Error::BufferFull { records, bytes } => write!(
+                f,
+                "the producer is full: it has room for {records} records and {bytes} bytes"
+            ),
             Error::SegmentInUse { owner, reading } => {
                 let what = if reading { "reads" } else { "writes" };
                 write!(

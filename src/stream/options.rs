@@ -1,5 +1,6 @@
 //! What a stream is created with.
 
+use super::demand::Capacity;
 use super::shared::Stream;
 use crate::error::Error;
 use crate::region::Region;
@@ -25,8 +26,9 @@ pub enum FullPolicy {
 ///
 /// | option | default | range |
 /// |---|---|---|
-/// | [`shards`](Self::shards) | 1 | 1 to 1024 |
-/// | [`max_shards`](Self::max_shards) | as many as `shards` | `shards` to 1024 |
+/// | [`capacity`](Self::capacity) | `Capacity::Provisioned` | |
+/// | [`shards`](Self::shards) | 1; on demand 4 | 1 to 1024 |
+/// | [`max_shards`](Self::max_shards) | as many as `shards`; on demand 4 times | `shards` to 1024 |
 /// | [`retention`](Self::retention) | 24 h | 1 s to 365 days |
 /// | [`full`](Self::full) | `FullPolicy::Reject` | |
 /// | [`readers`](Self::readers) | 64 a shard | 1 to 4096 |
@@ -38,7 +40,8 @@ pub enum FullPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
-    shards: u32,
+    capacity: Capacity,
+    shards: Option<u32>,
     max_shards: Option<u32>,
     retention: Duration,
     full: FullPolicy,
@@ -50,6 +53,10 @@ pub struct StreamOptions {
     quota: bool,
 }
 
+/// Shards of a stream on demand at first: 4 MiB in a second.
+const SHARDS_ON_DEMAND: u32 = 4;
+/// How many times as many there may be, unless it is said.
+const GROWTH: u32 = 4;
 /// The longest data that an option allows: 10 MiB, as Kinesis does.
 const DATA_BYTES_LIMIT: usize = 10 << 20;
 /// The longest segment, bytes: 16 MiB.
@@ -59,7 +66,8 @@ impl StreamOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            shards: 1,
+            capacity: Capacity::Provisioned,
+            shards: None,
             max_shards: None,
             retention: Duration::from_secs(86_400),
             full: FullPolicy::Reject,
@@ -74,8 +82,21 @@ impl StreamOptions {
 
     /// Into how many shards the hashes of partition keys are divided, evenly.
     pub const fn shards(mut self, shards: u32) -> Self {
-        self.shards = shards;
+        self.shards = Some(shards);
         self
+    }
+
+    /// How the stream gets its shards. On demand, [`Stream::tend`] measures what comes in, and
+    /// splits shards until they take twice the most that came in a second of the last 30 days; a
+    /// shard takes 1000 records or 1 MiB. It never merges any: [`Stream::shrink`] does.
+    pub const fn capacity(mut self, capacity: Capacity) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// See [`capacity`](Self::capacity).
+    pub const fn get_capacity(&self) -> Capacity {
+        self.capacity
     }
 
     /// How many shards there may be at a time, open ones and closed ones whose records are kept:
@@ -147,7 +168,11 @@ impl StreamOptions {
 
     /// See [`shards`](Self::shards).
     pub const fn get_shards(&self) -> u32 {
-        self.shards
+        match (self.shards, self.capacity) {
+            (Some(shards), _) => shards,
+            (None, Capacity::Provisioned) => 1,
+            (None, Capacity::OnDemand) => SHARDS_ON_DEMAND,
+        }
     }
 
     /// See [`max_shards`](Self::max_shards); `None`: the default.
@@ -210,11 +235,14 @@ impl StreamOptions {
         if let Some(bytes) = self.segment {
             in_range("segment (bytes)", bytes as u128, 4096, segment_max)?;
         }
-        let shards = in_range("shards", self.shards.into(), 1, SHARDS_MAX as u64)?;
+        let shards = in_range("shards", self.get_shards().into(), 1, SHARDS_MAX as u64)?;
         let places = match self.max_shards {
             Some(max) => {
                 let max = in_range("max_shards", max.into(), shards, SHARDS_MAX as u64)?;
                 Some(max as usize)
+            }
+            None if self.capacity == Capacity::OnDemand => {
+                Some((shards as usize * GROWTH as usize).min(SHARDS_MAX))
             }
             None => None,
         };
@@ -229,6 +257,7 @@ impl StreamOptions {
             data_bytes_max: self.max_data,
             checksum: self.checksum,
             quota: self.quota,
+            on_demand: self.capacity == Capacity::OnDemand,
             evict: self.full == FullPolicy::Evict,
             retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
         })
@@ -254,7 +283,11 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub fn options(&self) -> StreamOptions {
         let place = self.site.place();
         StreamOptions {
-            shards: place.shape.shards as u32,
+            capacity: match place.is_on_demand() {
+                true => Capacity::OnDemand,
+                false => Capacity::Provisioned,
+            },
+            shards: Some(place.shape.shards as u32),
             max_shards: Some(place.shape.places as u32),
             retention: Duration::from_millis(place.retention_ms),
             full: match place.evicts() {

@@ -343,7 +343,11 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// Claims so many granules of a shard; `None` if it takes no records any more.
     #[inline(always)]
-    fn write_in(&self, shard: &Shard<'_>, granules: u32) -> Result<Option<Writing>, Error> {
+    pub(super) fn write_in(
+        &self,
+        shard: &Shard<'_>,
+        granules: u32,
+    ) -> Result<Option<Writing>, Error> {
         let now_ms = self.now_ms();
         let from = self.near(shard);
         let owner = self.region().owner();

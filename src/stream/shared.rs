@@ -300,7 +300,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
     }
 
     /// Asks the kernel who has died, and takes back what they had claimed and pinned; and gives
-    /// segments free whose records are all older than the retention.
+    /// segments free whose records are all older than the retention. Splits shards of a stream with
+    /// [`Capacity::OnDemand`](super::Capacity::OnDemand), if they are too few for what comes in.
     ///
     /// Puts and reads do the same where they are held up by it.
     ///
@@ -325,6 +326,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 left -= 1;
             }
         }
+        self.serve_demand(now_ms)?;
         self.site.region().check()?;
         Ok(tended)
     }

@@ -255,6 +255,56 @@ fn a_damaged_record_is_found_and_passed_over() -> Outcome {
 }
 
 #[test]
+fn shards_on_demand_are_split_by_what_is_put() -> Outcome {
+    let place = Place::new("stream-demand")?;
+    let s = &place.file("demand.stream");
+    let create = ["create", s, "--stream", "--size", "8M", "--on-demand"];
+    expect(&run(&create)?, 0, "");
+    let before = stat(s)?;
+    assert_eq!(
+        (&before["on_demand"], &before["shards"]),
+        (&json!(true), &json!(4))
+    );
+    assert_eq!(
+        (&before["max_shards"], &before["wanted_shards"]),
+        (&json!(16), &json!(4))
+    );
+    let file = &place.file("input");
+    let input: String = (0..12_000).map(|n| format!("{n}\n")).collect();
+    fs::write(file, &input)?;
+    let args = [
+        "put",
+        s,
+        "--quiet",
+        "--key-regex",
+        "(.*)",
+        "--lines",
+        "--file",
+        file,
+    ];
+    expect(&run(&args)?, 0, "");
+    let after = stat(s)?;
+    let figure = |name: &str| after[name].as_u64().unwrap_or_default();
+    assert!(figure("peak_records_per_s") > 3000, "{after}");
+    assert!(
+        figure("wanted_shards") > 6 && figure("shards") > 6,
+        "{after}"
+    );
+    let mut found: Vec<_> = text(&run(&["tail", s])?)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    found.sort_by_key(|line| line.parse::<u32>().ok());
+    assert!(found.iter().eq(input.lines()), "each is there, once");
+    refused(
+        &run(&["create", &place.file("q"), "--on-demand"])?,
+        2,
+        "--stream",
+    );
+    Ok(())
+}
+
+#[test]
 fn a_quota_is_waited_for() -> Outcome {
     let place = Place::new("stream-quota")?;
     let s = &place.file("quota.stream");

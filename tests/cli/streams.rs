@@ -31,6 +31,29 @@ pub fn put(s: &str, key: &str, data: &[&str]) -> Outcome {
 }
 
 #[test]
+fn an_aggregate_is_taken_apart() -> Outcome {
+    use ringmain::{Mapped, ProducerOptions, Stream, StreamProducer};
+    let place = Place::new("stream-parts")?;
+    let s = &made(&place, &[])?;
+    let stream = Stream::open(Mapped::open(s)?)?;
+    let mut producer = StreamProducer::new(&stream, ProducerOptions::new().aggregate(1000))?;
+    for (key, data) in [("a", "one"), ("b", "two"), ("b", "three")] {
+        producer.put(key, data.as_bytes())?;
+    }
+    producer.close(|outcome| assert!(outcome.result.is_ok()));
+    stream.put("c", b"alone")?;
+    expect(&run(&["tail", s])?, 0, "one\ntwo\nthree\nalone\n");
+    expect(&run(&["tail", s, "--max", "2"])?, 0, "one\ntwo\n");
+    let told = lines(&run(&["tail", s, "--json"])?)?;
+    let keys: Vec<_> = told.iter().map(|line| &line["partition_key"]).collect();
+    assert_eq!(keys, ["a", "b", "b", "c"]);
+    let parts: Vec<_> = told.iter().map(|line| line["part"].as_u64()).collect();
+    assert_eq!(parts, [Some(0), Some(1), Some(2), None]);
+    assert_eq!(run(&["verify", s])?.status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
 fn records_go_in_and_come_out_and_stay() -> Outcome {
     let place = Place::new("stream")?;
     let s = &made(&place, &["--shards", "4", "--retention", "1h"])?;

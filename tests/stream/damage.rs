@@ -5,8 +5,8 @@
 use crate::common::{Dir, Numbers, body, number_of, seed_of};
 use crate::homes::SECTION;
 use ringmain::{
-    Cursor, Error, FullPolicy, ManualClock, Mapped, Start, Stream, StreamEntry, StreamOptions,
-    StreamSequence,
+    Capacity, Cursor, Error, FullPolicy, ManualClock, Mapped, Start, Stream, StreamEntry,
+    StreamOptions, StreamSequence,
 };
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -24,6 +24,7 @@ type Tested<'c> = Stream<Mapped, &'c ManualClock>;
 
 fn options(policy: FullPolicy) -> StreamOptions {
     StreamOptions::new()
+        .capacity(Capacity::OnDemand) // so that who tends measures
         .shards(2)
         .max_shards(4)
         .readers(4)
@@ -82,7 +83,7 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[8, 1 << 63]),
+        ("flags", 48, &[16, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("number of consumers", 72, &[65, u64::MAX]),
         ("checksum", 80, &[0, 1, u64::MAX]),
@@ -128,6 +129,7 @@ fn read(cursor: &mut Cursor<'_, Mapped, &ManualClock>) -> u64 {
                 "nobody has put this"
             );
             let _ = (record.key(), record.key_bytes(), record.arrived_ms());
+            let _ = record.parts().count();
             count += 1;
         }
         if records.is_empty() {

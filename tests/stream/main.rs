@@ -15,12 +15,16 @@ mod consumer_lives;
 mod consumers;
 mod cursors;
 mod damage;
+mod demand;
 #[cfg(feature = "async")]
 mod futures;
 mod homes;
 mod limits;
 mod model;
 mod processes;
+mod producer;
+mod producer_model;
+mod producer_threads;
 mod quotas;
 mod reference;
 mod reshard;
@@ -60,6 +64,8 @@ over_each_home! {
         what_is_being_written_stays an_idle_cursor_is_in_nobodys_way a_lag_loses_nothing
         what_is_lost_is_told_once a_claim_hides_no_place a_claim_sends_nobody_back
         given_up_room_ends_nothing;
+    demand: a_peak_is_doubled a_second_is_found_in_an_hour a_month_goes_by provisioned_shards_stay
+        a_stream_on_demand_begins_with_four;
     limits: keys_have_1_to_256_characters data_has_0_to_max_bytes the_longest_data_is_told
         batches_have_1_to_500_records batches_have_10_mib a_refused_record_hurts_no_other
         options_have_bounds a_small_region_says_what_is_needed readers_are_limited
@@ -73,6 +79,12 @@ over_each_home! {
         each_key_keeps_its_order;
     quotas: a_second_has_1000_records a_second_has_1_mib a_second_has_2_mib_read
         without_the_option_there_is_none;
+    producer: records_linger a_full_batch_is_put who_takes_outcomes_is_not_refused
+        small_records_share_one nobody_overtakes_its_key
+        a_second_has_1000_aggregates refused_records_are_tried_again
+        a_time_is_over_after_a_last_try a_full_producer_loses_nothing an_end_is_a_last_try
+        a_split_sorts_anew producers_have_bounds;
+    producer_model: each_outcome_is_true;
     waiting: a_wait_ends_by_itself each_change_wakes all_who_wait_are_woken
         a_closed_shard_wakes one_of_several_is_named;
 }

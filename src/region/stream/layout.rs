@@ -1,6 +1,7 @@
 //! The layout of a stream in memory: the same in each home. `docs/file-format-stream.md` draws it.
 
 use super::consumers::ConsumerSeat;
+use super::demand::DEMAND_WORDS;
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
 use crate::ring::roster::Feed;
@@ -22,6 +23,8 @@ pub const FLAG_CHECKSUM: u64 = 1;
 pub const FLAG_EVICT: u64 = 2;
 /// Each shard has the quotas of Kinesis.
 pub const FLAG_QUOTA: u64 = 4;
+/// Shards are split by what comes in.
+pub const FLAG_ON_DEMAND: u64 = 8;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -54,7 +57,7 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`].
+    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,
@@ -183,6 +186,8 @@ pub struct StreamOffsets {
     pub headers: usize,
     /// Granules of all shards.
     pub granules: usize,
+    /// What is remembered of the demand.
+    pub demand: usize,
     /// Behind the last one.
     pub end: usize,
 }
@@ -192,6 +197,11 @@ impl StreamShape {
     #[inline(always)]
     pub const fn granules_of(len: usize) -> u32 {
         ((len + super::memory::STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES)) as u32
+    }
+
+    /// The most bytes of key and data of a record that takes so many granules.
+    pub const fn bytes_of(granules: u32) -> usize {
+        granules as usize * GRANULE_BYTES - super::memory::STORED_HEAD_BYTES
     }
 
     /// Where the parts lie; `None` if that is beyond all memory.
@@ -205,14 +215,18 @@ impl StreamShape {
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),
+            (
+                self.places.checked_add(DEMAND_WORDS)?,
+                size_of::<AtomicU64>(),
+            ),
         ];
-        let mut starts = [0; 7];
+        let mut starts = [0; 8];
         let mut end = size_of::<StreamHead>();
         for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
             *start = align_up(end, 128)?;
             end = start.checked_add(count.checked_mul(bytes)?)?;
         }
-        let [heads, pins, seats, feeds, index, headers, granules] = starts;
+        let [heads, pins, seats, feeds, index, headers, granules, demand] = starts;
         Some(StreamOffsets {
             heads,
             pins,
@@ -221,6 +235,7 @@ impl StreamShape {
             index,
             headers,
             granules,
+            demand,
             end,
         })
     }

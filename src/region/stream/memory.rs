@@ -1,8 +1,8 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN,
-    ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX,
+    SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -39,6 +39,8 @@ pub struct StreamWish {
     pub evict: bool,
     /// Whether each shard has the quotas of Kinesis.
     pub quota: bool,
+    /// Whether shards are split by what comes in.
+    pub on_demand: bool,
     /// How old a record may become, ms.
     pub retention_ms: u64,
 }
@@ -151,7 +153,8 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         shape,
         flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM)
             | flag(wish.evict, FLAG_EVICT)
-            | flag(wish.quota, FLAG_QUOTA),
+            | flag(wish.quota, FLAG_QUOTA)
+            | flag(wish.on_demand, FLAG_ON_DEMAND),
         retention_ms: wish.retention_ms,
         nonce: 0,
     })
@@ -177,11 +180,13 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
     let shape = settings.shape;
     let offsets = shape.offsets()?;
     if !clean {
-        // SAFETY: pins, seats, feeds, index and headers lie inside the memory given. Granules need
-        // not be zero: a header says what of them may be read.
+        // SAFETY: pins, seats, feeds, index, headers and demand lie inside the memory given.
+        // Granules need not be zero: a header says what of them may be read.
         unsafe {
             base.add(offsets.pins)
-                .write_bytes(0, offsets.granules - offsets.pins)
+                .write_bytes(0, offsets.granules - offsets.pins);
+            base.add(offsets.demand)
+                .write_bytes(0, offsets.end - offsets.demand);
         };
     }
     let word = AtomicU64::new;
@@ -273,6 +278,11 @@ impl StreamPlace {
         self.flags & FLAG_QUOTA != 0
     }
 
+    /// Whether shards are split by what comes in.
+    pub const fn is_on_demand(&self) -> bool {
+        self.flags & FLAG_ON_DEMAND != 0
+    }
+
     /// Refuses options that contradict the stream that is there.
     pub fn agree(&self, wish: &StreamWish) -> Result<(), Error> {
         let option = |option, found: u64, given: u64| match found == given {
@@ -292,6 +302,11 @@ impl StreamPlace {
         option("consumers", shape.consumers as u64, wish.consumers as u64)?;
         option("retention (ms)", self.retention_ms, wish.retention_ms)?;
         option("quota", self.has_quotas().into(), wish.quota.into())?;
+        option(
+            "on demand",
+            self.is_on_demand().into(),
+            wish.on_demand.into(),
+        )?;
         option("evict", self.evicts().into(), wish.evict.into())?;
         if let Some(max) = wish.data_bytes_max {
             option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;

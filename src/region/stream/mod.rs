@@ -5,6 +5,7 @@
 //! this room reads and writes (`record`).
 
 mod consumers;
+mod demand;
 mod layout;
 mod memory;
 #[cfg(feature = "std")]
@@ -19,6 +20,7 @@ mod verify;
 mod waiting;
 
 pub use consumers::{NAME_BYTES_MAX, NAME_WORDS};
+pub use demand::Rate;
 pub use layout::{
     CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
     TIME_MS_MAX,

@@ -39,6 +39,7 @@ impl StreamWish {
         checksum: None,
         evict: false,
         quota: false,
+        on_demand: false,
         retention_ms: 0,
     };
 }

@@ -18,6 +18,16 @@ impl Shard<'_> {
         matches!(self.log().step(at), Step::Record { .. }).then_some((at, time_ms))
     }
 
+    /// The block of a granule: its first one.
+    pub fn block_of(&self, at: Position) -> Position {
+        Position(at.0 & !(BLOCK_GRANULES as u64 - 1))
+    }
+
+    /// The time of a record in the block of a granule, if the index knows of one, ms.
+    pub fn time_near(&self, at: Position) -> Option<u64> {
+        Some(self.noted(self.block_of(at))?.1)
+    }
+
     /// The time of a record behind this segment, the first that the index knows: all that is in the
     /// segment is no younger. `None` if nothing begins behind it yet.
     pub fn closed_ms(&self, segment: Position) -> Option<u64> {

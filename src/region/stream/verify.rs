@@ -1,7 +1,7 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
+    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
     RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
@@ -67,7 +67,7 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         .ok_or(damaged("stream size"))?;
     let flags = number(
         &config.flags,
-        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA,
+        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND,
         "flags",
     )?;
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;

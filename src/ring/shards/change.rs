@@ -33,6 +33,11 @@ pub(super) fn is_closing(word: u64) -> bool {
     Word(word).step() == Some(Step::Closing)
 }
 
+/// The ticket of a word, unless its change is closing.
+pub(super) fn version(word: u64) -> Option<u64> {
+    (!is_closing(word)).then_some(word >> 12)
+}
+
 const OWNER_MASK: u64 = (1 << 10) - 1;
 
 /// A change: `{ ticket:52, owner:10, step:2 }`

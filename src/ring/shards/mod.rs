@@ -117,6 +117,15 @@ impl<'t, T: Table> Shards<'t, T> {
         id as usize % self.0.places()
     }
 
+    /// What the open shards are, as a number that grows with each change: as long as it is the
+    /// same, so are they. `None` while a change is closing: [`complete`](Self::complete) it.
+    #[inline(always)]
+    pub fn version(&self) -> Option<u64> {
+        // ORDERING: Acquire; [opened]: what the change before has made is there. Who has seen what
+        // a later one has made sees, behind that, that it was announced at least.
+        change::version(self.0.change().word.load(Ordering::Acquire))
+    }
+
     /// The open shard to which a hash belongs: its place and id, by a look at all places. `None` if
     /// the shards have changed meanwhile, or are changing: [`complete`](Self::complete), and look
     /// again.

@@ -4,7 +4,7 @@ use super::super::board::{Board, Fault, state};
 use super::super::common::{body, seed_of};
 use super::super::stage::seed_in;
 use super::ground::Log;
-use ringmain::{Error, Put, Record, ShardId, Start, StreamSequence};
+use ringmain::{Error, Part, Put, Record, ShardId, Start, StreamSequence};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -62,10 +62,11 @@ pub fn put(
     put
 }
 
-/// Checks one record against the ledger; its seed, if it is sound and stands there.
-pub fn sound(board: &Board, record: &Record<'_>) -> Option<u64> {
-    let seed = seed_in(record.data());
-    if seed >= FILL && seed_of(record.data()).is_some() {
+/// Checks what somebody has put, of a record, against the ledger; its seed, if it is sound and
+/// stands there.
+pub fn sound(board: &Board, record: &Record<'_>, part: &Part<'_>) -> Option<u64> {
+    let seed = seed_in(part.data());
+    if seed >= FILL && seed_of(part.data()).is_some() {
         return None; // what fills the rings
     }
     let fault = |what| {
@@ -76,12 +77,10 @@ pub fn sound(board: &Board, record: &Record<'_>) -> Option<u64> {
     let Some(entry) = known else {
         return fault("a record that nobody put");
     };
-    if record.data().len() != entry.len.load(SeqCst) as usize
-        || seed_of(record.data()) != Some(seed)
-    {
+    if part.data().len() != entry.len.load(SeqCst) as usize || seed_of(part.data()) != Some(seed) {
         return fault("its data is not what was put");
     }
-    if record.key() != Ok(&*key(entry.group.load(SeqCst))) {
+    if part.key() != Ok(&*key(entry.group.load(SeqCst))) {
         return fault("its key is not what was put");
     }
     if entry.has(state::REFUSED) {
@@ -93,6 +92,16 @@ pub fn sound(board: &Board, record: &Record<'_>) -> Option<u64> {
         return fault("it is not where its put said");
     }
     Some(seed)
+}
+
+/// Checks all that somebody has put in a record.
+pub fn all_sound(board: &Board, record: &Record<'_>) {
+    for part in record.parts() {
+        match part {
+            Ok(part) => drop(sound(board, record, &part)),
+            Err(_) => board.fault(Fault::Damaged, 0, "an aggregate"),
+        }
+    }
 }
 
 /// Who put a record, by its seed.
@@ -186,7 +195,12 @@ impl Reading {
                             self.fault(Fault::Reordered, id, "a sequence number goes back");
                         }
                         last = record.sequence().as_u64();
-                        self.came(&record);
+                        for part in record.parts() {
+                            match part {
+                                Ok(part) => self.came(&record, &part),
+                                Err(_) => self.fault(Fault::Damaged, id, "an aggregate"),
+                            }
+                        }
                     }
                 }
                 Err(Error::ShardClosed { .. } | Error::NoShard { .. }) => {
@@ -205,8 +219,8 @@ impl Reading {
         self.at.insert(id, cursor.position());
     }
 
-    fn came(&mut self, record: &Record<'_>) {
-        let Some(seed) = sound(self.board, record) else {
+    fn came(&mut self, record: &Record<'_>, part: &Part<'_>) {
+        let Some(seed) = sound(self.board, record, part) else {
             return;
         };
         let entry = self.board.known(seed);

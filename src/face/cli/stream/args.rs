@@ -25,6 +25,10 @@ pub(in crate::face::cli) struct StreamArgs {
     /// be split and merged, up to 1024 [default: as many as --shards]
     #[arg(long, requires = "stream", value_name = "N")]
     pub(in crate::face::cli) max_shards: Option<u32>,
+    /// Have shards split, by `put` and by whoever tends, until they take twice the most that came
+    /// in a second of the last 30 days; 4 at first, and up to 16 at a time, unless it is said
+    #[arg(long, requires = "stream")]
+    pub(in crate::face::cli) on_demand: bool,
     /// Give the oldest segment of a full shard up for new records, instead of refusing those
     #[arg(long, requires = "stream")]
     pub(in crate::face::cli) evict: bool,

@@ -5,7 +5,7 @@ use crate::face::cli::args::{CreateArgs, ShapeArgs};
 use crate::face::cli::create::is_there;
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::spot::Spot;
-use crate::{Error, FullPolicy, Mapped, Stream, StreamOptions, StreamSpec};
+use crate::{Capacity, Error, FullPolicy, Mapped, Stream, StreamOptions, StreamSpec};
 
 /// Makes a stream in a new file, or in an engine.
 pub(in crate::face::cli) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
@@ -39,7 +39,13 @@ pub(in crate::face::cli) fn run(args: &CreateArgs) -> Result<Exit, Trouble> {
 fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     // What no address reaches is out of each range.
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let mut options = StreamOptions::new().shards(args.shards.unwrap_or(1));
+    let mut options = StreamOptions::new();
+    if args.on_demand {
+        options = options.capacity(Capacity::OnDemand);
+    }
+    if let Some(shards) = args.shards {
+        options = options.shards(shards);
+    }
     if let Some(max) = args.max_shards {
         options = options.max_shards(max);
     }

@@ -7,9 +7,9 @@ use humantime::format_duration;
 use serde::Serialize;
 
 use super::figures::{full_word, instant};
-use crate::StreamDescription;
 use crate::face::cli::exit::Trouble;
 use crate::face::cli::output::say;
+use crate::{Capacity, StreamDescription};
 
 #[derive(Serialize)]
 pub(in crate::face::cli) struct DescribedStream<'a> {
@@ -32,6 +32,7 @@ pub(in crate::face::cli) struct DescribedStream<'a> {
     segment_bytes: u64,
     checksum: bool,
     quota: bool,
+    on_demand: bool,
     held_bytes: u64,
     capacity_bytes: u64,
     latest_ms: Option<u64>,
@@ -58,6 +59,7 @@ impl<'a> DescribedStream<'a> {
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
             quota: options.get_quota(),
+            on_demand: options.get_capacity() == Capacity::OnDemand,
             held_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             capacity_bytes: shards.iter().map(|shard| shard.capacity_bytes).sum(),
             latest_ms: latest.filter(|ms| *ms != 0),
@@ -72,6 +74,10 @@ impl<'a> DescribedStream<'a> {
             ("bytes", self.bytes.to_string()),
             ("shards", self.shards.to_string()),
             ("most shards", self.max_shards.to_string()),
+            (
+                "on demand",
+                if self.on_demand { "yes" } else { "no" }.to_owned(),
+            ),
             ("retention", retention.to_string()),
             ("when full", self.full.to_owned()),
             ("readers a shard", self.readers_max.to_string()),

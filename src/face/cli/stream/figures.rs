@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::flow::PutRates;
 use super::{AnyStream, shards_of, unless_gone};
-use crate::{Error, FullPolicy, Region, ShardId, Start};
+use crate::{Capacity, Error, FullPolicy, Region, ShardId, Start};
 
 /// The names under which a stream's figures are printed.
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +39,14 @@ pub(in crate::face::cli) struct Figures {
     segment_bytes: u64,
     checksum: bool,
     quota: bool,
+    on_demand: bool,
+    /// Of a stream on demand: the most of a second in 30 days, and the shards that this asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_records_per_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes_per_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted_shards: Option<u32>,
     attachments: u64,
     positions: Vec<Positions>,
 }
@@ -95,6 +103,10 @@ impl Figures {
         rates: Option<PutRates>,
     ) -> Result<Self, Error> {
         let options = stream.options();
+        let demand = match options.get_capacity() {
+            Capacity::OnDemand => Some(stream.demand()?),
+            Capacity::Provisioned => None,
+        };
         let tenth = |n: f64| (n * 10.0).round() / 10.0;
         let mut figures = Self {
             stream: true,
@@ -116,6 +128,10 @@ impl Figures {
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
             quota: options.get_quota(),
+            on_demand: demand.is_some(),
+            peak_records_per_s: demand.map(|demand| demand.peak_records),
+            peak_bytes_per_s: demand.map(|demand| demand.peak_bytes),
+            wanted_shards: demand.map(|demand| demand.wanted),
             attachments: stream.region().attachments(),
             positions: Vec::new(),
         };
@@ -175,6 +191,14 @@ impl Figures {
         if let (Some(records), Some(bytes)) = (self.put_records_per_s, self.put_bytes_per_s) {
             rows.push(("records put", format!("{records:.1}/s")));
             rows.push(("bytes put", format!("{bytes:.1}/s")));
+        }
+        if let (Some(records), Some(bytes), Some(shards)) = (
+            self.peak_records_per_s,
+            self.peak_bytes_per_s,
+            self.wanted_shards,
+        ) {
+            rows.push(("most in 30 days", format!("{records}/s, {bytes} bytes/s")));
+            rows.push(("shards wanted", shards.to_string()));
         }
         for Positions {
             shard,

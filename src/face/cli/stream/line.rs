@@ -8,8 +8,8 @@ use console::style;
 use serde::Serialize;
 
 use super::args::TailArgs;
-use crate::Record;
 use crate::face::cli::exit::Trouble;
+use crate::{Part, Record};
 
 /// What a line holds.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,9 @@ struct Json<'r> {
     shard: String,
     sequence_number: String,
     arrived_ms: u64,
+    /// Of one of several that share a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     partition_key: Option<&'r str>,
     /// Of a key that is not UTF-8: its bytes were changed.
@@ -53,25 +56,31 @@ impl Form {
         }
     }
 
-    /// Appends a record to `line`, with the newline.
-    pub(super) fn render(self, record: &Record<'_>, line: &mut Vec<u8>) -> Result<(), Trouble> {
+    /// Appends what a user has put to `line`, with the newline.
+    pub(super) fn render(
+        self,
+        record: &Record<'_>,
+        part: Part<'_>,
+        line: &mut Vec<u8>,
+    ) -> Result<(), Trouble> {
         match self {
             Self::Text { order } => {
                 if order {
                     let (shard, sequence) = (record.shard(), record.sequence());
-                    let key = String::from_utf8_lossy(record.key_bytes());
+                    let key = String::from_utf8_lossy(part.key_bytes());
                     let (place, key) = (format!("{shard}\t{sequence}"), style(key).cyan());
                     write!(line, "{}\t{key}\t", style(place).dim())?;
                 }
-                line.extend_from_slice(record.data());
+                line.extend_from_slice(part.data());
             }
             Self::Json => {
-                let (partition_key, partition_key_base64) = either(record.key_bytes());
-                let (data, data_base64) = either(record.data());
+                let (partition_key, partition_key_base64) = either(part.key_bytes());
+                let (data, data_base64) = either(part.data());
                 let json = Json {
                     shard: record.shard().to_string(),
                     sequence_number: record.sequence().to_string(),
                     arrived_ms: record.arrived_ms(),
+                    part: record.is_aggregate().then(|| part.number()),
                     partition_key,
                     partition_key_base64,
                     data,

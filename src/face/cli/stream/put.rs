@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -16,21 +17,25 @@ use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::lines::{Found, Lines};
 use crate::face::cli::output::{note, say_bytes};
 use crate::face::cli::spot;
-use crate::{Error, Put, StreamEntry};
+use crate::{Capacity, Error, Put, StreamEntry};
 
 /// The most records of a batch.
 const BATCH_MAX: usize = 500;
 /// The most bytes of the data in a batch: so much that keys fit beside them.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// How often a stream is tended whose shards are split on demand.
+const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Puts, prints where each record is, and tells on standard error what could not be put.
 pub(in crate::face::cli) fn run(args: &PutArgs) -> Result<Exit, Trouble> {
     let stream = spot::open_stream(&args.path)?;
+    let on_demand = stream.options().get_capacity() == Capacity::OnDemand;
     let mut run = Run {
         stream: &stream,
         args,
         put: 0,
         refused: 0,
+        tended: on_demand.then(Instant::now),
         ended: false,
     };
     match &args.file {
@@ -50,6 +55,7 @@ pub(in crate::face::cli) fn run(args: &PutArgs) -> Result<Exit, Trouble> {
             }
         }
     }
+    run.tend(Duration::ZERO)?;
     Ok(match run.refused {
         0 => Exit::Done,
         _ => Exit::Failed,
@@ -72,6 +78,8 @@ struct Run<'a> {
     args: &'a PutArgs,
     put: u64,
     refused: u64,
+    /// When the stream was tended last, if its shards are split on demand.
+    tended: Option<Instant>,
     /// The reader of standard output went away.
     ended: bool,
 }
@@ -158,6 +166,7 @@ impl Run<'_> {
             return Ok(());
         }
         let outcomes = self.put(&entries)?;
+        self.tend(TEND_EVERY)?;
         let (mut text, mut full) = (String::new(), None);
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
             match outcome {
@@ -204,6 +213,17 @@ impl Run<'_> {
         self.stream
             .put_batch(entries, |n, outcome| outcomes[n] = outcome)?;
         Ok(outcomes)
+    }
+
+    /// Has shards split on demand, if that is so long ago.
+    fn tend(&mut self, every: Duration) -> Result<(), Error> {
+        if let Some(last) = &mut self.tended
+            && last.elapsed() >= every
+        {
+            *last = Instant::now();
+            self.stream.tend()?;
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, what: &str, number: u64, words: &str) {

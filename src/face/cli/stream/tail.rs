@@ -337,10 +337,20 @@ impl<'s> Run<'s> {
                 back = Some(record.sequence());
                 break;
             }
-            let mut line = Vec::new();
-            self.form.render(&record, &mut line)?;
-            bytes += line.len();
-            lane.lines.push_back((record.arrived_ms(), line));
+            for part in record.parts() {
+                let part = match part {
+                    Ok(part) => part,
+                    Err(error) => {
+                        self.damaged += 1;
+                        note(format_args!("{shard} {}: {error}", record.sequence()));
+                        break;
+                    }
+                };
+                let mut line = Vec::new();
+                self.form.render(&record, part, &mut line)?;
+                bytes += line.len();
+                lane.lines.push_back((record.arrived_ms(), line));
+            }
         }
         drop(records);
         if let Some(sequence) = back {

@@ -27,7 +27,8 @@ pub(in crate::face::cli) fn run(
                 Ok(read) => {
                     for record in &read {
                         records += 1;
-                        if let Err(error) = record.key() {
+                        let sound = |part: Result<crate::Part<'_>, Error>| part?.key().map(drop);
+                        if let Err(error) = record.parts().try_for_each(sound) {
                             damaged += 1;
                             say(found(place(shard, record.sequence()), error.to_string())?)?;
                         }

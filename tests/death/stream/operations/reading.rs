@@ -7,7 +7,7 @@ use super::super::super::stage::Stage;
 use super::super::super::tracer::{begin, end};
 use super::super::Streamed;
 use super::super::ground::{ASKED_MS, Log, Maker, first};
-use super::super::ledger::{LARGE, SMALL, TRACED, key, put, sound};
+use super::super::ledger::{LARGE, SMALL, TRACED, all_sound, key, put};
 use super::{PLAIN, may_be, opened, some};
 use ringmain::{Cursor, Error, Mapped, ShardId, Start};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ fn read(stage: &Stage<'_>, before: impl Fn(&Stage<'_>, &mut Place<'_>)) {
             }
             let mut last = None;
             for record in &records {
-                sound(stage.board, &record);
+                all_sound(stage.board, &record);
                 if record.sequence() < from || last >= Some(record.sequence()) {
                     let what = "the traced one reads backwards";
                     stage.board.fault(Fault::Reordered, 0, what);
@@ -191,7 +191,7 @@ fn lost(stage: &Stage<'_>) {
 fn reads_on(stage: &Stage<'_>, cursor: &mut Place<'_>) {
     match cursor.read(10) {
         Ok(records) => records.iter().for_each(|record| {
-            sound(stage.board, &record);
+            all_sound(stage.board, &record);
         }),
         Err(error) => may_be(stage, 0, &error),
     }

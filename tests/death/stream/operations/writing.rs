@@ -9,7 +9,7 @@ use super::super::ground::{Ground, Log, Maker, SEGMENT, SEGMENTS, first, granule
 use super::super::ledger::{LARGE, SMALL, TRACED, key, putting, told};
 use super::sharding::split_first;
 use super::{PLAIN, may_be, opened, some};
-use ringmain::{Mapped, Put, ShardId, ShardWriter, StreamEntry};
+use ringmain::{Mapped, ProducerOptions, Put, ShardId, ShardWriter, StreamEntry, StreamProducer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -79,6 +79,25 @@ pub const ALL: &[Streamed] = &[
         prepare: |maker| up_to(maker, SEGMENT / 64 - 3),
         operate: |stage| put_batch(stage, &[0, 2, 0, 0]),
         does: |ground, stream| crossed(ground, stream, SEGMENT / 64) == 1,
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream producer, a batch of each shard",
+        operate: |stage| produce(stage, &[0, 1, 2, 0], ProducerOptions::new()),
+        ..PLAIN
+    },
+    Streamed {
+        name: "Stream producer, aggregates",
+        operate: |stage| {
+            let options = ProducerOptions::new().aggregate(400);
+            produce(stage, &[0, 1, 2, 3, 0], options);
+        },
+        does: |_, stream| {
+            let stats = |n| stream.stat(ShardId::from_number(n));
+            let granules = [0, 1].map(|n| stats(n).map_or(0, |stat| stat.bytes / 64));
+            // Four records each before, and then three or two in two granules.
+            granules == [6, 6]
+        },
         ..PLAIN
     },
     Streamed {
@@ -218,6 +237,38 @@ fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
         if board.known(seed).has(state::REFUSED) {
             may_be(stage, seed, &ringmain::Error::Full);
         }
+    }
+}
+
+fn produce(stage: &Stage<'_>, numbers: &[u32], options: ProducerOptions) {
+    let stream = opened(stage);
+    let board: &Board = stage.board;
+    let options = options.records(16).bytes(4096);
+    let mut producer = StreamProducer::new(&stream, options).expect("a producer");
+    for (seed, number) in (TRACED..).zip(numbers) {
+        putting(board, (seed, *number), SMALL);
+        // Those of one shard are there together.
+        board.known(seed).holder.store(1 + number % 2, SeqCst);
+        producer
+            .put(&key(*number), &body(seed, SMALL))
+            .expect("room for it");
+    }
+    begin();
+    let mut left = producer.flush();
+    while let Some(outcome) = producer.next_outcome() {
+        told(board, TRACED + outcome.token.number(), &outcome.result);
+    }
+    end();
+    // What was refused, since others were in the way, is tried again at the end.
+    producer.close(|outcome| {
+        let seed = TRACED + outcome.token.number();
+        told(board, seed, &outcome.result);
+        if let Err(error) = outcome.result {
+            left = Err(error);
+        }
+    });
+    if let Err(error) = left {
+        may_be(stage, TRACED, &error);
     }
 }
 
