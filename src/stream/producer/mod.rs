@@ -28,9 +28,10 @@
 //! # Time
 //!
 //! A shard that refuses records for now ([`Error::Full`], [`Error::SegmentInUse`],
-//! [`Error::ShardReserved`], [`Error::ProvisionedThroughputExceeded`]) is left alone for a random time (`backoff`), or until
-//! the time of its oldest record is over: then it is tried once more, and records whose time is
-//! over have that refusal for an outcome. Any other error is the record's outcome at once.
+//! [`Error::ShardReserved`], [`Error::ProvisionedThroughputExceeded`]) is left alone for a random
+//! time (`backoff`), or until the time of its oldest record is over: then it is tried once more,
+//! and records whose time is over have that refusal for an outcome. Any other error is the record's
+//! outcome at once.
 //!
 //! [`Error::Full`]: crate::Error::Full
 //! [`Error::SegmentInUse`]: crate::Error::SegmentInUse

@@ -27,8 +27,8 @@ pub struct PutOutcome {
     /// Which record.
     pub token: PutToken,
     /// Where it is; or why it is nowhere. [`Error::Full`], [`Error::SegmentInUse`],
-    /// [`Error::ShardReserved`] and [`Error::ProvisionedThroughputExceeded`] are what the last try was refused with, after the
-    /// record's time was over or when the producer was closed.
+    /// [`Error::ShardReserved`] and [`Error::ProvisionedThroughputExceeded`] are what the last try
+    /// was refused with, after the record's time was over or when the producer was closed.
     pub result: Result<Put, Error>,
     /// Which part of that record it is: 0, unless it was packed with others.
     pub part: u32,
