@@ -220,6 +220,44 @@ fn a_forked_child_leaves_the_parents_claims_and_pins_alone() {
     let _ = std::fs::remove_file(&path);
 }
 
+/// A shard that the parent has to itself is not the child's: it puts nothing there, and does not
+/// give it back.
+#[cfg(feature = "stream")]
+#[test]
+fn a_forked_child_has_no_shard_of_its_parents() {
+    use ringmain::{Start, Stream, StreamOptions};
+    let name = format!("ringmain-fork-writer-{}.ring", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let region = Mapped::create(&path, 1 << 20).expect("a region");
+    let stream = Stream::create(&region, StreamOptions::new()).expect("a stream");
+    let shard = stream.shard_of(0).expect("a shard");
+    let mut writer = Some(stream.writer(shard).expect("a writer"));
+    let put = |writer: &mut Option<ringmain::ShardWriter<'_, _, _>>| {
+        writer
+            .as_mut()
+            .map(|writer| writer.put("a", b"the parent's"))
+    };
+    assert!(matches!(put(&mut writer), Some(Ok(_))));
+    in_a_child(|| {
+        if !matches!(put(&mut writer), Some(Err(Error::Forked))) {
+            std::process::abort();
+        }
+        drop(writer.take());
+    });
+    let refused = stream.put("a", b"another's");
+    assert!(
+        matches!(refused, Err(Error::ShardReserved { .. })),
+        "{refused:?}"
+    );
+    assert!(matches!(put(&mut writer), Some(Ok(_))));
+    drop(writer);
+    stream.put("a", b"another's").expect("given back");
+    let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
+    assert_eq!(cursor.read(10).expect("a read").len(), 3);
+    std::fs::remove_file(&path).expect("removed");
+}
+
 /// What waits in a producer is the parent's: a child that flushes, drops or closes it puts nothing.
 #[cfg(feature = "stream")]
 #[test]

@@ -22,6 +22,9 @@ fn through<R: Region, C: Clock>(stream: &Stream<R, C>) -> Result<bool, Error> {
         refused += u32::from(outcome.is_err());
     })?;
     stream.put("by its key", &LONG[..100])?;
+    let mut writer = stream.writer(shard)?;
+    writer.put_entry(&StreamEntry::new("by its key", &LONG[..100]).hash(0))?;
+    drop(writer);
     let mut claim = stream.claim("in place", 300)?;
     claim.fill(9);
     claim.commit().expect("committed");
