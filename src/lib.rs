@@ -78,8 +78,8 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Cursor, FullPolicy, Lag, Put, PutClaim, Record, Records, RecordsIter, ShardId, ShardInfo,
-    ShardStats, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
+    Cursor, Fate, FullPolicy, Lag, Prepared, Put, PutClaim, Record, Records, RecordsIter, ShardId,
+    ShardInfo, ShardStats, Start, Stream, StreamEntry, StreamOptions, StreamSequence,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

@@ -15,6 +15,8 @@ mod attributes;
 mod engine;
 #[path = "cli/fifo.rs"]
 mod fifo;
+#[path = "cli/follow.rs"]
+mod follow;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/pipes.rs"]

@@ -5,6 +5,7 @@
 #[cfg(feature = "async")]
 mod asynchronous;
 mod cursor;
+mod fate;
 mod options;
 mod put;
 mod quota;
@@ -18,8 +19,9 @@ mod wait;
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
 pub use cursor::{Cursor, Start};
+pub use fate::Fate;
 pub use options::{FullPolicy, StreamOptions};
-pub use put::{Put, PutClaim, StreamEntry};
+pub use put::{Prepared, Put, PutClaim, StreamEntry};
 pub use records::{Record, Records, RecordsIter};
 pub use reshard::ShardInfo;
 pub use shared::{ShardId, Stream, StreamSequence};
