@@ -1,9 +1,15 @@
 //! The names that rotation gives to a file's older parts, and what lies beside it.
 
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::mark::Id;
+
+/// How often a directory is read that changes.
+pub(super) const LOOKS_MAX: u32 = 1000;
 
 /// Ends of names of what is compressed.
 const PACKED: [&[u8]; 7] = [b".gz", b".bz2", b".xz", b".zst", b".lz4", b".lzma", b".zip"];
@@ -36,13 +42,38 @@ fn is_count(rest: &[u8]) -> bool {
 
 /// The regular files in the directory of `path`, with what is known of them. What cannot be looked
 /// at is left out.
-pub(super) fn beside(path: &Path) -> Vec<(PathBuf, Metadata)> {
+///
+/// While names change, a directory's reader may miss some, and see others twice: so it is read until
+/// it is the same twice.
+pub(super) fn beside(path: &Path) -> Vec<(PathBuf, Id, Option<SystemTime>)> {
+    let mut seen = read(path);
+    for _ in 0..LOOKS_MAX {
+        let again = read(path);
+        let names = |all: &[(PathBuf, Id, Option<SystemTime>)]| -> Vec<(PathBuf, Id)> {
+            all.iter()
+                .map(|(path, id, _)| (path.clone(), *id))
+                .collect()
+        };
+        if names(&again) == names(&seen) {
+            break;
+        }
+        seen = again;
+    }
+    seen
+}
+
+fn read(path: &Path) -> Vec<(PathBuf, Id, Option<SystemTime>)> {
     let Some(entries) = path.parent().and_then(|dir| fs::read_dir(dir).ok()) else {
         return Vec::new();
     };
     let about = |entry: fs::DirEntry| Some((entry.path(), entry.metadata().ok()?));
     let all = entries.filter_map(|entry| about(entry.ok()?));
-    all.filter(|(_, about)| about.is_file()).collect()
+    let files = all.filter(|(_, about)| about.is_file());
+    let mut files: Vec<_> = files
+        .map(|(path, about)| (path, Id::of(&about), about.modified().ok()))
+        .collect();
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    files
 }
 
 #[cfg(test)]

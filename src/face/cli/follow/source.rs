@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::mark::{Id, Mark};
-use super::names::{beside, is_part};
+use super::names::{LOOKS_MAX, beside, is_part};
 use super::watch::Watch;
 use crate::face::cli::exit::{Trouble, about};
 use crate::face::cli::output::note;
@@ -148,20 +148,24 @@ impl Source {
 
     /// Finds the file of a mark, wherever it lies by now.
     fn find_again(&mut self, mut mark: Mark) -> io::Result<Option<(File, Mark)>> {
-        let beside = beside(&self.path);
-        let path = [self.path.clone()].into_iter();
-        let id = mark.id;
-        let same = beside.iter().filter(|(_, about)| Id::of(about) == id);
         let mut cut = false;
-        for path in path.chain(same.map(|(path, _)| path.clone())) {
-            let Some(file) = opened(&path)? else { continue };
-            if Id::of(&file.metadata()?) != mark.id {
-                continue;
+        for _ in 0..LOOKS_MAX {
+            let (all, id) = (beside(&self.path), mark.id);
+            let same = all.iter().filter(|(_, of, _)| *of == id);
+            let mut moved = false;
+            for (path, _, _) in same {
+                let Some(file) = opened_as(path, id)? else {
+                    moved = true;
+                    continue;
+                };
+                if mark.fits(&file)? && self.has_ahead(&file, &mark)? {
+                    return Ok(Some((file, mark)));
+                }
+                cut = true;
             }
-            if mark.fits(&file)? && self.has_ahead(&file, &mark)? {
-                return Ok(Some((file, mark)));
+            if cut || !moved {
+                break;
             }
-            cut = true;
         }
         self.elsewhere(mark, cut)
     }
@@ -169,15 +173,8 @@ impl Source {
     /// Goes on where the bytes of a mark are not in its own file any more.
     fn elsewhere(&mut self, mut mark: Mark, cut: bool) -> io::Result<Option<(File, Mark)>> {
         self.cuts += u64::from(cut);
-        let mut copies = self.parts();
-        copies.reverse(); // the youngest first
-        for (id, path) in copies {
-            if (mark.offset > 0 || self.ahead.is_some())
-                && id != mark.id
-                && let Some(file) = opened(&path)?
-                && mark.fits(&file)?
-                && self.has_ahead(&file, &mark)?
-            {
+        if mark.offset > 0 || self.ahead.is_some() {
+            if let Some((id, file)) = self.copy_of(&mut mark)? {
                 if cut {
                     mark.learn(&[id]); // copies that are younger are of what came later
                 }
@@ -205,28 +202,58 @@ impl Source {
         Ok(Some((file, mark)))
     }
 
+    /// The youngest part that has the bytes before a mark.
+    fn copy_of(&self, mark: &mut Mark) -> io::Result<Option<(Id, File)>> {
+        for _ in 0..LOOKS_MAX {
+            let mut moved = false;
+            for (id, path) in self.parts().into_iter().rev() {
+                if id == mark.id {
+                    continue;
+                }
+                let Some(file) = opened_as(&path, id)? else {
+                    moved = true;
+                    continue;
+                };
+                if mark.fits(&file)? && self.has_ahead(&file, mark)? {
+                    return Ok(Some((id, file)));
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
     /// Older parts that lie beside the path, the oldest first.
     fn parts(&self) -> Vec<(Id, PathBuf)> {
         let of = self.path.file_name().unwrap_or(OsStr::new(""));
-        let all = beside(&self.path).into_iter();
-        let parts = all.filter(|(path, _)| path.file_name().is_some_and(|name| is_part(of, name)));
-        let mut parts: Vec<_> = parts
-            .map(|(path, about)| (Id::of(&about), about.modified().ok(), path))
-            .collect();
-        parts.sort_by(|a, b| (a.0.born, a.1, &b.2).cmp(&(b.0.born, b.1, &a.2)));
-        parts.into_iter().map(|(id, _, path)| (id, path)).collect()
+        let mut parts = beside(&self.path);
+        parts.retain(|(path, _, _)| path.file_name().is_some_and(|name| is_part(of, name)));
+        parts.sort_by(|a, b| (a.1.born, a.2, &b.0).cmp(&(b.1.born, b.2, &a.0)));
+        parts.into_iter().map(|(path, id, _)| (id, path)).collect()
     }
 
     /// What came after the file of a mark.
     fn after(&self, mark: &Mark) -> io::Result<Option<(File, Mark)>> {
-        let parts = self.parts().into_iter();
-        let parts = parts.filter(|(id, _)| mark.is_before(*id));
-        for path in parts.map(|(_, path)| path).chain([self.path.clone()]) {
-            let Some(file) = opened(&path)? else { continue };
+        for _ in 0..LOOKS_MAX {
+            // Before the parts are looked for: if it has lost the path by then, it is one of them,
+            // behind those that are older.
+            let latest = match opened(&self.path)? {
+                Some(file) => Some((Id::of(&file.metadata()?), file)),
+                None => None,
+            };
+            let mut parts = self.parts().into_iter();
+            let part = parts.find(|(id, _)| mark.is_before(*id));
+            let file = match (part, latest) {
+                (Some((id, path)), _) => match opened_as(&path, id)? {
+                    Some(file) => file,
+                    None => continue, // it was given another name
+                },
+                (None, Some((id, file))) if id != mark.id => file,
+                _ => return Ok(None),
+            };
             let mut next = Mark::at(&file, 0)?;
-            if next.id == mark.id {
-                continue; // it was given back its path
-            }
             if mark.since > next.since {
                 (next.since, next.seen) = (mark.since, mark.seen.clone());
             }
@@ -431,6 +458,15 @@ fn opened(path: &Path) -> io::Result<Option<File>> {
         Ok(about) if !about.is_file() => Err(io::Error::other("no regular file")),
         Ok(_) => File::open(path).map(Some).or_else(gone),
     }
+}
+
+/// Opens a file by the path that it had a moment ago; `None` if it has it no more.
+fn opened_as(path: &Path, id: Id) -> io::Result<Option<File>> {
+    let Some(file) = opened(path)? else {
+        return Ok(None);
+    };
+    let is_it = Id::of(&file.metadata()?) == id;
+    Ok(is_it.then_some(file))
 }
 
 /// Reads until the buffer is full or the file ends.
