@@ -41,7 +41,7 @@ pub(super) enum Verb {
     Receive(ReceiveArgs),
     /// Put arguments, the lines of standard input, or a file into a stream, as records
     Put(PutArgs),
-    /// Put the lines of files into a stream as they are written, each once, over rotation and deaths
+    /// Put the lines of files into a stream as they are written, each once, over rotation and kills
     Follow(FollowArgs),
     /// Read the records of a stream to standard output
     Tail(TailArgs),

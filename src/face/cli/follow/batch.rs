@@ -115,8 +115,8 @@ impl Desk<'_> {
         ))
     }
 
-    /// Puts the lines of `bytes`, which begin at the mark of the file `file`: all of them, or as far
-    /// as it gets before it is asked to stop. Whether all.
+    /// Puts the lines of `bytes`, which begin at the mark of the file `file`: all of them, or as
+    /// far as it gets before it is asked to stop. Whether all.
     pub(super) fn put(
         &mut self,
         file: usize,

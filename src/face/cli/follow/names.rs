@@ -43,8 +43,8 @@ fn is_count(rest: &[u8]) -> bool {
 /// The regular files in the directory of `path`, with what is known of them. What cannot be looked
 /// at is left out.
 ///
-/// While names change, a directory's reader may miss some, and see others twice: so it is read until
-/// it is the same twice.
+/// While names change, a directory's reader may miss some, and see others twice: so it is read
+/// until it is the same twice.
 pub(super) fn beside(path: &Path) -> Vec<(PathBuf, Id, Option<SystemTime>)> {
     let mut seen = read(path);
     for _ in 0..LOOKS_MAX {

@@ -173,14 +173,14 @@ impl Source {
     /// Goes on where the bytes of a mark are not in its own file any more.
     fn elsewhere(&mut self, mut mark: Mark, cut: bool) -> io::Result<Option<(File, Mark)>> {
         self.cuts += u64::from(cut);
-        if mark.offset > 0 || self.ahead.is_some() {
-            if let Some((id, file)) = self.copy_of(&mut mark)? {
-                if cut {
-                    mark.learn(&[id]); // copies that are younger are of what came later
-                }
-                mark.adopt(id);
-                return Ok(Some((file, mark)));
+        if (mark.offset > 0 || self.ahead.is_some())
+            && let Some((id, file)) = self.copy_of(&mut mark)?
+        {
+            if cut {
+                mark.learn(&[id]); // copies that are younger are of what came later
             }
+            mark.adopt(id);
+            return Ok(Some((file, mark)));
         }
         let path = self.path.display();
         if !cut {
@@ -325,8 +325,8 @@ impl Source {
         Ok(true)
     }
 
-    /// Reads what is behind the place, lines of up to `max` bytes. `ended`: nothing will come behind
-    /// the last line, so it needs no newline.
+    /// Reads what is behind the place, lines of up to `max` bytes. `ended`: nothing will come
+    /// behind the last line, so it needs no newline.
     pub(super) fn fill(
         &mut self,
         buffer: &mut Vec<u8>,
