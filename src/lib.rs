@@ -78,8 +78,8 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Capacity, ConsumerInfo, ConsumerName, Cursor, Demand, FullPolicy, Lag, Part, Parts,
-    ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken, Record, Records,
+    Capacity, ConsumerInfo, ConsumerName, Cursor, Demand, Fate, FullPolicy, Lag, Part, Parts,
+    Prepared, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken, Record, Records,
     RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream, StreamConsumer,
     StreamEntry, StreamOptions, StreamProducer, StreamSequence, Subscription, SubscriptionEnd,
 };

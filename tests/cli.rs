@@ -17,6 +17,8 @@ mod consumers;
 mod engine;
 #[path = "cli/fifo.rs"]
 mod fifo;
+#[path = "cli/follow.rs"]
+mod follow;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/pipes.rs"]

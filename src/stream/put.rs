@@ -1,5 +1,9 @@
 //! Putting records: copied, in batches, or written in place.
 
+mod prepare;
+
+pub use prepare::Prepared;
+
 use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;

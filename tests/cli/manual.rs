@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use super::{Outcome, Place, RINGMAIN, expect, refused, run, run_with};
 
-const VERBS: [&str; 33] = [
+const VERBS: [&str; 34] = [
     "create",
     "send",
     "receive",
     "put",
+    "follow",
     "tail",
     "shards",
     "split",

@@ -193,10 +193,17 @@ fn lines_have_keys_of_their_own() -> Outcome {
 
     let bad = run(&["put", s, "--key-regex", "(x", "x"])?;
     refused(&bad, 2, "unclosed group");
-    refused(
-        &run(&["put", s, "--key-regex", "x", "x"])?,
-        2,
-        "has no group",
+    // Without a group, all that it finds.
+    expect(
+        &run(&["put", s, "--quiet", "--key-regex", "[0-9]+", "whole 77"])?,
+        0,
+        "",
+    );
+    let records = lines(&run(&["tail", s, "--json"])?)?;
+    let whole = records.iter().find(|record| record["data"] == "whole 77");
+    assert_eq!(
+        whole.map(|record| &record["partition_key"]),
+        Some(&"77".into())
     );
     refused(&run(&["put", s, "x"])?, 2, "--key");
     let output = run_with(&["put", s, "--key-regex", "(?-u)^(.*) "], b"\xff\xfe x\n")?;
@@ -210,7 +217,7 @@ fn lines_have_keys_of_their_own() -> Outcome {
     refused(&run(&["put", s, "--key", "", "x"])?, 1, "1 to 256");
     assert_eq!(
         lines(&run(&["tail", s, "--json"])?)?.len(),
-        7,
+        8,
         "nothing of it was put"
     );
     Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::follow::FollowArgs;
 use super::stream::args::{
     ConsumerArgs, ConsumersArgs, DeleteStreamArgs, MergeArgs, PutArgs, ShardsArgs, SplitArgs,
     StreamArgs, TailArgs,
@@ -41,6 +42,8 @@ pub(super) enum Verb {
     Receive(ReceiveArgs),
     /// Put arguments, the lines of standard input, or a file into a stream, as records
     Put(PutArgs),
+    /// Put the lines of files into a stream as they are written, each once, over rotation and kills
+    Follow(FollowArgs),
     /// Read the records of a stream to standard output
     Tail(TailArgs),
     /// Show the shards of a stream

@@ -12,6 +12,7 @@ mod create;
 mod demo;
 mod envelope;
 mod exit;
+mod follow;
 mod lines;
 mod manual;
 mod monotonic;

@@ -8,8 +8,8 @@ use super::args::{Line, Verb};
 use super::exit::Exit;
 use super::output::note;
 use super::{
-    bench, create, demo, manual, named, peek, purge, receive, redrive, send, set, settle, stat,
-    stream, top,
+    bench, create, demo, follow, manual, named, peek, purge, receive, redrive, send, set, settle,
+    stat, stream, top,
 };
 
 /// Runs the program: parses the command line, does the command, tells trouble on standard error.
@@ -21,6 +21,7 @@ pub fn main() -> ExitCode {
         Verb::Send(args) => send::run(&args),
         Verb::Receive(args) => receive::run(&args),
         Verb::Put(args) => stream::put(&args),
+        Verb::Follow(args) => follow::run(&args),
         Verb::Tail(args) => stream::tail(&args),
         Verb::Shards(args) => stream::shards(&args),
         Verb::Split(args) => stream::split(&args),

@@ -58,8 +58,8 @@ pub(in crate::face::cli) struct PutArgs {
     /// The partition key, 1 to 256 characters
     #[arg(long, required_unless_present = "key_regex")]
     pub(super) key: Option<String>,
-    /// Take the first group of this regular expression in the data for the partition key; --key is
-    /// that of data in which it is not found
+    /// Take the first group of this regular expression in the data, or all that it finds if it has
+    /// none, for the partition key; --key is that of data in which it is not found
     #[arg(long, value_name = "RE", value_parser = key_regex)]
     pub(super) key_regex: Option<Regex>,
     /// The hash that chooses the shard, up to 32 hexadecimal digits [default: that of the key]
@@ -173,12 +173,8 @@ pub(in crate::face::cli) struct DeleteStreamArgs {
     pub(in crate::face::cli) yes: bool,
 }
 
-fn key_regex(text: &str) -> Result<Regex, String> {
-    let regex = Regex::new(text).map_err(|error| error.to_string())?;
-    match regex.captures_len() {
-        1 => Err("it has no group: write the key's part in parentheses".to_owned()),
-        _ => Ok(regex),
-    }
+pub(in crate::face::cli) fn key_regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| error.to_string())
 }
 
 fn hash(text: &str) -> Result<u128, String> {

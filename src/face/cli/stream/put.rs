@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::args::PutArgs;
+use super::key::key_of;
 use super::{AnyStream, wait};
 use crate::face::cli::exit::{Exit, Trouble, about};
 use crate::face::cli::lines::{Found, Lines};
@@ -150,7 +151,8 @@ impl Run<'_> {
         let mut entries = Vec::with_capacity(records.len());
         let mut numbers = Vec::with_capacity(records.len());
         for (number, data) in records {
-            match key(self.args, data) {
+            let args = self.args;
+            match key_of(args.key_regex.as_ref(), args.key.as_deref(), data) {
                 Ok(key) => {
                     let entry = StreamEntry::new(key, *data);
                     entries.push(match self.args.hash {
@@ -253,18 +255,5 @@ fn named(what: &str, number: u64) -> String {
     match number {
         0 => what.to_owned(),
         number => format!("{what} {number}"),
-    }
-}
-
-/// The partition key of data: what is found in it, or else that of the command line.
-fn key<'k>(args: &'k PutArgs, data: &'k [u8]) -> Result<&'k str, &'static str> {
-    let found = args.key_regex.as_ref().and_then(|regex| {
-        let captures = regex.captures(data)?;
-        Some(captures.get(1)?.as_bytes())
-    });
-    match (found, args.key.as_deref()) {
-        (Some(key), _) => std::str::from_utf8(key).map_err(|_| "its key is not UTF-8"),
-        (None, Some(key)) => Ok(key),
-        (None, None) => Err("no key is found in it (--key-regex), and there is no --key"),
     }
 }
