@@ -165,7 +165,9 @@ impl Desk<'_> {
                 Err(Error::ProvisionedThroughputExceeded { wait_ms, .. }) => {
                     wait = Some(Duration::from_millis(wait_ms.clamp(1, 1000)));
                 }
-                Err(Error::Full | Error::SegmentInUse { .. }) => wait = Some(rest),
+                Err(Error::Full | Error::SegmentInUse { .. } | Error::ShardReserved { .. }) => {
+                    wait = Some(rest)
+                }
                 Err(error) => trouble = Some(error),
             })?;
             if let Some(error) = trouble {
