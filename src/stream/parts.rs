@@ -273,10 +273,9 @@ mod tests {
     use alloc::vec::Vec;
 
     /// The records of an aggregate of these.
-    fn packed(records: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let length = |length: Length<'static>, (key, data): &(&[u8], &[u8])| {
-            length.with(key.to_vec().leak(), data.len())
-        };
+    fn packed<'r>(records: &[(&'r [u8], &'r [u8])]) -> Vec<u8> {
+        let length =
+            |length: Length<'r>, (key, data): &(&'r [u8], &'r [u8])| length.with(key, data.len());
         let length = records.iter().fold(Length::new(), length);
         let mut bytes = vec![0xee; length.bytes()];
         write(&mut bytes, records.iter().copied()).expect("room");
