@@ -1,10 +1,12 @@
 //! The writer of a shard, which has it to itself.
 
 use super::put::{Put, StreamEntry, put};
+use super::route::trouble;
 use super::shared::{ShardId, Stream};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::stream::{Reserved, StreamShape};
+use crate::ring::log::Refusal;
 use crate::ring::shards::Shards;
 use crate::time::Clock;
 use core::fmt;
@@ -96,17 +98,15 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
                 return Err(Error::HashNotInShard { shard });
             }
         }
+        let (granules, now_ms) = (StreamShape::granules_of(len), stream.now_ms());
+        if !self.reserved.fits(granules) && !self.reserve(granules, now_ms)? {
+            return stream.put_entry(entry); // which asks the quota
+        }
         stream.admit(self.reserved.shard(), len)?;
         let (key, data) = (entry.key.as_bytes(), entry.data);
         let digest = stream.site.place().digest(key, data);
-        let now_ms = stream.now_ms();
-        let mut at = self.reserved.put(key, data, digest, now_ms);
-        if at.is_none() && self.reserve(StreamShape::granules_of(len), now_ms)? {
-            at = self.reserved.put(key, data, digest, now_ms);
-        }
-        let Some(at) = at else {
-            return stream.put_entry(entry);
-        };
+        let at = self.reserved.put(key, data, digest, now_ms);
+        let at = at.ok_or(trouble(Refusal::Damaged))?;
         stream.wake(self.reserved.shard());
         Ok(put(self.reserved.shard(), at))
     }

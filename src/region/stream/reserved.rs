@@ -53,6 +53,13 @@ impl<'a> Reserved<'a> {
         &self.shard
     }
 
+    /// Whether the tail is reserved, with room for so many granules.
+    #[inline(always)]
+    pub fn fits(&self, granules: u32) -> bool {
+        let reservation = self.reservation.as_ref();
+        reservation.is_some_and(|reservation| self.log.fits(reservation, granules))
+    }
+
     /// Reserves the tail: what was reserved before is given back. Else `from` is a boundary from
     /// which to look for it.
     #[cold]
