@@ -1,14 +1,14 @@
 //! Streams: putting and reading, with a memcpy beside: `cargo bench --bench stream`.
 //!
-//! A warm ring of about a megabyte in `/dev/shm`, one shard, checksums on, the oldest segment given
-//! up for the new. Rows: records of 100 bytes and of 1 KiB, put one by one, by a writer that has
-//! the shard to itself, and by tens; the same
-//! bytes copied into a ring of a megabyte, with nothing else; reading in place what is there, from
-//! the oldest record to the latest, checksums compared. A figure is the time of one record. The
-//! last rows are two processes that put at once, each pinned to a core of its own, into one shard
-//! and into one each: records a second of both together, and of one alone; and two that wait for
-//! each other's records: how long from a put until the other has read it. Machine, kernel and flags
-//! are printed first.
+//! Warm rings in `/dev/shm`, of about a megabyte, which the processor's caches hold, and of 256
+//! megabytes, which they don't; one shard, checksums on, the oldest segment given up for the new.
+//! Rows: records of 100 bytes and of 1 KiB, put one by one, by a writer that has the shard to
+//! itself, and by tens; the same bytes copied into a mapping of as many megabytes, with nothing
+//! else; reading in place what is there, from the oldest record to the latest, with checksums
+//! compared and without. A figure is the time of one record. The last rows are two processes that
+//! put at once, each pinned to a core of its own, into one shard and into one each: records a
+//! second of both together, and of one alone; and two that wait for each other's records: how long
+//! from a put until the other has read it. Machine, kernel and flags are printed first.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{
@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 const TEN: usize = 10;
 const KEY: &str = "sensor-7";
-const RING_BYTES: usize = 1 << 20;
+/// Megabytes of the rings.
+const RINGS: [usize; 2] = [1, 256];
 
 fn path(what: &str) -> PathBuf {
     PathBuf::from(format!(
@@ -34,44 +35,60 @@ fn options(shards: u32) -> StreamOptions {
     StreamOptions::new().shards(shards).full(FullPolicy::Evict)
 }
 
-fn stream(clock: &ManualClock) -> Stream<Mapped, &ManualClock> {
+fn stream(clock: &ManualClock, ring_bytes: usize) -> Stream<Mapped, &ManualClock> {
     let path = path("stream");
-    let region = Mapped::create(&path, (RING_BYTES + RING_BYTES / 4) as u64).expect("region");
+    let region = Mapped::create(&path, (ring_bytes + ring_bytes / 4) as u64).expect("region");
     std::fs::remove_file(&path).expect("unlinked");
-    Stream::create_with(region, options(1), clock).expect("stream")
-}
-
-fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
-    let clock = ManualClock::new(1_000_000);
-    let stream = stream(&clock);
-    let data = vec![7; bytes];
-    for _ in 0..4 * RING_BYTES / bytes {
+    let stream = Stream::create_with(region, options(1), clock).expect("stream");
+    let data = [7; 1000];
+    for _ in 0..5 * ring_bytes / data.len() {
         stream.put(KEY, &data).expect("put");
     }
+    stream
+}
+
+/// Shared memory of a ring's size, in which every page has been written.
+fn mapping(bytes: usize) -> memmap2::MmapMut {
+    let path = path("memcpy");
+    let file = std::fs::File::create_new(&path).expect("file");
+    file.set_len(bytes as u64).expect("size");
+    let file = std::fs::File::options().read(true).write(true).open(&path);
+    // SAFETY: nobody else knows the file.
+    let mut ring = unsafe { memmap2::MmapMut::map_mut(&file.expect("file")) }.expect("mapping");
+    std::fs::remove_file(&path).expect("unlinked");
+    ring.fill(1);
+    ring
+}
+
+fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize, ring: usize) {
+    let clock = ManualClock::new(1_000_000);
+    let stream = stream(&clock, ring << 20);
+    let data = vec![7; bytes];
+    let name = |what: &str| format!("{what}, {bytes} B, ring of {ring} MiB");
     group.throughput(Throughput::Elements(1));
-    group.bench_function(format!("put {bytes} B"), |b| {
+    group.bench_function(name("put"), |b| {
         b.iter(|| stream.put(black_box(KEY), black_box(&data)).expect("put"));
     });
     let mut writer = stream.writer(ShardId::from_number(0)).expect("writer");
-    group.bench_function(format!("put {bytes} B by a writer of its own"), |b| {
+    group.bench_function(name("put by a writer of its own"), |b| {
         b.iter(|| writer.put(black_box(KEY), black_box(&data)).expect("put"));
     });
     drop(writer);
-    let mut ring = vec![0; RING_BYTES];
+    let mut memory = mapping(ring << 20);
     let mut at = 0;
-    group.bench_function(format!("memcpy {bytes} B"), |b| {
+    group.bench_function(name("memcpy"), |b| {
         b.iter(|| {
-            ring[at..at + bytes].copy_from_slice(black_box(&data));
+            memory[at..at + bytes].copy_from_slice(black_box(&data));
             at += bytes.next_multiple_of(64);
-            if at + bytes > RING_BYTES {
+            if at + bytes > memory.len() {
                 at = 0;
             }
         });
     });
-    black_box(&ring);
+    drop(memory);
     group.throughput(Throughput::Elements(TEN as u64));
     let entries = [StreamEntry::new(KEY, &data); TEN];
-    group.bench_function(format!("put {bytes} B by tens"), |b| {
+    group.bench_function(name("put by tens"), |b| {
         b.iter(|| {
             let put = stream.put_batch(black_box(&entries), |_, outcome| {
                 black_box(outcome.expect("put"));
@@ -83,11 +100,11 @@ fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
     assert!(latest.as_u64() > 4 << 30, "the ring came round");
 }
 
-fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
+fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize, ring: usize) {
     let clock = ManualClock::new(1_000_000);
-    let stream = stream(&clock);
+    let stream = stream(&clock, ring << 20);
     let data = vec![7; bytes];
-    for _ in 0..4 * RING_BYTES / bytes {
+    for _ in 0..2 * (ring << 20) / bytes {
         stream.put(KEY, &data).expect("put");
     }
     let mut cursor = stream
@@ -96,22 +113,26 @@ fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize) {
     let first = cursor.position();
     let records = cursor.lag().expect("lag").records;
     group.throughput(Throughput::Elements(records));
-    group.bench_function(format!("read {bytes} B in place"), |b| {
-        b.iter(|| {
-            cursor.seek(Start::At(first)).expect("sought");
-            let mut seen = 0;
-            loop {
-                let records = cursor.read(1000).expect("read");
-                if records.is_empty() {
-                    break;
+    for (check, how) in [(true, ""), (false, ", checksums not compared")] {
+        cursor.verify_checksums(check);
+        let name = format!("read in place{how}, {bytes} B, ring of {ring} MiB");
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                cursor.seek(Start::At(first)).expect("sought");
+                let mut seen = 0;
+                loop {
+                    let records = cursor.read(1000).expect("read");
+                    if records.is_empty() {
+                        break;
+                    }
+                    for record in &records {
+                        seen += black_box(record.data()).len() as u64;
+                    }
                 }
-                for record in &records {
-                    seen += black_box(record.data()).len() as u64;
-                }
-            }
-            assert_eq!(seen, records * bytes as u64);
+                assert_eq!(seen, records * bytes as u64);
+            });
         });
-    });
+    }
 }
 
 /// A process that puts for a second when it is told to: how many.
@@ -305,9 +326,11 @@ fn main() {
     print_machine();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("stream");
-    for bytes in [100, 1024] {
-        put(&mut group, bytes);
-        read(&mut group, bytes);
+    for ring in RINGS {
+        for bytes in [100, 1024] {
+            put(&mut group, bytes, ring);
+            read(&mut group, bytes, ring);
+        }
     }
     group.finish();
     criterion.final_summary();

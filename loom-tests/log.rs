@@ -148,6 +148,13 @@ fn read_meanwhile(put: fn(&Memory)) {
             assert_eq!(memory.read(at), seen, "half a record");
             at = next;
         }
+        // The same records again, and perhaps more by now.
+        let (mut records, mut again) = (log.committed(Position::FIRST), 0);
+        while let Some((at, _)) = records.next() {
+            again += 1;
+            assert_eq!(memory.read(at), again, "half a record");
+        }
+        assert!(again >= seen);
     });
     put(&memory);
     reader.join().unwrap();

@@ -17,7 +17,7 @@ fn spawn<T: 'static>(
     thread::spawn(move || act(&memory))
 }
 
-fn reserve(memory: &Memory, owner: u32) -> Result<Reservation, Refusal> {
+fn reserve(memory: &Memory, owner: u32) -> Result<Reservation<'_>, Refusal> {
     memory
         .log()
         .reserve(Position::FIRST, owner, 1, None, || true)
@@ -40,13 +40,13 @@ fn store(memory: &Memory, at: Position, store: Store) {
 
 /// A holder appends two records, another participant puts one: it is refused, or is before or
 /// behind the two.
-fn exclusive(append: fn(&Memory, &mut Reservation, u64)) {
+fn exclusive(append: fn(&Memory, &mut Reservation<'_>, u64)) {
     let memory = Memory::new();
     let other = spawn(&memory, |memory| memory.put(OTHER, 1, 9));
     let mine = reserve(&memory, ME);
     if let Ok(mut mine) = mine {
         append(&memory, &mut mine, 1);
-        if memory.log().fits(&mine, 1) {
+        if mine.fits(1) {
             append(&memory, &mut mine, 2);
         }
         memory.log().release(mine);
@@ -67,9 +67,8 @@ fn exclusive(append: fn(&Memory, &mut Reservation, u64)) {
     memory.put(OTHER, 1, 7).unwrap();
 }
 
-fn append(memory: &Memory, mine: &mut Reservation, value: u64) {
-    memory.write(mine.at, value);
-    memory.log().append(mine, 1);
+fn append(memory: &Memory, mine: &mut Reservation<'_>, value: u64) {
+    memory.log().append(mine, 1, |at| memory.write(at, value));
 }
 
 #[test]
@@ -194,7 +193,7 @@ fn a_segment_of_a_reservation_is_reclaimed() {
             memory.log().reclaim(Position::FIRST).is_ok_and(|mine| mine)
         });
         append(&memory, &mut mine, 2);
-        assert!(!memory.log().fits(&mine, 1));
+        assert!(!mine.fits(1));
         let last = memory.log().release(mine);
         let mut mine = memory
             .log()

@@ -518,25 +518,22 @@ fn reserved(is_changing: fn(&Memory) -> bool) {
         let log = memory.log(0).unwrap();
         let is_there = || memory.places[0].card.name().id() == 0;
         let Ok(mut mine) = log.reserve(log.hint(), OTHER, 1, None, is_there) else {
-            return None;
+            return false;
         };
         let kept = !is_changing(memory);
         if kept {
-            memory.write(0, mine.at, 1);
-            log.append(&mut mine, 1);
-        }
-        if !kept {
+            log.append(&mut mine, 1, |at| memory.write(0, at, 1));
+        } else {
             log.release(mine);
             memory.shards().complete().unwrap();
-            return None;
         }
-        Some(mine)
+        kept // and held: nobody gives it back
     });
     let split = memory.shards().split(ME, 0, MIDDLE, |_| true);
     let kept = holder.join().unwrap();
     match split {
         Ok(_) => {
-            assert!(kept.is_none(), "a shard that is split is reserved");
+            assert!(!kept, "a shard that is split is reserved");
             assert_eq!(memory.states(), [Closed, Open, Open]);
         }
         Err(refused) => assert_eq!(refused, Refused::Reserved(OTHER)),

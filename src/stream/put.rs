@@ -9,7 +9,7 @@ use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
 use crate::region::Region;
 use crate::region::stream::{Shard, StreamShape, Writing};
-use crate::ring::log::{Position, Refusal};
+use crate::ring::log::{Log, Position, Refusal};
 use crate::ring::shards::Shards;
 use crate::time::Clock;
 use core::fmt;
@@ -99,14 +99,30 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// Those of [`put`](Stream::put).
     #[inline]
     pub fn put_entry(&self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
-        let len = self.checked(entry)?;
+        let len = self.checked(entry.key, entry.data)?;
         let (key, data) = (entry.key.as_bytes(), entry.data);
         // Before the claim: nobody waits for it.
         let digest = self.site.place().digest(key, data);
-        let (mut writing, shard) = self.write(entry, len)?;
+        match self.write_near(entry, len) {
+            Some((shard, log, writing)) => {
+                let at = writing.claim.at;
+                shard.put(&log, writing, key, data, digest);
+                self.wake(&shard);
+                Ok(put(&shard, at))
+            }
+            None => self.put_further(entry, len),
+        }
+    }
+
+    /// Puts a record when the tail is further from where it was last, or room has to be made, or
+    /// there are quotas, or shards have changed.
+    #[cold]
+    fn put_further(&self, entry: &StreamEntry<'_>, len: usize) -> Result<Put, Error> {
+        let (key, data) = (entry.key.as_bytes(), entry.data);
+        let digest = self.site.place().digest(key, data);
+        let (writing, shard) = self.write(entry, len)?;
         let at = writing.claim.at;
-        shard.fill(&mut writing, at, key, data, digest);
-        shard.commit(writing);
+        shard.put(&shard.log(), writing, key, data, digest);
         self.wake(&shard);
         Ok(put(&shard, at))
     }
@@ -161,7 +177,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 shard: DONE,
                 granules: 0,
             };
-            match self.checked(entry) {
+            match self.checked(entry.key, entry.data) {
                 Ok(len) => {
                     task.granules = StreamShape::granules_of(len);
                     task.shard = self.assign(entry, n, &mut outcome);
@@ -303,10 +319,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// The bytes of a record's key and data, if it is one.
     #[inline(always)]
-    pub(super) fn checked(&self, entry: &StreamEntry<'_>) -> Result<usize, Error> {
-        self.check(entry.key)?;
-        self.check_data(entry.data.len())?;
-        Ok(entry.key.len() + entry.data.len())
+    pub(super) fn checked(&self, key: &str, data: &[u8]) -> Result<usize, Error> {
+        self.check(key)?;
+        self.check_data(data.len())?;
+        Ok(key.len() + data.len())
     }
 
     /// The shard of a record, now.
@@ -330,6 +346,29 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     fn segment(&self) -> u32 {
         self.site.place().shape.ring.segment
+    }
+
+    /// [`write`](Self::write) in the common case. No error is made on this way: an error in its
+    /// result would have the processor put the rest together from parts.
+    #[inline(always)]
+    fn write_near(
+        &self,
+        entry: &StreamEntry<'_>,
+        len: usize,
+    ) -> Option<(Shard<'_>, Log<'_>, Writing)> {
+        if self.site.place().has_quotas() {
+            return None;
+        }
+        let shard = match entry.hash {
+            _ if self.has_one_shard() => self.site.shard(0, 0),
+            Some(hash) => self.route_near(hash),
+            None => self.route_near(Self::hash_of(entry.key)),
+        }?;
+        let (log, from) = (shard.log(), self.near(&shard));
+        let (owner, granules) = (self.region().owner(), StreamShape::granules_of(len));
+        let writing = shard.claim_near(&log, from, owner, granules, self.now_ms())?;
+        self.remember(&shard, writing.claim.end);
+        Some((shard, log, writing))
     }
 
     /// Claims room in the shard of a record, which has so many bytes of key and data.

@@ -3,8 +3,8 @@
 use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::{Shard, Stored};
-use crate::ring::log::{Pin, Position, Step};
+use crate::region::stream::{Reading, Shard, Stored};
+use crate::ring::log::{Pin, Position};
 use crate::time::Clock;
 use core::fmt;
 
@@ -16,7 +16,6 @@ pub struct Records<'c, R: Region, C: Clock> {
     pub(super) shard: Shard<'c>,
     pub(super) pin: &'c Pin,
     pub(super) from: Position,
-    pub(super) to: Position,
     pub(super) len: usize,
 }
 
@@ -34,9 +33,8 @@ impl<R: Region, C: Clock> Records<'_, R, C> {
     /// The records, oldest first.
     pub fn iter(&self) -> RecordsIter<'_> {
         RecordsIter {
-            shard: self.shard,
-            at: self.from,
-            to: self.to,
+            shard: ShardId(self.shard.id()),
+            reading: self.shard.read(self.from),
             left: self.len,
         }
     }
@@ -69,9 +67,8 @@ impl<'r, R: Region, C: Clock> IntoIterator for &'r Records<'_, R, C> {
 /// The records of a read, oldest first.
 #[derive(Debug, Clone)]
 pub struct RecordsIter<'r> {
-    shard: Shard<'r>,
-    at: Position,
-    to: Position,
+    shard: ShardId,
+    reading: Reading<'r>,
     left: usize,
 }
 
@@ -80,25 +77,14 @@ impl<'r> Iterator for RecordsIter<'r> {
 
     #[inline]
     fn next(&mut self) -> Option<Record<'r>> {
-        while self.at < self.to {
-            let at = self.at;
-            match self.shard.log().step(at) {
-                Step::Record { granules, next } => {
-                    self.at = next;
-                    self.left = self.left.saturating_sub(1);
-                    // Its bytes were checked when it was read.
-                    let stored = self.shard.stored(at, granules, false)?;
-                    return Some(Record {
-                        stored,
-                        at,
-                        shard: ShardId(self.shard.id()),
-                    });
-                }
-                Step::Skip(next) => self.at = next,
-                _ => break,
-            }
-        }
-        None
+        self.left = self.left.checked_sub(1)?;
+        // Its bytes were checked when it was read.
+        let (at, stored) = self.reading.next(false)?;
+        Some(Record {
+            stored: stored?,
+            at,
+            shard: self.shard,
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -72,15 +72,21 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// The shard of a hash.
     #[inline(always)]
     pub(super) fn route(&self, hash: u128) -> Result<Shard<'_>, Error> {
+        match self.route_near(hash) {
+            Some(shard) => Ok(shard),
+            None => self.route_anew(hash),
+        }
+    }
+
+    /// The shard of a hash, if it is where such hashes were last.
+    #[inline(always)]
+    pub(super) fn route_near(&self, hash: u128) -> Option<Shard<'_>> {
         // ORDERING: Relaxed; a hint.
         let place = match self.routes.of(hash).load(Ordering::Relaxed) {
             0 => self.first_place(hash),
             place => place as usize - 1,
         };
-        match self.taker(place, hash) {
-            Some(shard) => Ok(shard),
-            None => self.route_anew(hash),
-        }
+        self.taker(place, hash)
     }
 
     /// The place of a hash in a stream that nobody has split or merged.

@@ -73,11 +73,7 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
     /// Wait-free, but for the first of each segment, which is lock-free.
     #[inline]
     pub fn put(&mut self, key: &str, data: &[u8]) -> Result<Put, Error> {
-        self.put_entry(&StreamEntry {
-            key,
-            data,
-            hash: None,
-        })
+        self.append(key, data, None)
     }
 
     /// Puts a record, by its explicit hash if it has one.
@@ -87,12 +83,15 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
     /// Those of [`put`](Self::put).
     #[inline]
     pub fn put_entry(&mut self, entry: &StreamEntry<'_>) -> Result<Put, Error> {
+        self.append(entry.key, entry.data, entry.hash)
+    }
+
+    #[inline(always)]
+    fn append(&mut self, key: &str, data: &[u8], hash: Option<u128>) -> Result<Put, Error> {
         let stream = self.stream;
-        let len = stream.checked(entry)?;
+        let len = stream.checked(key, data)?;
         if let Some((first, last)) = self.range {
-            let hash = entry
-                .hash
-                .unwrap_or_else(|| Stream::<R, C>::hash_of(entry.key));
+            let hash = hash.unwrap_or_else(|| Stream::<R, C>::hash_of(key));
             if hash < first || hash > last {
                 let shard = self.shard().number();
                 return Err(Error::HashNotInShard { shard });
@@ -100,15 +99,20 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
         }
         let (granules, now_ms) = (StreamShape::granules_of(len), stream.now_ms());
         if !self.reserved.fits(granules) && !self.reserve(granules, now_ms)? {
-            return stream.put_entry(entry); // which asks the quota
+            return self.put_shared(key, data, hash);
         }
         stream.admit(self.reserved.shard(), len)?;
-        let (key, data) = (entry.key.as_bytes(), entry.data);
-        let digest = stream.site.place().digest(key, data);
-        let at = self.reserved.put(key, data, digest, now_ms);
+        self.reserved.fetch_behind(granules);
+        let at = self.reserved.put(key.as_bytes(), data, now_ms);
         let at = at.ok_or(trouble(Refusal::Damaged))?;
         stream.wake(self.reserved.shard());
         Ok(put(self.reserved.shard(), at))
+    }
+
+    /// Puts as one of several: which asks the quota.
+    #[cold]
+    fn put_shared(&self, key: &str, data: &[u8], hash: Option<u128>) -> Result<Put, Error> {
+        self.stream.put_entry(&StreamEntry { key, data, hash })
     }
 
     /// Reserves the tail, with room for so many granules. False if nothing is reserved: no segment

@@ -352,12 +352,13 @@ fn a_damaged_record_is_passed_over() {
     let found = bytes.windows(80).position(|window| window == data);
     let at = found.expect("the data in the file");
     let file = fs::File::options().write(true).open(&path).expect("a file");
-    // Its data, its key, its time, its lengths.
-    for (offset, value) in [
-        (at + 40, !data[40]),
-        (at - 1, b'b'),
-        (at - 8, 9),
-        (at - 13, 0xff),
+    // Its data, its key, its time, its checksum, its length; unchecked, only the last is damage.
+    for (offset, value, unchecked) in [
+        (at + 40, !data[40], 3),
+        (at - 1, b'b', 3),
+        (at - 8, 9, 3),
+        (at - 13, !bytes[at - 13], 3),
+        (at - 16, 0xff, 1),
     ] {
         file.write_all_at(&[value], offset as u64).expect("a write");
         let shard = stream.shard_of(0).expect("a shard");
@@ -368,6 +369,13 @@ fn a_damaged_record_is_passed_over() {
         assert_eq!(told, Err(Error::RecordDamaged { sequence }));
         let records = cursor.read(10).expect("a read");
         assert_eq!(records.iter().next().map(|r| r.sequence()), Some(put[2]));
+        drop(records);
+        cursor.verify_checksums(false);
+        cursor.seek(Start::At(put[0])).expect("sought");
+        assert_eq!(cursor.read(10).expect("a read").len(), unchecked);
+        cursor.verify_checksums(true);
+        cursor.seek(Start::At(put[0])).expect("sought");
+        assert_eq!(cursor.read(10).expect("a read").len(), 1);
         let sound = [bytes[offset]];
         file.write_all_at(&sound, offset as u64).expect("a write");
     }

@@ -196,7 +196,8 @@ impl StreamShape {
     /// Granules that a record with so many bytes of key and data takes.
     #[inline(always)]
     pub const fn granules_of(len: usize) -> u32 {
-        ((len + super::memory::STORED_HEAD_BYTES).div_ceil(GRANULE_BYTES)) as u32
+        // Rounded up, of a number that is not 0.
+        ((len + super::memory::STORED_HEAD_BYTES - 1) / GRANULE_BYTES + 1) as u32
     }
 
     /// The most bytes of key and data of a record that takes so many granules.

@@ -31,7 +31,7 @@ pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]
 pub use named::{NamedStream, is_deleted, mark_deleted};
-pub use record::{KEY_BYTES_MAX, Stored, Writing};
+pub use record::{KEY_BYTES_MAX, Reading, Stored, Writing};
 pub use reserved::Reserved;
 pub use site::{Places, Shard, Site};
 #[cfg(feature = "mapped")]

@@ -13,7 +13,7 @@ use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::site::Shard;
 use crate::hash::xxh3_64;
 use crate::region::store::fetch;
-use crate::ring::log::{Claim, Position, Refusal};
+use crate::ring::log::{Claim, Committed, Log, Position, Refusal};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The longest partition key, bytes: 256 characters.
@@ -22,6 +22,9 @@ pub const KEY_BYTES_MAX: usize = 1024;
 const TIME_BITS: u32 = 44;
 const KEY_MASK: u64 = (1 << 11) - 1;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+
+/// The most lines of a record that are asked for before it is written.
+const FETCH_MAX: u32 = 32;
 
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -82,11 +85,8 @@ pub(super) const fn named(word: u64, block: Position) -> Option<(Position, u64)>
 impl StreamPlace {
     /// What the checksum of a record will know of its key and data, if it has one.
     #[inline(always)]
-    pub fn digest(&self, key: &[u8], data: &[u8]) -> Digest {
-        match self.has_checksums() {
-            true => Digest::of(key, data),
-            false => Digest(0),
-        }
+    pub fn digest(&self, key: &[u8], data: &[u8]) -> Option<Digest> {
+        self.has_checksums().then(|| Digest::of(key, data))
     }
 }
 
@@ -104,7 +104,9 @@ fn copy_key(into: &mut [u8], key: &[u8]) {
     }
 }
 
-/// Writes a record at `at` into the bytes of its granules, with a checksum if its digest is given.
+/// Writes a record at `at` into the bytes of its granules, with a checksum if its `digest` is one.
+/// That is asked for when key and data are copied: what it takes, the copy takes to leave the
+/// processor.
 #[inline(always)]
 pub(super) fn write(
     bytes: &mut [u8],
@@ -112,7 +114,7 @@ pub(super) fn write(
     time_ms: u64,
     key: &[u8],
     data: &[u8],
-    sum: Option<Digest>,
+    digest: impl FnOnce() -> Option<Digest>,
 ) {
     let Some((head, bytes)) = bytes.split_first_chunk_mut::<STORED_HEAD_BYTES>() else {
         return; // a granule is longer
@@ -121,7 +123,7 @@ pub(super) fn write(
     let (into_key, into_data) = bytes[..len].split_at_mut(key.len());
     copy_key(into_key, key);
     into_data.copy_from_slice(data);
-    *head = head_of(at, time_ms, key.len(), len, sum);
+    *head = head_of(at, time_ms, key.len(), len, digest());
 }
 
 /// The head of a record at `at` with a key so long, and with the data so long.
@@ -140,6 +142,18 @@ fn head_of(
     head[..8].copy_from_slice(&size.to_le_bytes());
     head[8..].copy_from_slice(&about.to_le_bytes());
     head
+}
+
+/// Asks the processor for the lines of a record of so many granules at an address: while another is
+/// copied and hashed, they come. Of a very long one some are enough: from there the processor goes
+/// on by itself.
+#[inline(always)]
+pub(super) fn fetch_record(first: *const u8, granules: u32) {
+    fetch(first);
+    fetch(first.wrapping_add(GRANULE_BYTES));
+    for line in 2..granules.min(FETCH_MAX) as usize {
+        fetch(first.wrapping_add(line * GRANULE_BYTES));
+    }
 }
 
 /// Enters a record in the word of its block in the index, unless that has one of this lap.
@@ -166,6 +180,43 @@ impl<'a> Shard<'a> {
         let before = || self.may_append(now_ms, &mut time_ms);
         let claim = self.log().claim(from, owner, granules, before)?;
         Ok(Writing { claim, time_ms })
+    }
+
+    /// [`claim`](Self::claim) in the common case, [`Log::claim_near`].
+    #[inline(always)]
+    pub fn claim_near(
+        &self,
+        log: &Log<'_>,
+        from: Position,
+        owner: u32,
+        granules: u32,
+        now_ms: u64,
+    ) -> Option<Writing> {
+        let mut time_ms = 0;
+        let before = || self.may_append(now_ms, &mut time_ms);
+        let claim = log.claim_near(from, owner, granules, before)?;
+        Some(Writing { claim, time_ms })
+    }
+
+    /// Writes the one record of a claim, and commits it.
+    #[inline(always)]
+    pub fn put(
+        &self,
+        log: &Log<'_>,
+        writing: Writing,
+        key: &[u8],
+        data: &[u8],
+        digest: Option<Digest>,
+    ) {
+        let (at, time_ms, granules) = (writing.claim.at, writing.time_ms, writing.claim.granules);
+        let len = granules as usize * GRANULE_BYTES;
+        let first = self.address(at.index(), granules);
+        fetch_record(first.wrapping_add(len), granules);
+        // SAFETY: as in `claimed`: all of the claim, which is consumed below.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(first, len) };
+        write(bytes, at, time_ms, key, data, || digest);
+        log.commit(writing.claim);
+        self.note(at, time_ms);
     }
 
     /// What is asked between finding the tail and taking it: the time of records put there, and
@@ -238,12 +289,11 @@ impl<'a> Shard<'a> {
         at: Position,
         key: &[u8],
         data: &[u8],
-        digest: Digest,
+        digest: Option<Digest>,
     ) {
         let (len, time_ms) = (key.len() + data.len(), writing.time_ms);
         let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
-        let sum = self.place().has_checksums().then_some(digest);
-        write(bytes, at, time_ms, key, data, sum);
+        write(bytes, at, time_ms, key, data, || digest);
     }
 
     /// Writes the key of a record that is written in place.
@@ -270,26 +320,8 @@ impl<'a> Shard<'a> {
     #[inline(always)]
     pub fn commit(&self, writing: Writing) {
         let (at, time_ms) = (writing.claim.at, writing.time_ms);
-        let (end, granules) = (writing.claim.end, writing.claim.granules);
         self.log().commit(writing.claim);
         self.note(at, time_ms);
-        self.fetch(end, granules);
-    }
-
-    /// Asks the processor for the granules of a next record as long as the last one, two or four:
-    /// none at the end of the ring.
-    #[inline(always)]
-    fn fetch(&self, at: Position, granules: u32) {
-        if at.index() + 4 > self.place().shape.ring.granules {
-            return;
-        }
-        let first = self.address(at.index(), 4);
-        fetch(first);
-        fetch(first.wrapping_add(GRANULE_BYTES));
-        if granules > 2 {
-            fetch(first.wrapping_add(2 * GRANULE_BYTES));
-            fetch(first.wrapping_add(3 * GRANULE_BYTES));
-        }
     }
 
     /// Makes records of these lengths, in granules, of a claim that is filled.
@@ -312,34 +344,91 @@ impl<'a> Shard<'a> {
         );
     }
 
-    /// The record of so many granules at `at`; `None` if its lengths or, if it is to be checked,
-    /// its bytes are not what they should be.
+    /// The record of so many granules at `at`; `None` if its lengths are not what they should be.
     ///
     /// The caller has pinned the segment, and found this record there.
-    #[inline(always)]
-    pub fn stored(&self, at: Position, granules: u32, check: bool) -> Option<Stored<'a>> {
-        let len = granules as usize * GRANULE_BYTES;
-        // SAFETY: inside the shard's memory, as `address` checks. The record is committed, and its
-        // segment pinned: nobody writes it before the pin goes, which the caller holds as long as
-        // it shows the bytes.
-        let bytes = unsafe { core::slice::from_raw_parts(self.address(at.index(), granules), len) };
-        let (head, bytes) = bytes.split_first_chunk::<STORED_HEAD_BYTES>()?;
-        let word = |from: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&head[from..from + 8]);
-            u64::from_le_bytes(word)
-        };
-        let (size, about) = (word(0), word(8));
-        let bytes = bytes.get(..(size as u32) as usize)?;
-        let key_len = (about >> TIME_BITS & KEY_MASK) as usize;
-        let (key, data) = bytes.split_at_checked(key_len)?;
-        if check && Digest::of(key, data).sum(at, about) != (size >> 32) as u32 {
-            return None;
-        }
-        Some(Stored {
-            key,
-            data,
-            time_ms: about & TIME_MASK,
-        })
+    pub fn stored(&self, at: Position, granules: u32) -> Option<Stored<'a>> {
+        let first = self.address(at.index(), granules);
+        // SAFETY: inside the shard's memory, as `address` checks, and found as `stored` asks.
+        unsafe { stored(first, at, granules, false) }
     }
+
+    /// The records from a boundary on in its segment, which the caller has pinned, and keeps pinned
+    /// as long as it shows their bytes.
+    #[inline(always)]
+    pub fn read(&self, at: Position) -> Reading<'a> {
+        Reading {
+            committed: self.log().committed(at),
+            granules: self.address(0, self.place().shape.ring.granules),
+        }
+    }
+}
+
+/// The records of a segment, one after the other, as they lie there.
+#[derive(Debug, Clone)]
+pub struct Reading<'a> {
+    committed: Committed<'a>,
+    /// The first of the shard's granules.
+    granules: *const u8,
+}
+
+// SAFETY: the pointer is to where the shard lies, and used as the shard itself, which can be sent.
+unsafe impl Send for Reading<'_> {}
+// SAFETY: as above; nothing is written.
+unsafe impl Sync for Reading<'_> {}
+
+impl<'a> Reading<'a> {
+    /// The next record, and where it is; without its bytes if they are not what they should be, by
+    /// their lengths or, if it is to be checked, by their checksum.
+    #[inline(always)]
+    pub fn next(&mut self, check: bool) -> Option<(Position, Option<Stored<'a>>)> {
+        let (at, granules) = self.committed.next()?;
+        let first = self
+            .granules
+            .wrapping_add(at.index() as usize * GRANULE_BYTES);
+        // SAFETY: `committed` gives granules of a segment of this shard, which are a record; the
+        // caller has it pinned.
+        Some((at, unsafe { stored(first, at, granules, check) }))
+    }
+
+    /// Granules from a boundary before, of the same segment, to that behind the last record.
+    pub fn since(&self, from: Position) -> u32 {
+        self.committed.since(from)
+    }
+}
+
+/// The record at `at`, whose granules begin at `first`.
+///
+/// # Safety
+///
+/// The granules are there. The record is committed, and its segment pinned: nobody writes it before
+/// the pin goes, which the caller holds as long as it shows the bytes.
+#[inline(always)]
+unsafe fn stored<'a>(
+    first: *const u8,
+    at: Position,
+    granules: u32,
+    check: bool,
+) -> Option<Stored<'a>> {
+    let len = granules as usize * GRANULE_BYTES;
+    // SAFETY: by the caller's promise.
+    let bytes = unsafe { core::slice::from_raw_parts(first, len) };
+    let (head, bytes) = bytes.split_first_chunk::<STORED_HEAD_BYTES>()?;
+    let word = |from: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&head[from..from + 8]);
+        u64::from_le_bytes(word)
+    };
+    let (size, about) = (word(0), word(8));
+    let bytes = bytes.get(..(size as u32) as usize)?;
+    let key_len = (about >> TIME_BITS & KEY_MASK) as usize;
+    let (key, data) = bytes.split_at_checked(key_len)?;
+    if check && Digest::of(key, data).sum(at, about) != (size >> 32) as u32 {
+        return None;
+    }
+    Some(Stored {
+        key,
+        data,
+        time_ms: about & TIME_MASK,
+    })
 }

@@ -2,9 +2,8 @@
 
 use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, StreamShape, TIME_MS_MAX};
 use super::memory::STORED_HEAD_BYTES;
-use super::record::{Digest, note, write};
+use super::record::{fetch_record, note, write};
 use super::site::Shard;
-use crate::region::store::fetch;
 use crate::ring::log::{Log, Position, Refusal, Released, Reservation};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -16,11 +15,12 @@ pub struct Reserved<'a> {
     index: &'a [AtomicU64],
     /// The first of the shard's granules.
     granules: *mut u8,
-    has_checksums: bool,
     /// The time of the latest record, ms.
     latest_ms: u64,
+    /// The block in whose word of the index a record was entered last.
+    noted: u64,
     /// `None` between segments, and before the first put.
-    reservation: Option<Reservation>,
+    reservation: Option<Reservation<'a>>,
     /// The last one.
     last: Option<Released>,
 }
@@ -40,8 +40,8 @@ impl<'a> Reserved<'a> {
             log,
             index: shard.index(),
             granules,
-            has_checksums: shard.place().has_checksums(),
             latest_ms: 0,
+            noted: u64::MAX,
             reservation: None,
             last: None,
         }
@@ -57,7 +57,17 @@ impl<'a> Reserved<'a> {
     #[inline(always)]
     pub fn fits(&self, granules: u32) -> bool {
         let reservation = self.reservation.as_ref();
-        reservation.is_some_and(|reservation| self.log.fits(reservation, granules))
+        reservation.is_some_and(|reservation| reservation.fits(granules))
+    }
+
+    /// Asks the processor for the record behind the next one, which has so many granules, as if it
+    /// were as long.
+    #[inline(always)]
+    pub fn fetch_behind(&self, granules: u32) {
+        if let Some(reservation) = &self.reservation {
+            let at = reservation.at.index() as usize + granules as usize;
+            fetch_record(self.granules.wrapping_add(at * GRANULE_BYTES), granules);
+        }
     }
 
     /// Reserves the tail: what was reserved before is given back. Else `from` is a boundary from
@@ -75,6 +85,7 @@ impl<'a> Reserved<'a> {
         let before = || shard.may_append(now_ms, &mut latest_ms);
         let reservation = self.log.reserve(from, owner, granules, self.last, before)?;
         (self.reservation, self.latest_ms) = (Some(reservation), latest_ms);
+        self.noted = u64::MAX;
         Ok(())
     }
 
@@ -87,20 +98,10 @@ impl<'a> Reserved<'a> {
 
     /// Puts a record at the tail: where. `None` if the tail is not reserved, or has no room.
     #[inline(always)]
-    pub fn put(
-        &mut self,
-        key: &[u8],
-        data: &[u8],
-        digest: Digest,
-        now_ms: u64,
-    ) -> Option<Position> {
+    pub fn put(&mut self, key: &[u8], data: &[u8], now_ms: u64) -> Option<Position> {
         let len = key.len() + data.len();
         let granules = StreamShape::granules_of(len);
         let reservation = self.reservation.as_mut()?;
-        if !self.log.fits(reservation, granules) {
-            return None;
-        }
-        let at = reservation.at;
         if now_ms > self.latest_ms {
             self.latest_ms = now_ms.min(TIME_MS_MAX);
             // ORDERING: Relaxed; [committed] and [claimed] order it before later claims.
@@ -108,26 +109,24 @@ impl<'a> Reserved<'a> {
             latest.fetch_max(self.latest_ms, Ordering::Relaxed);
         }
         debug_assert!(len + STORED_HEAD_BYTES <= granules as usize * GRANULE_BYTES);
-        // SAFETY: the granules fit into the segment of the reserved boundary, which is one of this
-        // shard's. While it is reserved nobody else reads or writes what is behind it there.
-        let bytes = unsafe {
-            let first = self.granules.add(at.index() as usize * GRANULE_BYTES);
-            core::slice::from_raw_parts_mut(first, granules as usize * GRANULE_BYTES)
-        };
-        let sum = self.has_checksums.then_some(digest);
-        write(bytes, at, self.latest_ms, key, data, sum);
-        self.log.append(reservation, granules);
-        if let Some(word) = self.index.get((at.index() / BLOCK_GRANULES) as usize) {
-            note(word, at, self.latest_ms);
-        }
-        // Those of the next record, which begin inside the segment.
-        let next = reservation.at.index() as usize * GRANULE_BYTES;
-        let next = self.granules.wrapping_add(next);
-        fetch(next);
-        fetch(next.wrapping_add(GRANULE_BYTES));
-        if granules > 2 {
-            fetch(next.wrapping_add(2 * GRANULE_BYTES));
-            fetch(next.wrapping_add(3 * GRANULE_BYTES));
+        let (granules_at, time_ms) = (self.granules, self.latest_ms);
+        let place = self.shard.place();
+        let at = self.log.append(reservation, granules, |at| {
+            // SAFETY: the granules fit into the segment of the reserved boundary, which is one of
+            // this shard's. While it is reserved nobody else reads or writes what is behind it
+            // there.
+            let bytes = unsafe {
+                let first = granules_at.add(at.index() as usize * GRANULE_BYTES);
+                core::slice::from_raw_parts_mut(first, granules as usize * GRANULE_BYTES)
+            };
+            write(bytes, at, time_ms, key, data, || place.digest(key, data));
+        })?;
+        let block = at.0 / BLOCK_GRANULES as u64;
+        if block != self.noted {
+            self.noted = block;
+            if let Some(word) = self.index.get((at.index() / BLOCK_GRANULES) as usize) {
+                note(word, at, self.latest_ms);
+            }
         }
         Some(at)
     }

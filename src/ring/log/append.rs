@@ -48,23 +48,50 @@ impl Log<'_> {
         granules: u32,
         mut before: impl FnMut() -> bool,
     ) -> Result<Claim, Refusal> {
-        // The common case: the tail is where the caller thinks, and there is room.
-        if granules != 0
-            && granules < self.room(from)
-            && let Some(header) = self.header(from)
-        {
+        match self.claim_near(from, owner, granules, &mut before) {
+            Some(claim) => Ok(claim),
+            None => self.claim_further(from, owner, granules, &mut before),
+        }
+    }
+
+    /// [`claim`](Self::claim) in the common case: the tail is in the segment of `from`, and there
+    /// is room for the record. `None`, and nothing is claimed, if it is not, whatever the cause.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free.
+    #[inline(always)]
+    pub fn claim_near(
+        &self,
+        from: Position,
+        owner: u32,
+        granules: u32,
+        mut before: impl FnMut() -> bool,
+    ) -> Option<Claim> {
+        let mut at = from;
+        while granules != 0 && granules < self.room(at) {
+            let header = self.header(at)?;
             // ORDERING: Acquire; [claimed].
             let seen = Header(header.load(Ordering::Acquire));
-            if seen.lap() < from.lap() {
+            if seen.lap() < at.lap() {
                 if !before() {
-                    return Err(Refusal::Moved);
+                    return None;
                 }
-                if let Some(claim) = self.win(from, header, seen.0, owner, granules) {
-                    return Ok(claim);
+                if let Some(claim) = self.win(at, header, seen.0, owner, granules) {
+                    return Some(claim);
                 }
+                // Somebody was faster; look at it again.
+            } else if seen.lap() == at.lap()
+                && seen.state() != State::End
+                && seen.granules() != 0
+                && seen.granules() < self.room(at)
+            {
+                at = Position(at.0 + seen.granules() as u64);
+            } else {
+                return None;
             }
         }
-        self.claim_further(from, owner, granules, &mut before)
+        None
     }
 
     /// [`claim`](Self::claim) when the tail is further, or has no room.

@@ -133,7 +133,7 @@ mod reserve;
 mod word;
 
 pub use append::Claim;
-pub use read::Step;
+pub use read::{Committed, Step};
 pub use reclaim::Kept;
 pub use reserve::{Released, Reservation};
 #[cfg(ringmain_loom)]

@@ -2,7 +2,7 @@
 
 use super::word::{Header, Position, State};
 use super::{Log, Pin, load};
-use crate::sync::{Ordering, store_load};
+use crate::sync::{AtomicU64, Ordering, store_load};
 
 /// What a reader finds at a boundary of the segment that it has pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,45 @@ pub enum Step {
     Passed,
     /// A length that cannot be.
     Damaged,
+}
+
+/// The records of a segment that its reader has pinned, one after the other: from a boundary on,
+/// over what is not to be read, as far as they are committed.
+#[derive(Debug, Clone)]
+pub struct Committed<'a> {
+    /// The boundary behind the last one: at the end of a ring it is not brought round.
+    at: Position,
+    /// The headers from there to the end of the segment.
+    headers: &'a [AtomicU64],
+}
+
+impl Committed<'_> {
+    /// The next record, and how many granules it has. `None` as well if a length cannot be.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free.
+    #[inline(always)]
+    pub fn next(&mut self) -> Option<(Position, u32)> {
+        loop {
+            // ORDERING: Acquire; [committed].
+            let seen = Header(self.headers.first()?.load(Ordering::Acquire));
+            if !seen.is_over(self.at.lap()) || seen.granules() == 0 {
+                return None;
+            }
+            let (at, granules) = (self.at, seen.granules());
+            self.headers = self.headers.get(granules as usize..)?;
+            self.at = Position(at.0 + granules as u64);
+            if seen.state() == State::Committed {
+                return Some((at, granules));
+            }
+        }
+    }
+
+    /// Granules from a boundary before, of the same segment, to this one.
+    pub fn since(&self, from: Position) -> u32 {
+        (self.at.0 - from.0) as u32
+    }
 }
 
 /// In a pin: somebody reads. A segment's start is even.
@@ -87,7 +126,19 @@ impl Pin {
     }
 }
 
-impl Log<'_> {
+impl<'a> Log<'a> {
+    /// The records from a boundary on in its segment, which the caller has [entered](Self::enter):
+    /// none if it is not one of this log's.
+    #[inline(always)]
+    pub fn committed(&self, at: Position) -> Committed<'a> {
+        let first = at.index() as usize;
+        let headers = self.headers.get(first..first + self.room(at) as usize);
+        Committed {
+            at,
+            headers: headers.unwrap_or_default(),
+        }
+    }
+
     /// Begins to read in the segment that starts at `segment`. Fails if it was taken from the
     /// readers; the pin is nowhere then.
     #[inline]

@@ -3,18 +3,30 @@
 use super::reclaim::Run;
 use super::word::{Header, Position, State};
 use super::{BLOCK, Log, Refusal, advance};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The boundary at the tail, which one participant keeps. Dropped, it stays reserved until its
 /// owner is known to be dead: [release](Log::release) it.
 #[derive(Debug)]
 #[must_use = "nobody else appends meanwhile"]
-pub struct Reservation {
+pub struct Reservation<'a> {
     /// The next record's first granule.
     pub at: Position,
     /// Where it was at first.
     begin: Position,
-    owner: u32,
+    /// The headers from there to the end of the segment: at least two.
+    headers: &'a [AtomicU64],
+    /// That of the reserved boundary.
+    reserved: Header,
+}
+
+impl Reservation<'_> {
+    /// Whether so many granules fit behind it in its segment. It leaves the last granule alone, and
+    /// keeps one before it.
+    #[inline(always)]
+    pub fn fits(&self, granules: u32) -> bool {
+        granules != 0 && self.headers.len().saturating_sub(2) >= granules as usize
+    }
 }
 
 /// What a reservation was.
@@ -28,7 +40,7 @@ impl Released {
     }
 }
 
-impl Log<'_> {
+impl<'a> Log<'a> {
     /// Reserves the tail for `owner`, in a segment with room for so many granules. `from` and
     /// `before` are those of [`claim`](Self::claim); `last` is the reservation that the caller had
     /// there.
@@ -44,12 +56,14 @@ impl Log<'_> {
         granules: u32,
         last: Option<Released>,
         mut before: impl FnMut() -> bool,
-    ) -> Result<Reservation, Refusal> {
+    ) -> Result<Reservation<'a>, Refusal> {
         if granules == 0 || granules.saturating_add(2) > self.shape.segment {
             return Err(Refusal::TooLong);
         }
         let over = last.map(|last| last.0);
         self.take_tail(from, granules + 2, over, &mut before, |at, header, seen| {
+            let first = at.index() as usize;
+            let headers = self.headers.get(first..first + self.room(at) as usize)?;
             let reserved = Header::reserved(owner, at.lap());
             // ORDERING: AcqRel; [claimed].
             header
@@ -58,49 +72,49 @@ impl Log<'_> {
             Some(Reservation {
                 at,
                 begin: at,
-                owner,
+                headers,
+                reserved,
             })
         })
     }
 
-    /// Whether so many granules fit behind a reservation in its segment. A reservation leaves the
-    /// last granule alone, and keeps one before it.
-    #[inline(always)]
-    pub fn fits(&self, reservation: &Reservation, granules: u32) -> bool {
-        granules != 0 && granules.saturating_add(2) <= self.room(reservation.at)
-    }
-
-    /// Makes the next granules a record, which the holder has written; the reservation is behind
-    /// it. Nothing happens if they do not [fit](Self::fits).
+    /// Makes the next granules a record, whose bytes `write` writes, given where it is; the
+    /// reservation is behind it. `None`, and nothing is written, if they do not
+    /// [fit](Reservation::fits).
     ///
     /// # Progress
     ///
     /// Wait-free.
     #[inline(always)]
-    pub fn append(&self, reservation: &mut Reservation, granules: u32) {
-        let at = reservation.at;
+    pub fn append(
+        &self,
+        reservation: &mut Reservation<'_>,
+        granules: u32,
+        write: impl FnOnce(Position),
+    ) -> Option<Position> {
+        let (at, headers) = (reservation.at, reservation.headers);
+        // As `fits` says.
+        let (record, behind) = headers.split_at_checked(granules as usize)?;
+        let ([header, ..], [next, _, ..]) = (record, behind) else {
+            return None;
+        };
+        write(at);
+        // ORDERING: Relaxed; nobody looks there before the header at `at` is committed.
+        next.store(reservation.reserved.0, Ordering::Relaxed);
+        let committed = Header::new(State::Committed, 0, granules, at.lap());
+        // ORDERING: Release; [committed].
+        header.store(committed.0, Ordering::Release);
         let end = Position(at.0 + granules as u64);
-        if let (true, Some(header), Some(next)) = (
-            self.fits(reservation, granules),
-            self.header(at),
-            self.header(end),
-        ) {
-            let reserved = Header::reserved(reservation.owner, at.lap());
-            // ORDERING: Relaxed; nobody looks there before the header at `at` is committed.
-            next.store(reserved.0, Ordering::Relaxed);
-            let committed = Header::new(State::Committed, 0, granules, at.lap());
-            // ORDERING: Release; [committed].
-            header.store(committed.0, Ordering::Release);
-            reservation.at = end;
-            // Before the commit it is no boundary.
-            if at.0 / BLOCK as u64 != end.0 / BLOCK as u64 {
-                advance(&self.positions.tail, end);
-            }
+        (reservation.at, reservation.headers) = (end, behind);
+        // Before the commit it is no boundary.
+        if at.0 / BLOCK as u64 != end.0 / BLOCK as u64 {
+            advance(&self.positions.tail, end);
         }
+        Some(at)
     }
 
     /// Gives the tail back.
-    pub fn release(&self, reservation: Reservation) -> Released {
+    pub fn release(&self, reservation: Reservation<'_>) -> Released {
         let Reservation { at, begin, .. } = reservation;
         // Free again: as if it had not been reserved.
         let free = Header::new(State::Padding, 0, 0, at.lap() - 1);

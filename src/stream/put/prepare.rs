@@ -73,7 +73,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.region().check()?;
         let mut left = heapless::Vec::<u32, BATCH_MAX>::new();
         for (n, entry) in entries.iter().enumerate() {
-            let id = match self.checked(entry) {
+            let id = match self.checked(entry.key, entry.data) {
                 Ok(_) => self.shard_for(entry)?.id(),
                 Err(error) => {
                     outcome(n, Err(error));
