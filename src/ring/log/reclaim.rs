@@ -172,7 +172,8 @@ impl Log<'_> {
     #[cfg(any(feature = "mapped", ringmain_loom))] // elsewhere nobody dies alone
     pub fn repair(&self, owner: u32) -> u32 {
         for pin in self.pins {
-            if pin.owner.load(Ordering::Acquire) == owner as u64 {
+            let theirs = pin.owner.load(Ordering::Acquire) == owner as u64;
+            if !cfg!(ringmain_twin = "cursors") && theirs {
                 pin.give_back();
             }
         }
@@ -202,7 +203,12 @@ impl Log<'_> {
             let Some(next) = self.behind(at, granules) else {
                 break;
             };
-            if seen.state() == State::Claimed && seen.owner() == owner {
+            let theirs = seen.state() == State::Claimed && seen.owner() == owner;
+            let left = match seen.is_reserved() {
+                true => cfg!(ringmain_twin = "reserved"),
+                false => cfg!(ringmain_twin = "records"),
+            };
+            if theirs && !left {
                 let padding = Header::new(State::Padding, 0, granules, at.lap());
                 // ORDERING: AcqRel; [committed]. Fails if another repairer was faster.
                 let padded =
