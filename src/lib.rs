@@ -79,9 +79,10 @@ pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
     Capacity, ConsumerInfo, ConsumerName, Cursor, Demand, Fate, FullPolicy, Lag, Part, Parts,
-    Prepared, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken, Record, Records,
-    RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream, StreamConsumer,
-    StreamEntry, StreamOptions, StreamProducer, StreamSequence, Subscription, SubscriptionEnd,
+    Placement, Prepared, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken,
+    Record, Records, RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream,
+    StreamConsumer, StreamEntry, StreamOptions, StreamProducer, StreamSequence, Subscription,
+    SubscriptionEnd,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

@@ -315,7 +315,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         match entry.hash {
             _ if self.has_one_shard() => self.only_shard(),
             Some(hash) => self.route(hash),
-            None => self.route(Self::hash_of(entry.key)),
+            None => self.route(self.hash_of(entry.key)),
         }
     }
 

@@ -90,9 +90,7 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
         let stream = self.stream;
         let len = stream.checked(entry)?;
         if let Some((first, last)) = self.range {
-            let hash = entry
-                .hash
-                .unwrap_or_else(|| Stream::<R, C>::hash_of(entry.key));
+            let hash = entry.hash.unwrap_or_else(|| stream.hash_of(entry.key));
             if hash < first || hash > last {
                 let shard = self.shard().number();
                 return Err(Error::HashNotInShard { shard });

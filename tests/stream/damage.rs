@@ -83,7 +83,7 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[16, 1 << 63]),
+        ("flags", 48, &[32, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("number of consumers", 72, &[65, u64::MAX]),
         ("checksum", 80, &[0, 1, u64::MAX]),

@@ -21,6 +21,7 @@ mod futures;
 mod homes;
 mod limits;
 mod model;
+mod placement;
 mod processes;
 mod producer;
 mod producer_model;
@@ -72,6 +73,7 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
+    placement: each_way_of_putting_places_alike what_places_is_kept;
     writers: a_writer_has_the_shard_to_itself a_writer_goes_round a_full_shard_refuses_a_writer
         a_writer_puts_what_is_as_long_as_a_segment a_writer_is_of_its_shard;
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused

@@ -25,6 +25,8 @@ pub const FLAG_EVICT: u64 = 2;
 pub const FLAG_QUOTA: u64 = 4;
 /// Shards are split by what comes in.
 pub const FLAG_ON_DEMAND: u64 = 8;
+/// Partition keys are hashed by MD5; without it, by xxh3-128.
+pub const FLAG_MD5: u64 = 16;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -57,7 +59,8 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`].
+    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`],
+    /// [`FLAG_MD5`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,

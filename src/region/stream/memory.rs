@@ -1,8 +1,9 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX,
-    SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, Notes,
+    SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape,
+    Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -41,6 +42,8 @@ pub struct StreamWish {
     pub quota: bool,
     /// Whether shards are split by what comes in.
     pub on_demand: bool,
+    /// Whether partition keys are hashed by MD5.
+    pub md5: bool,
     /// How old a record may become, ms.
     pub retention_ms: u64,
 }
@@ -154,7 +157,8 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM)
             | flag(wish.evict, FLAG_EVICT)
             | flag(wish.quota, FLAG_QUOTA)
-            | flag(wish.on_demand, FLAG_ON_DEMAND),
+            | flag(wish.on_demand, FLAG_ON_DEMAND)
+            | flag(wish.md5, FLAG_MD5),
         retention_ms: wish.retention_ms,
         nonce: 0,
     })
@@ -283,6 +287,12 @@ impl StreamPlace {
         self.flags & FLAG_ON_DEMAND != 0
     }
 
+    /// Whether partition keys are hashed by MD5.
+    #[inline(always)]
+    pub const fn uses_md5(&self) -> bool {
+        self.flags & FLAG_MD5 != 0
+    }
+
     /// Refuses options that contradict the stream that is there.
     pub fn agree(&self, wish: &StreamWish) -> Result<(), Error> {
         let option = |option, found: u64, given: u64| match found == given {
@@ -307,6 +317,7 @@ impl StreamPlace {
             self.is_on_demand().into(),
             wish.on_demand.into(),
         )?;
+        option("md5 placement", self.uses_md5().into(), wish.md5.into())?;
         option("evict", self.evicts().into(), wish.evict.into())?;
         if let Some(max) = wish.data_bytes_max {
             option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;

@@ -1,8 +1,8 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
-    RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
+    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES,
+    PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
@@ -67,7 +67,7 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         .ok_or(damaged("stream size"))?;
     let flags = number(
         &config.flags,
-        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND,
+        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND | FLAG_MD5,
         "flags",
     )?;
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;

@@ -186,7 +186,7 @@ impl<'s, R: Region, C: Clock> StreamProducer<'s, R, C> {
         let hash = match entry.hash {
             _ if stream.has_one_shard() => 0,
             Some(hash) => hash,
-            None => Stream::<R, C>::hash_of(entry.key),
+            None => stream.hash_of(entry.key),
         };
         let place = self.place_for(hash)?;
         let (token, now_ms) = (self.next_token, stream.now_ms());

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::flow::PutRates;
 use super::{AnyStream, shards_of, unless_gone};
-use crate::{Capacity, Error, FullPolicy, Region, ShardId, Start};
+use crate::{Capacity, Error, FullPolicy, Placement, Region, ShardId, Start};
 
 /// The names under which a stream's figures are printed.
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +39,7 @@ pub(in crate::face::cli) struct Figures {
     segment_bytes: u64,
     checksum: bool,
     quota: bool,
+    placement: &'static str,
     on_demand: bool,
     /// Of a stream on demand: the most of a second in 30 days, and the shards that this asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +73,14 @@ pub(in crate::face::cli) fn full_word(full: FullPolicy) -> &'static str {
     match full {
         FullPolicy::Reject => "reject",
         FullPolicy::Evict => "evict",
+    }
+}
+
+/// Which hash of its partition key places a record.
+pub(in crate::face::cli) fn placement_word(placement: Placement) -> &'static str {
+    match placement {
+        Placement::Xxh3 => "xxh3",
+        Placement::Md5 => "md5",
     }
 }
 
@@ -128,6 +137,7 @@ impl Figures {
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
             quota: options.get_quota(),
+            placement: placement_word(options.get_placement()),
             on_demand: demand.is_some(),
             peak_records_per_s: demand.map(|demand| demand.peak_records),
             peak_bytes_per_s: demand.map(|demand| demand.peak_bytes),
@@ -186,6 +196,7 @@ impl Figures {
             ("largest data", self.data_bytes_max.to_string()),
             ("segment bytes", self.segment_bytes.to_string()),
             ("quota", if self.quota { "yes" } else { "no" }.to_owned()),
+            ("placement", self.placement.to_owned()),
             ("attachments", self.attachments.to_string()),
         ];
         if let (Some(records), Some(bytes)) = (self.put_records_per_s, self.put_bytes_per_s) {
