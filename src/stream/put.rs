@@ -154,7 +154,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 max: BATCH_BYTES_MAX,
             });
         }
-        self.region().check()?;
+        self.check_change()?;
         let mut tasks = heapless::Vec::<Task, BATCH_MAX>::new();
         for (n, entry) in entries.iter().enumerate() {
             let mut task = Task {

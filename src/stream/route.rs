@@ -138,7 +138,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// Goes on with a split or merge whose maker has got no further.
     pub(super) fn complete(&self) -> Result<(), Error> {
-        if Shards(&self.site.places()).complete().map_err(trouble)? {
+        if self.site.complete()?.map_err(trouble)? {
             self.wake_all();
         }
         Ok(())

@@ -47,7 +47,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// [`Error::NoShard`], [`Error::ShardNotOpen`], [`Error::Forked`].
     pub fn writer(&self, shard: ShardId) -> Result<ShardWriter<'_, R, C>, Error> {
-        self.region().check()?;
+        self.check_change()?;
         let shard = self.shard(shard)?;
         let known = shard.head().card.known();
         let known = known.filter(|known| known.id == shard.id() && known.is_open);

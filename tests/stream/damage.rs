@@ -230,7 +230,11 @@ fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u
         strike();
     }
     let clock = ManualClock::new(START_MS + 500);
-    let Ok(region) = Mapped::open(path) else {
+    let opened = match seed % 3 {
+        0 => Mapped::open_for_reading(path),
+        _ => Mapped::open(path),
+    };
+    let Ok(region) = opened else {
         return; // told
     };
     let Ok(stream) = Stream::open_with(region, &clock) else {

@@ -27,6 +27,7 @@ mod producer;
 mod producer_model;
 mod producer_threads;
 mod quotas;
+mod reading;
 mod reference;
 mod reshard;
 mod resharders;

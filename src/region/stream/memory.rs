@@ -56,6 +56,8 @@ pub struct StreamPlace {
     pub(crate) shape: StreamShape,
     pub(crate) flags: u64,
     pub(crate) retention_ms: u64,
+    /// Whether this participant only reads, and has the records read-only.
+    pub(super) for_reading: bool,
 }
 
 // SAFETY: an address and numbers; what is done with the address is `Site`'s to answer for.
@@ -261,6 +263,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         shape,
         flags: settings.flags,
         retention_ms: settings.retention_ms,
+        for_reading: false,
     })
 }
 
@@ -291,6 +294,36 @@ impl StreamPlace {
     #[inline(always)]
     pub const fn uses_md5(&self) -> bool {
         self.flags & FLAG_MD5 != 0
+    }
+
+    /// Whether this participant only reads.
+    #[inline(always)]
+    pub const fn is_for_reading(&self) -> bool {
+        self.for_reading
+    }
+
+    /// The same for one who only reads.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const fn for_reading(mut self) -> Self {
+        self.for_reading = true;
+        self
+    }
+
+    /// From where on readers write nothing, but to repair: index, headers, granules, demand.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const fn read_only_from(&self) -> usize {
+        self.offsets.index
+    }
+
+    /// The same stream at another address.
+    ///
+    /// # Safety
+    ///
+    /// The memory there is that of this stream, and stays so as long as the place is used.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const unsafe fn moved(mut self, base: *mut u8) -> Self {
+        self.base = base;
+        self
     }
 
     /// Refuses options that contradict the stream that is there.

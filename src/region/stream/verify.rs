@@ -80,5 +80,6 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         shape,
         flags,
         retention_ms,
+        for_reading: false,
     })
 }

@@ -112,7 +112,7 @@ impl<'s, R: Region, C: Clock> StreamProducer<'s, R, C> {
         slots: Memory<'s, ProducerSlot>,
         bytes: Memory<'s, u8>,
     ) -> Result<Self, Error> {
-        stream.region().check()?;
+        stream.check_change()?;
         let places = stream.site.place().shape.places;
         let settings = options.settings(slots.len(), bytes.len(), places)?;
         // ORDERING: Relaxed; written before the stream was published.
