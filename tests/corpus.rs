@@ -3,7 +3,7 @@
 //! `run.sh` goes on searching.
 //!
 //! And twins: inputs under which a broken oracle, or a model with one rule altered, is found out.
-#![cfg(all(feature = "mapped", not(ringmain_loom)))]
+#![cfg(all(feature = "mapped", feature = "stream", not(ringmain_loom)))]
 
 mod common;
 #[path = "model/drive.rs"]
@@ -17,6 +17,9 @@ mod moves;
 mod op;
 #[path = "model/reference.rs"]
 mod reference;
+#[allow(dead_code)] // what the tests of streams ask beside
+#[path = "stream/reference.rs"]
+mod row;
 #[path = "model/steps.rs"]
 mod steps;
 #[path = "../fuzz/src/targets/mod.rs"]
@@ -120,6 +123,16 @@ fn receipts() {
 #[test]
 fn rings() {
     replay("ring");
+}
+
+#[test]
+fn histories_of_streams() {
+    replay("stream");
+}
+
+#[test]
+fn damaged_streams() {
+    replay("stream_region");
 }
 
 #[test]
