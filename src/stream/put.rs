@@ -385,6 +385,11 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let mut asked = false;
         loop {
             match refusal {
+                // What is full is the log of another shard that has the place by now.
+                Refusal::Full if !shard.is_there() => {
+                    self.leave(shard)?;
+                    return Ok(None);
+                }
                 Refusal::Full => {
                     if let Some(oldest) = oldest {
                         self.make_room(shard, oldest, now_ms)?;

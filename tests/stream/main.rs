@@ -75,7 +75,8 @@ over_each_home! {
         a_queue_is_no_stream;
     model: stream_and_model_agree;
     placement: each_way_of_putting_places_alike what_places_is_kept;
-    writers: a_writer_has_the_shard_to_itself a_writer_goes_round a_full_shard_refuses_a_writer
+    writers: a_writer_has_the_shard_to_itself a_writer_goes_round
+        a_tail_that_was_given_back_is_found a_full_shard_refuses_a_writer
         a_writer_puts_what_is_as_long_as_a_segment a_writer_is_of_its_shard;
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
         a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents

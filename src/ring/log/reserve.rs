@@ -103,7 +103,7 @@ impl Log<'_> {
     pub fn release(&self, reservation: Reservation) -> Released {
         let Reservation { at, begin, .. } = reservation;
         // Free again: as if it had not been reserved.
-        let free = Header::new(State::Padding, 0, 0, at.lap() - 1);
+        let free = Header::released(at.lap() - 1);
         if let Some(word) = self.header(at) {
             // ORDERING: Release; [claimed].
             word.store(free.0, Ordering::Release);
