@@ -24,7 +24,9 @@ mod writer;
 
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
-pub use consumers::{ConsumerInfo, ConsumerName, StreamConsumer, Subscription, SubscriptionEnd};
+pub use consumers::{
+    ConsumerInfo, ConsumerName, ConsumerStats, StreamConsumer, Subscription, SubscriptionEnd,
+};
 pub use cursor::{Cursor, Start};
 pub use demand::{Capacity, Demand};
 pub use fate::Fate;

@@ -83,7 +83,7 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[32, 1 << 63]),
+        ("flags", 48, &[64, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("number of consumers", 72, &[65, u64::MAX]),
         ("checksum", 80, &[0, 1, u64::MAX]),
@@ -180,7 +180,13 @@ fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
             }
         }
         clock.advance(Duration::from_secs([1, 50, 120, 1][round]));
-        let _ = stream.tend();
+        let _ = (stream.tend(), stream.shrink());
+        for consumer in stream.consumers().into_iter().flatten().flatten() {
+            let consumer = stream.consumer(&consumer.name);
+            for shard in stream.shards().take(9) {
+                let _ = consumer.as_ref().map(|consumer| consumer.stat(shard));
+            }
+        }
         let shards: Vec<_> = stream.shards().take(4).collect();
         let both = shards.first().zip(shards.last());
         if let (Some((one, other)), true) = (both, round % 2 == 1) {

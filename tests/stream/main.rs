@@ -59,7 +59,7 @@ macro_rules! over_each_home {
 over_each_home! {
     consumers: names_are_those_of_kinesis as_many_as_there_may_be a_consumer_is_one_registration
         roster_and_map_agree a_name_has_one_holder each_has_a_quota_of_its_own
-        without_quotas_it_has_none;
+        without_quotas_it_has_none where_it_stands_is_told;
     subscriptions: a_young_one_is_not_taken_over it_lasts_five_minutes
         a_closed_shard_tells_its_children each_end_wakes one_of_several_subscriptions;
     cursors: each_place_is_found the_latest_is_what_comes what_is_read_in_place_stays

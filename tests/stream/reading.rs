@@ -177,7 +177,7 @@ fn what_lies_behind_the_first_page_is_read_only() {
     let all: usize = maps.iter().map(|(range, _, _)| range.len()).sum();
     assert_eq!(all, LEN as usize);
     // Heads, pins, seats and feeds of five places; then the rest of that page.
-    let front = SECTION + 384 + 5 * (384 + 64 * 16 + 20 * 16) + 20 * 144;
+    let front = SECTION + 384 + 5 * (384 + 64 * 16 + 20 * (16 + 8)) + 20 * 144;
     assert!(
         (front..front + 4096 + 512).contains(&writable(&maps)),
         "{maps:?}"

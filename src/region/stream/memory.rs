@@ -1,9 +1,9 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, Notes,
-    SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape,
-    Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA, GRANULE_BYTES,
+    Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets,
+    StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -109,6 +109,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         },
         pins: wish.readers,
         consumers: wish.consumers,
+        positions: wish.consumers > 0,
         data_bytes_max: 1,
     };
     let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
@@ -160,7 +161,8 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
             | flag(wish.evict, FLAG_EVICT)
             | flag(wish.quota, FLAG_QUOTA)
             | flag(wish.on_demand, FLAG_ON_DEMAND)
-            | flag(wish.md5, FLAG_MD5),
+            | flag(wish.md5, FLAG_MD5)
+            | flag(shape.positions, FLAG_POSITIONS),
         retention_ms: wish.retention_ms,
         nonce: 0,
     })

@@ -8,6 +8,7 @@ use humantime::{format_duration, format_rfc3339_millis};
 use serde::Serialize;
 
 use super::flow::PutRates;
+use super::followers::Consumer;
 use super::{AnyStream, shards_of, unless_gone};
 use crate::{Capacity, Error, FullPolicy, Placement, Region, ShardId, Start};
 
@@ -49,6 +50,8 @@ pub(in crate::face::cli) struct Figures {
     #[serde(skip_serializing_if = "Option::is_none")]
     wanted_shards: Option<u32>,
     attachments: u64,
+    /// The registered ones, by their names.
+    pub(in crate::face::cli) consumers: Vec<Consumer>,
     positions: Vec<Positions>,
 }
 
@@ -143,6 +146,7 @@ impl Figures {
             peak_bytes_per_s: demand.map(|demand| demand.peak_bytes),
             wanted_shards: demand.map(|demand| demand.wanted),
             attachments: stream.region().attachments(),
+            consumers: Consumer::all(stream)?,
             positions: Vec::new(),
         };
         for shard in shards_of(stream) {
@@ -211,6 +215,8 @@ impl Figures {
             rows.push(("most in 30 days", format!("{records}/s, {bytes} bytes/s")));
             rows.push(("shards wanted", shards.to_string()));
         }
+        let told: Vec<_> = self.consumers.iter().map(Consumer::row).collect();
+        rows.extend(told.iter().map(|(name, text)| (&**name, text.clone())));
         for Positions {
             shard,
             oldest_sequence_number: oldest,
