@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 use targets::exercise::Player;
-use targets::{TARGETS, journal, operations};
+use targets::{TARGETS, journal, operations, stream, stream_region};
 
 /// An input that takes longer is one that hangs.
 const HANG: Duration = Duration::from_secs(60);
@@ -255,4 +255,31 @@ fn twin_a_model_with_one_rule_altered() {
             .any(|(_, bytes)| operations::differs(rule, bytes).is_err());
         assert!(caught, "{rule:?} was not caught");
     }
+}
+
+/// The same of the model of streams.
+#[test]
+fn twin_a_model_of_streams_with_one_rule_altered() {
+    let inputs = inputs("stream");
+    let is_caught = |rule| {
+        let differs = |bytes: &[u8]| {
+            let run = || stream::held_against(rule, bytes);
+            catch_unwind(AssertUnwindSafe(run)).is_err()
+        };
+        inputs.iter().any(|(_, bytes)| differs(bytes))
+    };
+    assert!(!is_caught(stream::Rule::Right));
+    for rule in [
+        stream::Rule::RecordsStayLess,
+        stream::Rule::RecordsStayMore,
+        stream::Rule::OtherPlacement,
+    ] {
+        assert!(is_caught(rule), "{rule:?} was not caught");
+    }
+}
+
+/// Data that nobody has put are found out, where no checksum does it.
+#[test]
+fn twin_a_record_that_was_altered() {
+    assert!(catch_unwind(stream_region::forged).is_err());
 }

@@ -53,12 +53,27 @@ struct History<'s, 'i> {
     claimed: Vec<Claimed<'s>>,
     now_ms: u64,
     evicts: bool,
+    age_ms: u64,
     placement: Placement,
     count: u64,
 }
 
+/// A rule of the model that may be altered, to be caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Right,
+    RecordsStayLess,
+    RecordsStayMore,
+    OtherPlacement,
+}
+
 /// The input: `{ policy, placement, shards, segments }`, then operations with their arguments.
 pub fn run(data: &[u8]) {
+    held_against(Rule::Right, data);
+}
+
+/// The history of an input, held against a model with this rule: panics where they part.
+pub fn held_against(rule: Rule, data: &[u8]) {
     let mut input = Input::new(data);
     let first = input.byte();
     let evicts = first & 1 != 0;
@@ -106,7 +121,16 @@ pub fn run(data: &[u8]) {
         claimed: Vec::new(),
         now_ms: START_MS,
         evicts,
-        placement,
+        age_ms: match rule {
+            Rule::RecordsStayLess => AGE_MS - 500,
+            Rule::RecordsStayMore => AGE_MS + 500,
+            _ => AGE_MS,
+        },
+        placement: match (rule, placement) {
+            (Rule::OtherPlacement, Placement::Md5) => Placement::Xxh3,
+            (Rule::OtherPlacement, _) => Placement::Md5,
+            _ => placement,
+        },
         count: 0,
     };
     for _ in 0..OPERATIONS_MAX {
@@ -378,7 +402,7 @@ impl<'s> History<'s, '_> {
         let commits = !self.input.byte().is_multiple_of(3);
         let Some(row) = self.shards.get_mut(&shard).map(|shard| &mut shard.row) else {
             // Its shard is gone, with all its records over: this one would be too.
-            assert!(record.time_ms + AGE_MS < self.now_ms);
+            assert!(record.time_ms + self.age_ms < self.now_ms);
             return;
         };
         row.held.retain(|other| other.from != held.from);
@@ -471,10 +495,10 @@ impl<'s> History<'s, '_> {
     /// The figures are the model's, and so are the shards.
     fn compare(&mut self) {
         let there: Vec<u32> = self.streams[0].shards().map(ShardId::number).collect();
-        let (now_ms, evicts) = (self.now_ms, self.evicts);
+        let (now_ms, age_ms, evicts) = (self.now_ms, self.age_ms, self.evicts);
         self.shards.retain(|id, shard| {
             // What is claimed there would be over as well.
-            let is_over = shard.row.latest_ms + AGE_MS < now_ms;
+            let is_over = shard.row.latest_ms + age_ms < now_ms;
             let may_go = shard.children.is_some() && is_over;
             assert!(there.contains(id) || may_go, "shard {id} is gone");
             there.contains(id)
@@ -488,7 +512,7 @@ impl<'s> History<'s, '_> {
             assert_eq!(info.is_open(), shard.children.is_none());
             let row = &mut shard.row;
             // One that is closed and reopened gives up what is left: by its age alone.
-            let age_ms = (!evicts).then_some(AGE_MS);
+            let age_ms = (!evicts).then_some(age_ms);
             row.forget(stat.oldest.as_u64(), now_ms, age_ms);
             // A put that was refused may have moved it on.
             assert!((row.latest_ms..=now_ms).contains(&stat.latest_ms));
@@ -517,7 +541,7 @@ impl<'s> History<'s, '_> {
                 shard: id,
                 from,
             });
-            let young = |r: &&Kept| r.time_ms + AGE_MS >= self.now_ms;
+            let young = |r: &&Kept| r.time_ms + self.age_ms >= self.now_ms;
             let row = &self.shards[&id].row;
             let before = row.kept.len() - row.from(from).len();
             assert!(!row.kept[..before].iter().any(|r| young(&r)), "passed over");

@@ -1,6 +1,6 @@
 //! Reading: cursors and seeks of a history, and what the model says of them.
 
-use super::{AGE_MS, History, READERS_MAX, Reader, START_MS};
+use super::{History, READERS_MAX, Reader, START_MS};
 use crate::row::Kept;
 use ringmain::{Error, ShardId, Start, StreamSequence};
 
@@ -31,13 +31,13 @@ impl History<'_, '_> {
     /// The cursor stands where it was sent: no record that was asked for lies before it, and none
     /// that was not behind it.
     fn stands(&mut self, at: usize, start: Start, tail: u64) {
-        let now_ms = self.now_ms;
+        let (now_ms, age_ms) = (self.now_ms, self.age_ms);
         let reader = &mut self.readers[at];
         reader.from = reader.cursor.position().as_u64();
         let (from, shard) = (reader.from, reader.shard);
         assert!(from <= tail, "behind the tail");
         let of = |r: &Kept| match start {
-            Start::Oldest => r.time_ms + AGE_MS >= now_ms,
+            Start::Oldest => r.time_ms + age_ms >= now_ms,
             Start::Latest => false,
             Start::At(number) => r.sequence >= number.as_u64(),
             Start::After(number) => r.sequence > number.as_u64(),
@@ -112,7 +112,7 @@ impl History<'_, '_> {
 
     /// Reads, and holds it against the row; whether there may be more.
     pub(super) fn read_some(&mut self, at: usize, max: usize) -> bool {
-        let now_ms = self.now_ms;
+        let (now_ms, age_ms) = (self.now_ms, self.age_ms);
         let reader = &mut self.readers[at];
         let Some(shard) = self.shards.get(&reader.shard) else {
             // It is gone; or stands before what was claimed in it, all of which is over.
@@ -127,7 +127,7 @@ impl History<'_, '_> {
         let row = &shard.row;
         let position = reader.cursor.position().as_u64();
         let next = row.from(reader.from);
-        let is_young = |r: &Kept| r.time_ms + AGE_MS >= now_ms;
+        let is_young = |r: &Kept| r.time_ms + age_ms >= now_ms;
         let outcome = reader.cursor.read(max).map(|records| {
             for (record, expected) in records.iter().zip(next) {
                 let found = Kept {
