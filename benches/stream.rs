@@ -12,7 +12,7 @@
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{
-    FullPolicy, ManualClock, Mapped, ShardId, Start, Stream, StreamEntry, StreamOptions,
+    FullPolicy, ManualClock, Mapped, Placement, ShardId, Start, Stream, StreamEntry, StreamOptions,
 };
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -279,7 +279,7 @@ fn print_processes() {
     let of = |shard: u128| {
         (0..)
             .map(|n| format!("key-{n}"))
-            .find(|key| Stream::<Mapped>::hash_of(key) >> 127 == shard)
+            .find(|key| Placement::Xxh3.hash_of(key) >> 127 == shard)
     };
     let (Some(a), Some(b)) = (of(0), of(1)) else {
         return;

@@ -16,7 +16,7 @@ JOBS=2
 FILES_MAX=300
 LEN_MAX=400
 # Regions and histories want their time; texts are soon exhausted.
-WEIGHTS="region:30 in_use:20 operations:15 journal:20 ring:10 receipt:5"
+WEIGHTS="region:30 in_use:20 operations:15 journal:20 stream:20 stream_region:25 ring:10 receipt:5"
 
 # No recording of stacks of allocations: it would be most of the work. Memory is still checked.
 export ASAN_OPTIONS=malloc_context_size=2:detect_leaks=1

@@ -367,6 +367,9 @@ pub enum Error {
     },
     /// This is a forked child: the attachment belongs to its parent. Open the region again.
     Forked,
+    /// The region was opened for reading (`Mapped::open_for_reading`): nothing is put, split or
+    /// merged through it.
+    OpenedForReading,
     /// A redrive cannot begin, go on or end so.
     Redrive {
         /// Why.

@@ -78,10 +78,11 @@ pub use region::{Home, Named};
 pub use stream::ReadFuture;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
 pub use stream::{
-    Capacity, ConsumerInfo, ConsumerName, Cursor, Demand, Fate, FullPolicy, Lag, Part, Parts,
-    Prepared, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome, PutToken, Record, Records,
-    RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start, Stream, StreamConsumer,
-    StreamEntry, StreamOptions, StreamProducer, StreamSequence, Subscription, SubscriptionEnd,
+    Capacity, ConsumerInfo, ConsumerName, ConsumerStats, Cursor, Demand, Fate, FullPolicy, Lag,
+    Part, Parts, Placement, Prepared, ProducerOptions, ProducerSlot, Put, PutClaim, PutOutcome,
+    PutToken, Record, Records, RecordsIter, ShardId, ShardInfo, ShardStats, ShardWriter, Start,
+    Stream, StreamConsumer, StreamEntry, StreamOptions, StreamProducer, StreamSequence,
+    Subscription, SubscriptionEnd,
 };
 #[cfg(feature = "std")]
 pub use time::SystemClock;

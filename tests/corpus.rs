@@ -3,7 +3,7 @@
 //! `run.sh` goes on searching.
 //!
 //! And twins: inputs under which a broken oracle, or a model with one rule altered, is found out.
-#![cfg(all(feature = "mapped", not(ringmain_loom)))]
+#![cfg(all(feature = "mapped", feature = "stream", not(ringmain_loom)))]
 
 mod common;
 #[path = "model/drive.rs"]
@@ -17,6 +17,9 @@ mod moves;
 mod op;
 #[path = "model/reference.rs"]
 mod reference;
+#[allow(dead_code)] // what the tests of streams ask beside
+#[path = "stream/reference.rs"]
+mod row;
 #[path = "model/steps.rs"]
 mod steps;
 #[path = "../fuzz/src/targets/mod.rs"]
@@ -34,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 use targets::exercise::Player;
-use targets::{TARGETS, journal, operations};
+use targets::{TARGETS, journal, operations, stream, stream_region};
 
 /// An input that takes longer is one that hangs.
 const HANG: Duration = Duration::from_secs(60);
@@ -120,6 +123,16 @@ fn receipts() {
 #[test]
 fn rings() {
     replay("ring");
+}
+
+#[test]
+fn histories_of_streams() {
+    replay("stream");
+}
+
+#[test]
+fn damaged_streams() {
+    replay("stream_region");
 }
 
 #[test]
@@ -242,4 +255,31 @@ fn twin_a_model_with_one_rule_altered() {
             .any(|(_, bytes)| operations::differs(rule, bytes).is_err());
         assert!(caught, "{rule:?} was not caught");
     }
+}
+
+/// The same of the model of streams.
+#[test]
+fn twin_a_model_of_streams_with_one_rule_altered() {
+    let inputs = inputs("stream");
+    let is_caught = |rule| {
+        let differs = |bytes: &[u8]| {
+            let run = || stream::held_against(rule, bytes);
+            catch_unwind(AssertUnwindSafe(run)).is_err()
+        };
+        inputs.iter().any(|(_, bytes)| differs(bytes))
+    };
+    assert!(!is_caught(stream::Rule::Right));
+    for rule in [
+        stream::Rule::RecordsStayLess,
+        stream::Rule::RecordsStayMore,
+        stream::Rule::OtherPlacement,
+    ] {
+        assert!(is_caught(rule), "{rule:?} was not caught");
+    }
+}
+
+/// Data that nobody has put are found out, where no checksum does it.
+#[test]
+fn twin_a_record_that_was_altered() {
+    assert!(catch_unwind(stream_region::forged).is_err());
 }

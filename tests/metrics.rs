@@ -94,6 +94,60 @@ fn shards_are_told_by_their_names() {
     }
 }
 
+/// The figures of consumers, as text and by the facade: one that has read nothing has no lag.
+#[cfg(feature = "stream")]
+#[test]
+fn consumers_are_told_by_their_names() {
+    use ringmain::metrics::{describe_consumers, record_consumers, render_consumers};
+    use ringmain::{Start, Stream, StreamOptions};
+    let clock = ManualClock::new(1_000_500);
+    let region = Heap::new(1 << 18).expect("memory");
+    let stream = Stream::create_with(region, StreamOptions::new(), &clock).expect("a stream");
+    let [audit, index] = ["audit", "index"].map(|name| stream.register_consumer(name));
+    let [audit, index] = [audit.expect("a seat"), index.expect("a seat")];
+    let shard = stream.put("k", &[7; 40]).expect("room").shard;
+    let mut subscription = audit.subscribe(shard, Start::Oldest).expect("one");
+    assert_eq!(subscription.read(10).expect("a read").len(), 1);
+    for _ in 0..3 {
+        stream.put("k", &[7; 40]).expect("room");
+    }
+    clock.advance(Duration::from_millis(2500));
+    let [one, two] = [audit.stat(shard), index.stat(shard)].map(|told| [told.expect("figures")]);
+    let looks = [
+        ("s", audit.name(), &one[..]),
+        ("s", index.name(), &two[..]),
+        ("s", index.name(), &one[..]),
+    ];
+    let said = Exposition::read(&render_consumers(looks)).expect("the format");
+    let told = said.samples.iter().map(|sample| {
+        assert_eq!(sample.label("stream"), "s");
+        assert_eq!(sample.label("shard"), "shardId-000000000000");
+        (&*sample.name, sample.label("consumer"), sample.value)
+    });
+    let expected = [
+        ("ringmain_consumer_subscribed", "audit", 1.0),
+        ("ringmain_consumer_subscribed", "index", 0.0),
+        ("ringmain_consumer_lag_records", "audit", 3.0),
+        ("ringmain_consumer_lag_bytes", "audit", 192.0),
+        ("ringmain_consumer_lag_seconds", "audit", 2.5),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(render_consumers([]), "");
+
+    let collector = Collector::default();
+    ::metrics::with_local_recorder(&collector, || {
+        describe_consumers();
+        record_consumers(looks.into_iter().take(2));
+    });
+    let (told, described) = (collector.told(), collector.described());
+    assert_eq!((told.len(), described.len()), (5, 4));
+    for (name, consumer, value) in expected {
+        let series = format!("{name} stream=s consumer={consumer} shard=shardId-000000000000");
+        assert_eq!(told.get(&series), Some(&value), "{series}");
+        assert!(described.contains(name));
+    }
+}
+
 /// The figures of groups, as text and by the facade.
 #[cfg(feature = "fifo")]
 #[test]

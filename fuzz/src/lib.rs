@@ -18,5 +18,8 @@ mod op;
 #[allow(dead_code)] // the rules that are altered to be caught
 #[path = "../../tests/model/reference.rs"]
 mod reference;
+#[allow(dead_code)] // what the tests of streams ask beside
+#[path = "../../tests/stream/reference.rs"]
+mod row;
 #[path = "../../tests/model/steps.rs"]
 mod steps;

@@ -285,6 +285,9 @@ impl Error {
             Error::Forked => {
                 f.write_str("forked child: the attachment is the parent's; open the region again")
             }
+            Error::OpenedForReading => f.write_str(
+                "opened for reading: nothing is put, split or merged through this region",
+            ),
             Error::Redrive { problem } => write!(f, "redrive: {problem}"),
             Error::Deleted => f.write_str("it has been deleted; open or create it again"),
             Error::PurgedRecently { wait_ms } => write!(

@@ -1,4 +1,5 @@
-//! Floor 0: hashes. xxh3 for checksums and partition keys (Collet, XXH3 specification).
+//! Floor 0: hashes. xxh3 for checksums and partition keys (Collet, XXH3 specification), MD5 for
+//! partition keys that are to be placed as Kinesis does (RFC 1321).
 
 use twox_hash::XxHash3_64;
 #[cfg(all(feature = "stream", not(ringmain_loom)))]
@@ -50,6 +51,14 @@ pub fn checksum(body: &[u8], stamp: u64) -> u32 {
 #[inline]
 pub fn xxh3_128(bytes: &[u8]) -> u128 {
     XxHash3_128::oneshot(bytes)
+}
+
+/// MD5, its 16 bytes as a big-endian number.
+#[cfg(all(feature = "stream", not(ringmain_loom)))]
+#[cold] // it takes ten times as long: the other way is the one to be straight
+pub fn md5_128(bytes: &[u8]) -> u128 {
+    use md5::{Digest, Md5};
+    u128::from_be_bytes(Md5::digest(bytes).into())
 }
 
 /// xxh3, 128 bits, seeded: low half first.

@@ -158,6 +158,19 @@ mod home {
             })
         }
 
+        /// Shows `act` a stream of this region where all of it can be written: its place, unless
+        /// this participant has the records read-only.
+        #[cfg(feature = "stream")]
+        #[doc(hidden)]
+        fn with_writable(
+            &self,
+            place: &super::stream::StreamPlace,
+            act: &mut dyn FnMut(&super::stream::StreamPlace),
+        ) -> Result<(), Error> {
+            act(place);
+            Ok(())
+        }
+
         /// The memory of a queue that [`place`](Region::place) verified.
         #[doc(hidden)]
         fn store<'s>(&'s self, place: &'s Place) -> Store<'s>;
@@ -288,6 +301,14 @@ mod home {
                 wish: &crate::region::stream::StreamWish,
             ) -> Result<crate::region::stream::StreamPlace, Error> {
                 $get.stream_place(intent, wish)
+            }
+            #[cfg(feature = "stream")]
+            fn with_writable(
+                &$self,
+                place: &crate::region::stream::StreamPlace,
+                act: &mut dyn FnMut(&crate::region::stream::StreamPlace),
+            ) -> Result<(), Error> {
+                $get.with_writable(place, act)
             }
             #[inline(always)]
             fn store<'s>(&'s $self, place: &'s Place) -> Store<'s> {

@@ -149,7 +149,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             let behind = |low: (u32, (u128, u128))| {
                 let next = |high: &(u32, (u128, u128))| low.1.1.checked_add(1) == Some(high.1.0);
                 let high = self.open_shards().find(next)?;
-                Some((high.1.1 - low.1.0, low.0, high.0))
+                Some((high.1.1.saturating_sub(low.1.0), low.0, high.0))
             };
             let Some((_, low, high)) = self.open_shards().filter_map(behind).min() else {
                 return Ok(merged);
@@ -184,11 +184,13 @@ impl<R: Region, C: Clock> Stream<R, C> {
             // The one with the most hashes, in the middle: so they stay even.
             let widest = self
                 .open_shards()
-                .max_by_key(|(_, (first, last))| last - first);
+                .max_by_key(|(_, (first, last))| last.saturating_sub(*first));
             let Some((id, (first, last))) = widest else {
                 return Ok(());
             };
-            match self.split(ShardId(id), first + (last - first) / 2 + 1) {
+            // Of a damaged card: a point that is none, which is told.
+            let middle = first.saturating_add(last.saturating_sub(first) / 2 + 1);
+            match self.split(ShardId(id), middle) {
                 Ok(_) => {}
                 // The next one who tends goes on.
                 Err(

@@ -10,6 +10,7 @@ mod demand;
 mod fate;
 mod options;
 mod parts;
+mod placement;
 mod producer;
 mod put;
 mod quota;
@@ -23,12 +24,15 @@ mod writer;
 
 #[cfg(feature = "async")]
 pub use asynchronous::ReadFuture;
-pub use consumers::{ConsumerInfo, ConsumerName, StreamConsumer, Subscription, SubscriptionEnd};
+pub use consumers::{
+    ConsumerInfo, ConsumerName, ConsumerStats, StreamConsumer, Subscription, SubscriptionEnd,
+};
 pub use cursor::{Cursor, Start};
 pub use demand::{Capacity, Demand};
 pub use fate::Fate;
 pub use options::{FullPolicy, StreamOptions};
 pub use parts::{Part, Parts};
+pub use placement::Placement;
 pub use producer::{ProducerOptions, ProducerSlot, PutOutcome, PutToken, StreamProducer};
 pub use put::{Prepared, Put, PutClaim, StreamEntry};
 pub use records::{Record, Records, RecordsIter};

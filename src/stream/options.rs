@@ -1,6 +1,7 @@
 //! What a stream is created with.
 
 use super::demand::Capacity;
+use super::placement::Placement;
 use super::shared::Stream;
 use crate::error::Error;
 use crate::region::Region;
@@ -37,6 +38,7 @@ pub enum FullPolicy {
 /// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 /// | [`quota`](Self::quota) | off | |
+/// | [`placement`](Self::placement) | `Placement::Xxh3` | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
@@ -51,6 +53,7 @@ pub struct StreamOptions {
     segment: Option<usize>,
     checksum: Option<bool>,
     quota: bool,
+    placement: Placement,
 }
 
 /// Shards of a stream on demand at first: 4 MiB in a second.
@@ -77,6 +80,7 @@ impl StreamOptions {
             segment: None,
             checksum: None,
             quota: false,
+            placement: Placement::Xxh3,
         }
     }
 
@@ -164,6 +168,18 @@ impl StreamOptions {
     /// See [`quota`](Self::quota).
     pub const fn get_quota(&self) -> bool {
         self.quota
+    }
+
+    /// By which hash of its partition key a record gets its shard: the same for all who put, since
+    /// it is kept in the region.
+    pub const fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// See [`placement`](Self::placement).
+    pub const fn get_placement(&self) -> Placement {
+        self.placement
     }
 
     /// See [`shards`](Self::shards).
@@ -258,6 +274,7 @@ impl StreamOptions {
             checksum: self.checksum,
             quota: self.quota,
             on_demand: self.capacity == Capacity::OnDemand,
+            md5: self.placement == Placement::Md5,
             evict: self.full == FullPolicy::Evict,
             retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
         })
@@ -300,6 +317,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
             checksum: Some(place.has_checksums()),
             quota: place.has_quotas(),
+            placement: self.placement(),
         }
     }
 

@@ -170,7 +170,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 max: BATCH_BYTES_MAX,
             });
         }
-        self.region().check()?;
+        self.check_change()?;
         let mut tasks = heapless::Vec::<Task, BATCH_MAX>::new();
         for (n, entry) in entries.iter().enumerate() {
             let mut task = Task {
@@ -331,7 +331,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         match entry.hash {
             _ if self.has_one_shard() => self.only_shard(),
             Some(hash) => self.route(hash),
-            None => self.route(Self::hash_of(entry.key)),
+            None => self.route(self.hash_of(entry.key)),
         }
     }
 
@@ -362,7 +362,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let shard = match entry.hash {
             _ if self.has_one_shard() => self.site.shard(0, 0),
             Some(hash) => self.route_near(hash),
-            None => self.route_near(Self::hash_of(entry.key)),
+            None => self.route_near(self.hash_of(entry.key)),
         }?;
         let (log, from) = (shard.log(), self.near(&shard));
         let (owner, granules) = (self.region().owner(), StreamShape::granules_of(len));
@@ -424,6 +424,11 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let mut asked = false;
         loop {
             match refusal {
+                // What is full is the log of another shard that has the place by now.
+                Refusal::Full if !shard.is_there() => {
+                    self.leave(shard)?;
+                    return Ok(None);
+                }
                 Refusal::Full => {
                     if let Some(oldest) = oldest {
                         self.make_room(shard, oldest, now_ms)?;

@@ -96,9 +96,12 @@ impl<R: Region, C: Clock> Cursor<'_, R, C> {
         }
     }
 
-    /// Counts what was read.
+    /// Counts what was read, and notes how far a consumer has come.
     #[inline(always)]
     pub(super) fn note_read(&self, bytes: impl FnOnce() -> usize) {
+        if let Some(reader) = &self.reader {
+            reader.note(self.at);
+        }
         if self.stream.site.place().has_quotas() {
             // It was admitted, so there is room for all of it.
             let _ = self.count_read(bytes());

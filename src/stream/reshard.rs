@@ -136,7 +136,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             &dyn Fn(usize) -> bool,
         ) -> Result<T, Refused>,
     ) -> Result<T, Error> {
-        self.region().check()?;
+        self.check_change()?;
         let places = self.site.places();
         let owner = self.region().owner();
         let now_ms = self.now_ms();

@@ -1,8 +1,8 @@
 //! Which shard a record belongs to.
 
+use super::placement::Placement;
 use super::shared::{ShardId, Stream};
 use crate::error::Error;
-use crate::hash::xxh3_128;
 use crate::region::Region;
 use crate::region::stream::Shard;
 use crate::ring::log::Refusal;
@@ -42,9 +42,18 @@ pub(super) fn trouble(refusal: Refusal) -> Error {
 }
 
 impl<R: Region, C: Clock> Stream<R, C> {
-    /// The hash of a partition key: xxh3-128.
-    pub fn hash_of(key: &str) -> u128 {
-        xxh3_128(key.as_bytes())
+    /// The hash of a partition key, by the stream's [placement](super::StreamOptions::placement).
+    #[inline(always)]
+    pub fn hash_of(&self, key: &str) -> u128 {
+        self.placement().hash_of(key)
+    }
+
+    #[inline(always)]
+    pub(super) fn placement(&self) -> Placement {
+        match self.site.place().uses_md5() {
+            false => Placement::Xxh3,
+            true => Placement::Md5,
+        }
     }
 
     /// The open shard to which a hash belongs, now.
@@ -135,7 +144,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     /// Goes on with a split or merge whose maker has got no further.
     pub(super) fn complete(&self) -> Result<(), Error> {
-        if Shards(&self.site.places()).complete().map_err(trouble)? {
+        if self.site.complete()?.map_err(trouble)? {
             self.wake_all();
         }
         Ok(())

@@ -195,7 +195,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// An error if this participant may not go on, or the key is none.
     #[inline(always)]
     pub(super) fn check(&self, key: &str) -> Result<(), Error> {
-        self.site.region().check()?;
+        self.check_change()?;
         // As many bytes are at least as many characters: seldom counted.
         if key.is_empty() || (key.len() > 256 && key.chars().count() > 256) {
             return Err(Error::PartitionKey {
@@ -204,6 +204,16 @@ impl<R: Region, C: Clock> Stream<R, C> {
         }
         debug_assert!(key.len() <= KEY_BYTES_MAX);
         Ok(())
+    }
+
+    /// An error if this participant may not go on, or may only read.
+    #[inline(always)]
+    pub(super) fn check_change(&self) -> Result<(), Error> {
+        self.site.region().check()?;
+        match self.site.place().is_for_reading() {
+            false => Ok(()),
+            true => Err(Error::OpenedForReading),
+        }
     }
 
     /// A boundary near the tail of a shard, from which to look for it.
@@ -326,7 +336,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 left -= 1;
             }
         }
-        self.serve_demand(now_ms)?;
+        if !self.site.place().is_for_reading() {
+            self.serve_demand(now_ms)?;
+        }
         self.site.region().check()?;
         Ok(tended)
     }

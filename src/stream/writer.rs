@@ -47,7 +47,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// [`Error::NoShard`], [`Error::ShardNotOpen`], [`Error::Forked`].
     pub fn writer(&self, shard: ShardId) -> Result<ShardWriter<'_, R, C>, Error> {
-        self.region().check()?;
+        self.check_change()?;
         let shard = self.shard(shard)?;
         let known = shard.head().card.known();
         let known = known.filter(|known| known.id == shard.id() && known.is_open);
@@ -91,7 +91,7 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
         let stream = self.stream;
         let len = stream.checked(key, data)?;
         if let Some((first, last)) = self.range {
-            let hash = hash.unwrap_or_else(|| Stream::<R, C>::hash_of(key));
+            let hash = hash.unwrap_or_else(|| stream.hash_of(key));
             if hash < first || hash > last {
                 let shard = self.shard().number();
                 return Err(Error::HashNotInShard { shard });

@@ -327,3 +327,40 @@ fn a_quota_is_waited_for() -> Outcome {
     );
     Ok(())
 }
+
+/// `md5sum` says of `boiler-7` that it begins with 5c, and of `a` that it begins with 0c.
+#[test]
+fn md5_places_as_kinesis_does() -> Outcome {
+    let place = Place::new("stream-md5")?;
+    let s = &made(&place, &["--shards", "16", "--placement", "md5"])?;
+    for (key, shard) in [("boiler-7", 5), ("a", 0)] {
+        let told = text(&run(&["put", s, "--key", key, "81.5"])?);
+        assert!(
+            told.starts_with(&format!("shardId-{shard:012}\t")),
+            "{told}"
+        );
+    }
+    // Lines that are followed go the same way.
+    let log = &place.file("log");
+    fs::write(log, "boiler-7 one\na two\n")?;
+    let output = run(&["follow", log, s, "--key-regex", r"^(\S+) ", "--once"])?;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let of = |shard: &str| run(&["tail", s, "--shard", shard]);
+    expect(&of("5")?, 0, "81.5\nboiler-7 one\n");
+    expect(&of("0")?, 0, "81.5\na two\n");
+    assert_eq!(stat(s)?["placement"], "md5");
+    assert!(text(&run(&["stat", s])?).contains("md5"));
+    let other = &place.file("other");
+    expect(&run(&["create", other, "--stream"])?, 0, "");
+    assert_eq!(stat(other)?["placement"], "xxh3");
+    let queue = &place.file("q");
+    let md5 = ["--placement", "md5"];
+    refused(
+        &run(&[&["create", queue][..], &md5].concat())?,
+        2,
+        "--stream",
+    );
+    let none = ["--stream", "--placement", "sha1"];
+    refused(&run(&[&["create", queue][..], &none].concat())?, 2, "xxh3");
+    Ok(())
+}

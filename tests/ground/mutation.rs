@@ -41,7 +41,7 @@ impl How {
     }
 
     /// What becomes of the word at `at`.
-    fn value(self, at: usize, word: impl Fn(usize) -> u64) -> u64 {
+    pub fn value(self, at: usize, word: impl Fn(usize) -> u64) -> u64 {
         match self {
             Self::Set(value) => value,
             Self::Xor(value) => word(at) ^ value,

@@ -83,7 +83,7 @@ fn a_batch_goes_to_its_shards() {
         .put_batch(&batch, |n, outcome| {
             let shard = outcome.unwrap().shard;
             let (start, end) = stream.shard_info(shard).unwrap().hashes;
-            let hash = Stream::<Heap>::hash_of(&keys[n]);
+            let hash = stream.hash_of(&keys[n]);
             assert!((start..=end).contains(&hash));
             seen[n] = true;
         })

@@ -341,3 +341,70 @@ fn a_consumer_outlives_its_maker() {
     let names: Vec<_> = names.map(|told| told.expect("sound").name).collect();
     assert_eq!(names, ["first", "mortal"]);
 }
+
+/// Of each consumer it is told where its reads have ended, how far behind that is, and whether it
+/// is subscribed: to all who look.
+pub fn where_it_stands_is_told<R: Region>(home: &Home<'_, R>) {
+    let clock = ManualClock::new(START_MS);
+    let options = StreamOptions::new().max_shards(3).segment(4096);
+    let streams = home.streams(BYTES, options, &clock);
+    let [stream, other] = [streams.first().expect("one"), streams.last().expect("one")];
+    let audit = stream.register_consumer("audit").expect("a seat");
+    let told = |shard| {
+        let audit = other.consumer("audit").expect("registered");
+        audit.stat(shard)
+    };
+    let puts: Vec<_> = (0..5)
+        .map(|_| stream.put("a", b"data").expect("room"))
+        .collect();
+    let shard = puts[0].shard;
+    let none = told(shard).expect("figures");
+    assert_eq!((none.shard, none.position, none.lag), (shard, None, None));
+    assert!(!none.subscribed);
+
+    // What others read is not its own.
+    let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
+    assert_eq!(cursor.read(4).expect("a read").len(), 4);
+    assert_eq!(told(shard).expect("figures"), none);
+    let mut subscription = audit.subscribe(shard, Start::Oldest).expect("one");
+    assert!(told(shard).expect("figures").subscribed);
+    assert_eq!(subscription.read(2).expect("a read").len(), 2);
+    clock.advance(Duration::from_millis(700));
+    let stats = told(shard).expect("figures");
+    assert_eq!(stats.position, Some(puts[2].sequence));
+    let lag = stats.lag.expect("it has read");
+    assert_eq!((lag.records, lag.bytes, lag.ms), (3, 192, 700));
+    clock.advance(Duration::from_secs(300));
+    assert!(!told(shard).expect("figures").subscribed, "it is over");
+    subscription.renew().expect("it stands");
+    assert!(told(shard).expect("figures").subscribed);
+    assert_eq!(subscription.read(10).expect("a read").len(), 3);
+    let lag = told(shard).expect("figures").lag.expect("it has read");
+    assert_eq!((lag.records, lag.bytes, lag.ms), (0, 0, 0));
+    drop(subscription);
+    assert!(!told(shard).expect("figures").subscribed, "it was dropped");
+
+    // A child is another shard, and one that has the place of an older one too.
+    let [low, high] = stream.split(shard, 1 << 127).expect("a split");
+    for child in [low, high] {
+        assert_eq!(told(child).expect("figures").position, None);
+    }
+    clock.advance(Duration::from_secs(100_000));
+    let gone = other.consumer("audit").expect("registered");
+    drop(cursor);
+    let child = stream
+        .merge(low, high)
+        .expect("the parent's records are over");
+    assert_eq!(told(child).expect("figures").position, None);
+    assert!(matches!(gone.stat(shard), Err(Error::NoShard { .. })));
+
+    // Who gets the seat next begins anew.
+    let put = stream.put("a", b"data").expect("room");
+    let mut cursor = audit.cursor(put.shard, Start::Oldest).expect("a cursor");
+    assert_eq!(cursor.read(1).expect("a read").len(), 1);
+    assert!(told(put.shard).expect("figures").position.is_some());
+    stream.deregister_consumer("audit").expect("it is there");
+    assert_eq!(audit.stat(put.shard), Err(Error::NoConsumer));
+    stream.register_consumer("audit").expect("a seat");
+    assert_eq!(told(put.shard).expect("figures").position, None);
+}

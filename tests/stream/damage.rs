@@ -83,7 +83,7 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[16, 1 << 63]),
+        ("flags", 48, &[64, 1 << 63]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("number of consumers", 72, &[65, u64::MAX]),
         ("checksum", 80, &[0, 1, u64::MAX]),
@@ -180,7 +180,13 @@ fn use_it(stream: &Tested<'_>, clock: &ManualClock, seed: u64) -> u64 {
             }
         }
         clock.advance(Duration::from_secs([1, 50, 120, 1][round]));
-        let _ = stream.tend();
+        let _ = (stream.tend(), stream.shrink());
+        for consumer in stream.consumers().into_iter().flatten().flatten() {
+            let consumer = stream.consumer(&consumer.name);
+            for shard in stream.shards().take(9) {
+                let _ = consumer.as_ref().map(|consumer| consumer.stat(shard));
+            }
+        }
         let shards: Vec<_> = stream.shards().take(4).collect();
         let both = shards.first().zip(shards.last());
         if let (Some((one, other)), true) = (both, round % 2 == 1) {
@@ -230,7 +236,11 @@ fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u
         strike();
     }
     let clock = ManualClock::new(START_MS + 500);
-    let Ok(region) = Mapped::open(path) else {
+    let opened = match seed % 3 {
+        0 => Mapped::open_for_reading(path),
+        _ => Mapped::open(path),
+    };
+    let Ok(region) = opened else {
         return; // told
     };
     let Ok(stream) = Stream::open_with(region, &clock) else {

@@ -2,8 +2,8 @@
 
 use crate::homes::{Home, Tested};
 use ringmain::{
-    Error, FifoOptions, FifoQueue, FullPolicy, ManualClock, Put, Queue, QueueOptions, Region,
-    Start, Stream, StreamEntry, StreamOptions,
+    Error, FifoOptions, FifoQueue, FullPolicy, ManualClock, Placement, Put, Queue, QueueOptions,
+    Region, Start, Stream, StreamEntry, StreamOptions,
 };
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ pub fn batches_have_1_to_500_records<R: Region>(home: &Home<'_, R>) {
         for (n, outcome) in outcomes.into_iter().enumerate() {
             let put = outcome.expect("room");
             let shard = put.shard.number() as usize;
-            let of = stream.shard_of(Stream::<R>::hash_of(&keys[n]));
+            let of = stream.shard_of(stream.hash_of(&keys[n]));
             assert_eq!(Ok(put.shard), of);
             assert!(put.sequence.as_u64() > last[shard]);
             last[shard] = put.sequence.as_u64();
@@ -342,6 +342,7 @@ pub fn options_that_differ_are_told<R: Region>(home: &Home<'_, R>) {
         (base.max_data(5001), "max_data (bytes)", 5000, 5001),
         (base.segment(16_384), "segment (bytes)", 8192, 16_384),
         (base.checksum(false), "checksum", 1, 0),
+        (base.placement(Placement::Md5), "md5 placement", 0, 1),
     ];
     for (options, option, found, given) in table {
         let differ = Error::OptionsDiffer {

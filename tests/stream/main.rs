@@ -21,11 +21,13 @@ mod futures;
 mod homes;
 mod limits;
 mod model;
+mod placement;
 mod processes;
 mod producer;
 mod producer_model;
 mod producer_threads;
 mod quotas;
+mod reading;
 mod reference;
 mod reshard;
 mod resharders;
@@ -57,7 +59,7 @@ macro_rules! over_each_home {
 over_each_home! {
     consumers: names_are_those_of_kinesis as_many_as_there_may_be a_consumer_is_one_registration
         roster_and_map_agree a_name_has_one_holder each_has_a_quota_of_its_own
-        without_quotas_it_has_none;
+        without_quotas_it_has_none where_it_stands_is_told;
     subscriptions: a_young_one_is_not_taken_over it_lasts_five_minutes
         a_closed_shard_tells_its_children each_end_wakes one_of_several_subscriptions;
     cursors: each_place_is_found the_latest_is_what_comes what_is_read_in_place_stays
@@ -72,7 +74,9 @@ over_each_home! {
         a_shard_is_of_its_stream options_that_differ_are_told the_same_options_open_again
         a_queue_is_no_stream;
     model: stream_and_model_agree;
-    writers: a_writer_has_the_shard_to_itself a_writer_goes_round a_full_shard_refuses_a_writer
+    placement: each_way_of_putting_places_alike what_places_is_kept;
+    writers: a_writer_has_the_shard_to_itself a_writer_goes_round
+        a_tail_that_was_given_back_is_found a_full_shard_refuses_a_writer
         a_writer_puts_what_is_as_long_as_a_segment a_writer_is_of_its_shard;
     reshard: a_split_is_exact a_merge_is_exact a_split_that_cannot_be_is_refused
         a_place_is_used_again a_claim_stays_in_its_shard a_child_is_no_older_than_its_parents

@@ -6,8 +6,8 @@ use crate::common::{Numbers, body, number_of};
 use crate::homes::{Home, Tested};
 use crate::reference::{Held, Kept, Ring, Row};
 use ringmain::{
-    Cursor, Error, FullPolicy, ManualClock, PutClaim, Region, ShardId, Start, StreamEntry,
-    StreamOptions, StreamSequence,
+    Cursor, Error, FullPolicy, ManualClock, Placement, PutClaim, Region, ShardId, Start,
+    StreamEntry, StreamOptions, StreamSequence,
 };
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ struct Drive<'s, R: Region> {
     now_ms: u64,
     age_ms: u64,
     evicts: bool,
+    placement: Placement,
     count: u64,
     /// How often a read has said that records were lost, and a put that there is no room.
     lost: u64,
@@ -133,7 +134,7 @@ impl<'s, R: Region> Drive<'s, R> {
             let high = self.numbers.next();
             u128::from(high) << 64 | u128::from(self.numbers.next())
         });
-        let of = hash.unwrap_or(Tested::<R>::hash_of(&key));
+        let of = hash.unwrap_or(self.placement.hash_of(&key));
         let shard = match of >> 127 {
             0 => 0,
             _ => 1,
@@ -257,7 +258,7 @@ impl<'s, R: Region> Drive<'s, R> {
             return self.finish();
         }
         let (key, data, _, _) = self.record();
-        let shard = (Tested::<R>::hash_of(&key) >> 127) as usize;
+        let shard = (self.placement.hash_of(&key) >> 127) as usize;
         let from = self.tail(shard);
         match self.stream().claim(&key, data.len()) {
             Ok(mut claim) => {
@@ -512,7 +513,12 @@ fn history<R: Region>(home: &Home<'_, R>, seed: u64, evicts: bool, operations: u
     let clock = ManualClock::new(START_MS);
     let age_ms = 1000 + 1000 * (seed % 3);
     let segment: u64 = 64 << (seed % 3);
+    let placement = match seed % 2 {
+        0 => Placement::Xxh3,
+        _ => Placement::Md5,
+    };
     let options = StreamOptions::new()
+        .placement(placement)
         .shards(SHARDS as u32)
         .segment(segment as usize * 64)
         .retention(Duration::from_millis(age_ms))
@@ -540,6 +546,7 @@ fn history<R: Region>(home: &Home<'_, R>, seed: u64, evicts: bool, operations: u
         now_ms: START_MS,
         age_ms,
         evicts,
+        placement,
         count: 0,
         lost: 0,
         full: 0,

@@ -20,6 +20,11 @@ fn opened(path: &str) -> Stream<Mapped> {
     Stream::open(Mapped::open(path).expect("the region")).expect("the stream")
 }
 
+fn for_reading(path: &str) -> Stream<Mapped> {
+    let region = Mapped::open_for_reading(path).expect("the region");
+    Stream::open(region).expect("the stream")
+}
+
 /// Tries again while another one's writer has the shard.
 fn waited<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> T {
     loop {
@@ -83,7 +88,7 @@ fn write(argument: &str) {
 
 /// Reads in place until it is killed.
 fn hold(path: &str) {
-    let stream = opened(path);
+    let stream = for_reading(path);
     let mut cursor = stream
         .cursor(stream.shard_of(0).expect("a shard"), Start::Oldest)
         .expect("a cursor");
@@ -107,8 +112,7 @@ fn acknowledged(path: &str, lives: u64) -> HashMap<u64, u64> {
 }
 
 /// Reads until all that was acknowledged is read, once it is known how much that is.
-fn read(path: &str, lives: impl Fn() -> Option<u64>) {
-    let stream = opened(path);
+fn read(stream: &Stream<Mapped>, path: &str, lives: impl Fn() -> Option<u64>) {
     let shard = stream.shard_of(0).expect("a shard");
     let mut cursor = stream.cursor(shard, Start::Oldest).expect("a cursor");
     let mut next: HashMap<u64, u64> = HashMap::new();
@@ -167,8 +171,8 @@ fn what_was_acknowledged_outlives_its_writer() {
     let all = std::sync::OnceLock::new();
     std::thread::scope(|scope| {
         let all = &all;
-        for _ in 0..2 {
-            scope.spawn(move || read(path, || all.get().copied()));
+        for open in [opened, for_reading] {
+            scope.spawn(move || read(&open(path), path, || all.get().copied()));
         }
         let end = Instant::now() + Duration::from_secs(number_of("RINGMAIN_STREAM_SECONDS", 6));
         let mut writers = [begin(), begin()];

@@ -5,8 +5,8 @@
 use crate::common::{Numbers, number_of};
 use crate::homes::{Home, Tested};
 use ringmain::{
-    Cursor, Error, ManualClock, ProducerOptions, PutOutcome, Region, ShardId, Start, StreamEntry,
-    StreamOptions, StreamProducer,
+    Cursor, Error, ManualClock, Placement, ProducerOptions, PutOutcome, Region, ShardId, Start,
+    StreamEntry, StreamOptions, StreamProducer,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -38,6 +38,7 @@ struct History<'s, 'c, R: Region> {
     other: &'s Tested<'c, R>,
     producer: Option<StreamProducer<'s, R, &'c ManualClock>>,
     ttl_ms: u64,
+    placement: Placement,
     accepted: Vec<Accepted>,
     cursors: BTreeMap<ShardId, Option<Cursor<'s, R, &'c ManualClock>>>,
     /// The token of what is there.
@@ -259,7 +260,7 @@ impl<'s, 'c, R: Region> History<'s, 'c, R> {
                                 let accepted = &self.accepted[token as usize];
                                 assert_eq!(part.data(), accepted.data);
                                 assert_eq!(part.key(), Ok(&*key(accepted.key)));
-                                let of_key = Tested::<R>::hash_of(&key(accepted.key));
+                                let of_key = self.placement.hash_of(&key(accepted.key));
                                 let hash = accepted.hash.unwrap_or(of_key);
                                 assert!((range.0..=range.1).contains(&hash), "a wrong shard");
                                 let of = (accepted.key, accepted.hash);
@@ -309,11 +310,16 @@ pub fn each_outcome_is_true<R: Region>(home: &Home<'_, R>) {
         println!("history {}", seed + n);
         let mut numbers = Numbers(seed + n);
         let clock = ManualClock::new(START_MS);
+        let placement = match n / 2 % 2 {
+            0 => Placement::Xxh3,
+            _ => Placement::Md5,
+        };
         let stream_options = StreamOptions::new()
             .shards(2)
             .max_shards(7)
             .segment(4096)
             .quota(n % 3 == 2)
+            .placement(placement)
             .retention(Duration::from_secs(3));
         let streams = home.streams(220 << 10, stream_options, &clock);
         let linger_ms = numbers.below(200);
@@ -338,6 +344,7 @@ pub fn each_outcome_is_true<R: Region>(home: &Home<'_, R>) {
             other: &streams[streams.len() - 1],
             producer: Some(StreamProducer::new(stream, options).expect("a producer")),
             ttl_ms,
+            placement,
             accepted: Vec::new(),
             cursors: BTreeMap::new(),
             found: HashMap::new(),

@@ -104,7 +104,7 @@ fn read(stream: &Stream<&Heap>) -> HashMap<(u64, u64), u64> {
                     let next = next.entry((producer, key)).or_insert(key);
                     assert_eq!(number, *next, "key {key} of {producer} in {}", info.shard);
                     *next += KEYS;
-                    let hash = Stream::<&Heap>::hash_of(part.key().unwrap());
+                    let hash = stream.hash_of(part.key().unwrap());
                     assert!((info.hashes.0..=info.hashes.1).contains(&hash));
                 }
             }

@@ -365,7 +365,7 @@ pub fn each_key_keeps_its_order<R: Region>(home: &Home<'_, R>) {
                     let told = |n: usize, outcome: Result<ringmain::Put, Error>| {
                         let shard = outcome.expect("room").shard;
                         let hashes = stream.shard_info(shard).expect("there").hashes;
-                        let hash = ringmain::Stream::<R>::hash_of(&keys[n]);
+                        let hash = stream.hash_of(&keys[n]);
                         assert!((hashes.0..=hashes.1).contains(&hash));
                     };
                     stream.put_batch(&batch, told).expect("a batch");

@@ -141,6 +141,39 @@ pub fn a_writer_puts_what_is_as_long_as_a_segment<R: Region>(home: &Home<'_, R>)
     assert_eq!(read, lens);
 }
 
+/// A handle that has put one record, laps ago, finds the tail wherever a writer has given it back:
+/// also where its own record ended, a lap before.
+pub fn a_tail_that_was_given_back_is_found<R: Region>(home: &Home<'_, R>) {
+    let clock = ManualClock::new(1_000_000);
+    let options = StreamOptions::new().segment(4096).full(FullPolicy::Evict);
+    let streams = home.streams(64 << 10, options, &clock);
+    let [stream, other] = [streams.first().unwrap(), streams.last().unwrap()];
+    let mut ends = std::collections::HashSet::new();
+    let mut laps = 0;
+    for first in 0..4 {
+        // Where it stands, other than before.
+        for _ in 0..first {
+            stream.put("a", b"").unwrap();
+        }
+        let put = other.put("a", b"").unwrap().sequence.as_u64();
+        let mut writer = stream.writer(FIRST).unwrap();
+        loop {
+            writer.put("a", b"").unwrap();
+            writer.release();
+            let stat = other.stat(FIRST).unwrap();
+            let tail = stat.tail.as_u64();
+            ends.insert(tail - put);
+            assert!(other.cursor(FIRST, Start::Latest).is_ok());
+            if tail > put + (2 << 30) {
+                break;
+            }
+        }
+        other.put("a", b"").unwrap();
+        laps += u32::from(ends.contains(&((1 << 30) + 1)));
+    }
+    assert!(laps > 2, "it has not come to the same place");
+}
+
 pub fn a_writer_is_of_its_shard<R: Region>(home: &Home<'_, R>) {
     let clock = ManualClock::new(1_000_000);
     let options = StreamOptions::new().shards(2).max_shards(6);

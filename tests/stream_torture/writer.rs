@@ -178,7 +178,7 @@ impl Writer<'_> {
     fn claim(&mut self, _: usize) -> Result<(), Error> {
         // A claim goes by its key.
         let key = key(self.numbers.below(SHARDS as u64) as usize);
-        let own = Stream::<Mapped>::hash_of(&key) >> 64;
+        let own = self.stream.hash_of(&key) >> 64;
         let shard = ((own * SHARDS as u128) >> 64) as usize;
         let data = self.record(shard, 0);
         self.begin(shard, 1);

@@ -8,16 +8,20 @@ pub mod operations;
 pub mod receipt;
 pub mod region;
 pub mod ring;
+pub mod stream;
+pub mod stream_region;
 
 /// A target: takes any bytes, and panics if it finds something.
 pub type Run = fn(&[u8]);
 
 /// All of them, each with its name.
-pub const TARGETS: [(&str, Run); 6] = [
+pub const TARGETS: [(&str, Run); 8] = [
     ("region", region::run),
     ("in_use", in_use::run),
     ("operations", operations::run),
     ("receipt", receipt::run),
     ("ring", ring::run),
     ("journal", journal::run),
+    ("stream", stream::run),
+    ("stream_region", stream_region::run),
 ];

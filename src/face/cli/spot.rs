@@ -105,9 +105,21 @@ pub(super) fn find(path: &Path) -> Result<Found, Trouble> {
 
 /// Opens a stream.
 pub(super) fn open_stream(path: &Path) -> Result<AnyStream, Trouble> {
+    open_stream_by(path, |file| Mapped::open(file))
+}
+
+/// Opens a stream to read it: one in a file has its records read-only.
+pub(super) fn open_stream_for_reading(path: &Path) -> Result<AnyStream, Trouble> {
+    open_stream_by(path, |file| Mapped::open_for_reading(file))
+}
+
+fn open_stream_by(
+    path: &Path,
+    open: impl FnOnce(&Path) -> Result<Mapped, Error>,
+) -> Result<AnyStream, Trouble> {
     let told = about(path.display());
     match Spot::of(path)? {
-        Spot::File(file) => Mapped::open(file).and_then(|region| {
+        Spot::File(file) => open(file).and_then(|region| {
             let region: AnyRegion = Arc::new(region);
             Stream::open(region)
         }),

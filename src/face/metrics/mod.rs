@@ -20,6 +20,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "stream")]
+mod consumers;
 mod exporter;
 mod facade;
 #[cfg(feature = "fifo")]
@@ -29,6 +31,10 @@ mod shards;
 mod table;
 mod text;
 
+#[cfg(feature = "stream")]
+pub use consumers::{
+    ConsumersLook, describe_consumers, record_consumers, render_consumers, write_consumers,
+};
 pub use exporter::Exporter;
 pub use facade::{describe, record};
 #[cfg(feature = "fifo")]

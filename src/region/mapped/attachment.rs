@@ -424,6 +424,12 @@ impl Attachment {
         }
     }
 
+    /// What is in this region is as its only holder says.
+    #[cfg(feature = "stream")]
+    pub(super) fn keep_section(&mut self, section: Section) {
+        self.section = OnceLock::from(section);
+    }
+
     #[inline(always)]
     pub(super) fn store_at<'s>(&'s self, place: &'s Place) -> Store<'s> {
         // SAFETY: the place was verified against this mapping, which lives as long as `self`.

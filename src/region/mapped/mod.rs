@@ -11,6 +11,8 @@ mod inspect;
 mod journal;
 mod os;
 mod owners;
+#[cfg(feature = "stream")]
+mod reading;
 pub(crate) mod side;
 #[cfg(feature = "async")]
 mod sleeper;
@@ -116,16 +118,19 @@ impl Mapped {
     /// [`Error::NotFound`], [`Error::Permission`], [`Error::ReadOnly`], [`Error::NotARegion`],
     /// [`Error::Version`], [`Error::Truncated`], [`Error::Damaged`], [`Error::Attachments`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let attachment = Arc::new(Attachment::open(path)?);
+        Ok(Self::of(Attachment::open(path.as_ref())?))
+    }
+
+    fn of(attachment: Attachment) -> Self {
+        let attachment = Arc::new(attachment);
         let warden = Arc::new(Warden::new(&attachment));
-        Ok(Self {
+        Self {
             #[cfg(feature = "async")]
             sleeper: Sleeper::new(&attachment, &warden),
             warden,
             committer: Committer::new(&attachment),
             attachment,
-        })
+        }
     }
 
     /// Opens the region if the file exists, else creates it with `bytes` bytes.
@@ -214,6 +219,15 @@ unsafe impl Region for Mapped {
                     place.agree(wish).map(|()| place)
                 }
             })
+    }
+
+    #[cfg(feature = "stream")]
+    fn with_writable(
+        &self,
+        place: &StreamPlace,
+        act: &mut dyn FnMut(&StreamPlace),
+    ) -> Result<(), Error> {
+        self.attachment.with_writable(place, act)
     }
 
     #[inline(always)]

@@ -283,6 +283,28 @@ pub fn file_len(file: &File) -> Result<u64, Error> {
 #[derive(Debug)]
 pub struct ForkMark(*const crate::sync::AtomicU64);
 
+/// Bytes of a page.
+#[cfg(feature = "stream")]
+pub fn page_bytes() -> usize {
+    // SAFETY: a question.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(PAGE)
+}
+
+/// Makes a mapping read-only from a place on, which begins a page.
+#[cfg(feature = "stream")]
+pub fn protect(map: &memmap2::MmapRaw, from: usize) -> Result<(), Error> {
+    let Some(len) = map.len().checked_sub(from) else {
+        return Ok(()); // that page is not there
+    };
+    let first = map.as_mut_ptr().wrapping_add(from);
+    // SAFETY: pages of our own mapping, to which nobody has a reference yet.
+    match unsafe { libc::mprotect(first.cast(), len, libc::PROT_READ) } {
+        0 => Ok(()),
+        _ => Err(last_error("making the records read-only")),
+    }
+}
+
 const PAGE: usize = 4096;
 const CHILD: u64 = 0;
 const SOUND: u64 = 1;

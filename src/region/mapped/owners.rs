@@ -67,7 +67,7 @@ impl Attachment {
                 }
                 self.owner = index;
                 if self.entries()[index as usize].is_attached() {
-                    self.take_back_of_dead(index);
+                    self.take_back_of_dead(index)?;
                 }
                 let entry = &self.entries()[index as usize];
                 entry
@@ -87,8 +87,10 @@ impl Attachment {
     pub(super) fn detach(&self) {
         if self.owner != 0 {
             self.commit_last();
-            self.take_back(self.owner);
-            self.entries()[self.owner as usize].set(0);
+            // If it cannot, whoever finds it attached and its lock free does.
+            if self.take_back(self.owner).is_ok() {
+                self.entries()[self.owner as usize].set(0);
+            }
             os::unlock(&self.file, self.owner as i64);
         }
     }
@@ -142,8 +144,9 @@ impl Attachment {
                 continue;
             }
             if os::try_lock(&self.file, byte) {
-                if entry.is_attached() {
-                    let returned = self.take_back_of_dead(index as u32);
+                if entry.is_attached()
+                    && let Ok(returned) = self.take_back_of_dead(index as u32)
+                {
                     tended.returned += returned;
                     tended.dead += 1;
                     // The twin (see `region::repair`) keeps the dead in the registry.
@@ -163,20 +166,21 @@ impl Attachment {
     }
 
     /// [`take_back`](Self::take_back) after a death, and tells of it.
-    fn take_back_of_dead(&self, dead: u32) -> u64 {
+    fn take_back_of_dead(&self, dead: u32) -> Result<u64, Error> {
         let pid = self.entries()[dead as usize].pid.load(Ordering::Relaxed);
         let _span = span!(WARN, "repair"; path = self.path.display(), owner = dead, pid = pid);
-        let returned = self.take_back(dead);
+        let returned = self.take_back(dead)?;
         event!(WARN, "a participant died", returned = returned);
-        returned
+        Ok(returned)
     }
 
-    /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible.
-    fn take_back(&self, dead: u32) -> u64 {
+    /// Repairs after `dead`, whose lock is ours. Returns how many messages became visible; an error
+    /// if nothing could be done.
+    fn take_back(&self, dead: u32) -> Result<u64, Error> {
         let Ok(Some(place)) = self.existing() else {
             #[cfg(feature = "stream")]
-            self.take_back_of_stream(dead);
-            return 0;
+            self.take_back_of_stream(dead)?;
+            return Ok(0);
         };
         let store: Store<'_> = self.store_at(&place);
         let returned = store.repair(&|owner| owner == dead, self.owner);
@@ -197,7 +201,7 @@ impl Attachment {
         if wake != 0 {
             self.rouse_sleepers(&store, wake.min(u32::MAX as u64) as u32);
         }
-        returned
+        Ok(returned)
     }
 
     /// Wakes whoever waits for `count` messages, in all processes; and as many futures of this one.

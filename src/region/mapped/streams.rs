@@ -78,20 +78,27 @@ impl Attachment {
     /// who wait for records: some of them may stand before what was claimed, and `dead` may have
     /// committed and woken nobody. Who dies in here does not set `dead` free, so the next one does
     /// it all again.
-    pub(super) fn take_back_of_stream(&self, dead: u32) -> u64 {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_writable`](Self::with_writable); nothing was done then.
+    pub(super) fn take_back_of_stream(&self, dead: u32) -> Result<u64, Error> {
         let Ok(Some(Section::Stream(place))) = self.section() else {
-            return 0;
+            return Ok(0);
         };
-        let repair = |shard: Shard<'_>| u64::from(shard.log().repair(dead));
-        let claims = self.shards(&place).map(repair).sum();
-        // SAFETY: as in `shards`.
-        let places = unsafe { Places::new(&place) };
-        Shards(&places).repair(dead);
-        if !cfg!(ringmain_twin = "consumers") {
-            places.repair_consumers(dead);
-        }
+        let claims = self.with_writable(&place, |place| {
+            let repair = |shard: Shard<'_>| u64::from(shard.log().repair(dead));
+            let claims = self.shards(place).map(repair).sum();
+            // SAFETY: as in `shards`.
+            let places = unsafe { Places::new(place) };
+            Shards(&places).repair(dead);
+            if !cfg!(ringmain_twin = "consumers") {
+                places.repair_consumers(dead);
+            }
+            claims
+        })?;
         self.rouse_of_stream(&place);
-        claims
+        Ok(claims)
     }
 
     /// Wakes all who wait for records, in all processes.

@@ -4,6 +4,7 @@
 use super::layout::StreamHead;
 use super::site::Places;
 use crate::ring::roster::{Fed, Feed, Roster, Seat, Word};
+use crate::sync::AtomicU64;
 
 /// The longest name of a consumer, bytes: that of Kinesis.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -50,6 +51,18 @@ impl<'a> Places<'a> {
             word,
             feed: self.feeds().get(feed).filter(|_| place < places)?,
         })
+    }
+
+    /// Where the consumer in a seat has come to at a place for a shard, if that is kept.
+    pub fn position(&self, seat: usize, place: usize) -> Option<&'a AtomicU64> {
+        let here = self.place();
+        let places = here.shape.places;
+        // SAFETY: as above.
+        let all = unsafe {
+            let first = here.base.add(here.offsets.positions) as *const AtomicU64;
+            core::slice::from_raw_parts(first, here.shape.position_words())
+        };
+        all.get(seat * places + place).filter(|_| place < places)
     }
 
     /// Takes back what a dead owner has begun and left among consumers: the caller has proof of its

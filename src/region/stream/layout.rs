@@ -25,6 +25,10 @@ pub const FLAG_EVICT: u64 = 2;
 pub const FLAG_QUOTA: u64 = 4;
 /// Shards are split by what comes in.
 pub const FLAG_ON_DEMAND: u64 = 8;
+/// Partition keys are hashed by MD5; without it, by xxh3-128.
+pub const FLAG_MD5: u64 = 16;
+/// Where consumers have come to is kept.
+pub const FLAG_POSITIONS: u64 = 32;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -57,7 +61,8 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`].
+    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`],
+    /// [`FLAG_MD5`], [`FLAG_POSITIONS`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,
@@ -165,6 +170,8 @@ pub struct StreamShape {
     pub pins: usize,
     /// Registered consumers.
     pub consumers: usize,
+    /// Whether it is kept where they have come to.
+    pub positions: bool,
     /// The longest data of a record, bytes.
     pub data_bytes_max: usize,
 }
@@ -180,6 +187,8 @@ pub struct StreamOffsets {
     pub seats: usize,
     /// Feeds of all consumers.
     pub feeds: usize,
+    /// Where consumers have come to, of all of them.
+    pub positions: usize,
     /// Words of the index, of all shards.
     pub index: usize,
     /// Headers of all shards.
@@ -205,6 +214,14 @@ impl StreamShape {
         granules as usize * GRANULE_BYTES - super::memory::STORED_HEAD_BYTES
     }
 
+    /// One for each consumer and place, if there are any.
+    pub const fn position_words(&self) -> usize {
+        match self.positions {
+            true => self.places * self.consumers,
+            false => 0,
+        }
+    }
+
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
         let granules = self.places.checked_mul(self.ring.granules as usize)?;
@@ -213,6 +230,7 @@ impl StreamShape {
             (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
             (self.consumers, size_of::<ConsumerSeat>()),
             (self.places.checked_mul(self.consumers)?, size_of::<Feed>()),
+            (self.position_words(), size_of::<AtomicU64>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),
@@ -221,18 +239,29 @@ impl StreamShape {
                 size_of::<AtomicU64>(),
             ),
         ];
-        let mut starts = [0; 8];
+        let mut starts = [0; 9];
         let mut end = size_of::<StreamHead>();
         for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
             *start = align_up(end, 128)?;
             end = start.checked_add(count.checked_mul(bytes)?)?;
         }
-        let [heads, pins, seats, feeds, index, headers, granules, demand] = starts;
+        let [
+            heads,
+            pins,
+            seats,
+            feeds,
+            positions,
+            index,
+            headers,
+            granules,
+            demand,
+        ] = starts;
         Some(StreamOffsets {
             heads,
             pins,
             seats,
             feeds,
+            positions,
             index,
             headers,
             granules,

@@ -1,8 +1,9 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, Notes, SEGMENT_MAX,
-    SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets, StreamShape, Writers,
+    FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA, GRANULE_BYTES,
+    Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets,
+    StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
@@ -41,6 +42,8 @@ pub struct StreamWish {
     pub quota: bool,
     /// Whether shards are split by what comes in.
     pub on_demand: bool,
+    /// Whether partition keys are hashed by MD5.
+    pub md5: bool,
     /// How old a record may become, ms.
     pub retention_ms: u64,
 }
@@ -53,6 +56,8 @@ pub struct StreamPlace {
     pub(crate) shape: StreamShape,
     pub(crate) flags: u64,
     pub(crate) retention_ms: u64,
+    /// Whether this participant only reads, and has the records read-only.
+    pub(super) for_reading: bool,
 }
 
 // SAFETY: an address and numbers; what is done with the address is `Site`'s to answer for.
@@ -104,6 +109,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         },
         pins: wish.readers,
         consumers: wish.consumers,
+        positions: wish.consumers > 0,
         data_bytes_max: 1,
     };
     let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
@@ -154,7 +160,9 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         flags: flag(wish.checksum.unwrap_or(shared), FLAG_CHECKSUM)
             | flag(wish.evict, FLAG_EVICT)
             | flag(wish.quota, FLAG_QUOTA)
-            | flag(wish.on_demand, FLAG_ON_DEMAND),
+            | flag(wish.on_demand, FLAG_ON_DEMAND)
+            | flag(wish.md5, FLAG_MD5)
+            | flag(shape.positions, FLAG_POSITIONS),
         retention_ms: wish.retention_ms,
         nonce: 0,
     })
@@ -257,6 +265,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         shape,
         flags: settings.flags,
         retention_ms: settings.retention_ms,
+        for_reading: false,
     })
 }
 
@@ -283,6 +292,42 @@ impl StreamPlace {
         self.flags & FLAG_ON_DEMAND != 0
     }
 
+    /// Whether partition keys are hashed by MD5.
+    #[inline(always)]
+    pub const fn uses_md5(&self) -> bool {
+        self.flags & FLAG_MD5 != 0
+    }
+
+    /// Whether this participant only reads.
+    #[inline(always)]
+    pub const fn is_for_reading(&self) -> bool {
+        self.for_reading
+    }
+
+    /// The same for one who only reads.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const fn for_reading(mut self) -> Self {
+        self.for_reading = true;
+        self
+    }
+
+    /// From where on readers write nothing, but to repair: index, headers, granules, demand.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const fn read_only_from(&self) -> usize {
+        self.offsets.index
+    }
+
+    /// The same stream at another address.
+    ///
+    /// # Safety
+    ///
+    /// The memory there is that of this stream, and stays so as long as the place is used.
+    #[cfg(feature = "mapped")]
+    pub(in crate::region) const unsafe fn moved(mut self, base: *mut u8) -> Self {
+        self.base = base;
+        self
+    }
+
     /// Refuses options that contradict the stream that is there.
     pub fn agree(&self, wish: &StreamWish) -> Result<(), Error> {
         let option = |option, found: u64, given: u64| match found == given {
@@ -307,6 +352,7 @@ impl StreamPlace {
             self.is_on_demand().into(),
             wish.on_demand.into(),
         )?;
+        option("md5 placement", self.uses_md5().into(), wish.md5.into())?;
         option("evict", self.evicts().into(), wish.evict.into())?;
         if let Some(max) = wish.data_bytes_max {
             option("max_data (bytes)", shape.data_bytes_max as u64, max as u64)?;

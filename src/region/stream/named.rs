@@ -40,6 +40,7 @@ impl StreamWish {
         evict: false,
         quota: false,
         on_demand: false,
+        md5: false,
         retention_ms: 0,
     };
 }

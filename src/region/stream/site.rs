@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::region::home::{Intent, Region};
 #[cfg(any(feature = "std", feature = "async"))]
 use crate::region::layout::EventSide;
-use crate::ring::log::{Log, Pin};
-use crate::ring::shards::{Card, Change, Table};
+use crate::ring::log::{Log, Pin, Refusal};
+use crate::ring::shards::{Card, Change, Shards, Table};
 use crate::sync::{AtomicU64, Ordering};
 use core::marker::PhantomData;
 
@@ -74,6 +74,25 @@ impl<R: Region> Site<R> {
     pub fn places(&self) -> Places<'_> {
         // SAFETY: as above.
         unsafe { Places::new(&self.place) }
+    }
+
+    /// Goes on with a split or merge that is closing, to its end: whether there was one. It closes
+    /// logs, for which who only reads needs a place to write.
+    pub fn complete(&self) -> Result<Result<bool, Refusal>, Error> {
+        let places = self.places();
+        if !self.place.is_for_reading() {
+            return Ok(Shards(&places).complete());
+        }
+        let mut completed = Ok(false);
+        if !Shards(&places).is_changing() {
+            return Ok(completed);
+        }
+        self.region.with_writable(&self.place, &mut |place| {
+            // SAFETY: the region shows the stream, and shows it as long as this lasts.
+            let places = unsafe { Places::new(place) };
+            completed = Shards(&places).complete();
+        })?;
+        Ok(completed)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
-    RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
+    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA,
+    GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead,
+    StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
@@ -49,6 +50,11 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
     let pins = number(&config.pins, 1..=PINS_MAX as u64, "number of readers")?;
     let most = CONSUMERS_MAX as u64;
     let consumers = number(&config.consumers, 0..=most, "number of consumers")?;
+    let flags = number(
+        &config.flags,
+        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND | FLAG_MD5 | FLAG_POSITIONS,
+        "flags",
+    )?;
     let room = (segment - 1) * GRANULE_BYTES as u64 - (STORED_HEAD_BYTES + KEY_BYTES_MAX) as u64;
     let shape = StreamShape {
         shards: shards as usize,
@@ -59,17 +65,13 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         },
         pins: pins as usize,
         consumers: consumers as usize,
+        positions: flags & FLAG_POSITIONS != 0,
         data_bytes_max: number(&config.data_bytes_max, 1..=room, "longest data")? as usize,
     };
     let offsets = shape
         .offsets()
         .filter(|offsets| offsets.end <= len)
         .ok_or(damaged("stream size"))?;
-    let flags = number(
-        &config.flags,
-        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND,
-        "flags",
-    )?;
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(damaged("configuration checksum"));
@@ -80,5 +82,6 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         shape,
         flags,
         retention_ms,
+        for_reading: false,
     })
 }

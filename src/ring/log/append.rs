@@ -304,8 +304,12 @@ impl Log<'_> {
         if seen.is_reserved() {
             return Err(Refusal::Reserved(seen.owner()));
         }
-        let end = self.behind(at, seen.granules()).ok_or(Refusal::Damaged)?;
-        Ok(Boundary::Taken(end))
+        match self.behind(at, seen.granules()) {
+            Some(end) => Ok(Boundary::Taken(end)),
+            // The tail is here, a lap on, and somebody has given it back.
+            None if seen == Header::released(at.lap()) => Ok(Boundary::Passed),
+            None => Err(Refusal::Damaged),
+        }
     }
 
     /// A boundary further than one that is a lap old: by the hint, or the oldest segment's start

@@ -43,7 +43,8 @@
 //!   record reserved before, by another. No exchange: nobody else changes either of the two.
 //!   Records of a reservation leave the last two granules of a segment alone; then it is released,
 //!   and the next segment is reserved.
-//! - *Release*: reserved to free, by the holder: the header gets a word of the lap before.
+//! - *Release*: reserved to free, by the holder: the header gets a word of the lap before, with no
+//!   length.
 //! - *Reopen*: end to padding up to the segment's end, by who alone may use the log anew, and when
 //!   nobody reads in it any more. It goes on with the next segment, as if it began there.
 //!
@@ -85,6 +86,8 @@
 //!   exchange succeeds, so it may.
 //! - *A claimant with an old boundary.* Its header is of a later lap than the boundary: it begins
 //!   again at `tail`, or at `floor`, whichever is further.
+//! - *A boundary of the lap before, where the tail was given back.* Its header is of that lap, with
+//!   no length, as no other's is: the log has passed it, as if the header were of a later lap.
 //! - *Two who reclaim.* All they do is make positions grow to the same values and take the same
 //!   resting pins.
 //! - *A late move of a position* expects a smaller value, and fails.

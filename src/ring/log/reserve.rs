@@ -117,7 +117,7 @@ impl<'a> Log<'a> {
     pub fn release(&self, reservation: Reservation<'_>) -> Released {
         let Reservation { at, begin, .. } = reservation;
         // Free again: as if it had not been reserved.
-        let free = Header::new(State::Padding, 0, 0, at.lap() - 1);
+        let free = Header::released(at.lap() - 1);
         if let Some(word) = self.header(at) {
             // ORDERING: Release; [claimed].
             word.store(free.0, Ordering::Release);

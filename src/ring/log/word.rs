@@ -75,6 +75,11 @@ impl Header {
         Self::new(State::Claimed, owner, 0, lap)
     }
 
+    /// The header of a reserved boundary that was given back: of the lap before, with no length.
+    pub const fn released(lap: u64) -> Self {
+        Self::new(State::Padding, 0, 0, lap)
+    }
+
     /// Whether it is that of a reserved boundary.
     #[inline(always)]
     pub const fn is_reserved(self) -> bool {

@@ -161,6 +161,13 @@ impl<const N: usize> Fed<'_, N> {
         }
     }
 
+    /// The subscription that is there, of this registration.
+    pub fn taken(&self) -> Option<Taken> {
+        let seen = self.feed.load();
+        let is_mine = seen.owner() != 0 && seen.before(self.word.generation()) == 0;
+        is_mine.then_some(seen)
+    }
+
     /// Whether a subscription still stands.
     #[inline(always)]
     pub fn stands(&self, taken: Taken) -> bool {

@@ -1,14 +1,31 @@
 //! A registered consumer, as one reads for it.
 
 use super::name::{ConsumerInfo, ConsumerName};
-use super::reader::Reader;
+use super::reader::{LASTS_MS, Reader};
 use super::subscription::Subscription;
 use crate::error::Error;
 use crate::region::Region;
-use crate::ring::roster::{HELD_MS, Held, Word};
-use crate::stream::{Cursor, ShardId, Start, Stream};
+use crate::ring::roster::{HELD_MS, Held, Taken, Word};
+use crate::stream::{Cursor, Lag, ShardId, Start, Stream, StreamSequence};
+use crate::sync::Ordering;
 use crate::time::Clock;
 use core::fmt;
+
+/// Figures of a registered consumer in a shard ([`StreamConsumer::stat`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerStats {
+    /// The shard.
+    pub shard: ShardId,
+    /// Behind the latest record that was read for it; `None` if none was read for it here, and in
+    /// streams of files that do not keep it.
+    pub position: Option<StreamSequence>,
+    /// How far that is behind the latest record; `None` without it, and if all of the shard's
+    /// [`readers`](crate::StreamOptions::readers) are taken.
+    pub lag: Option<Lag>,
+    /// Whether it is subscribed.
+    pub subscribed: bool,
+}
 
 /// A registered consumer of a stream ([`Stream::consumer`]). It is one registration: when that is
 /// removed, it is of no more use, whoever takes the name then.
@@ -74,10 +91,69 @@ impl<'s, R: Region, C: Clock> StreamConsumer<'s, R, C> {
         self.describe()?;
         let mut cursor = self.stream.cursor(shard, start)?;
         let place = cursor.shard.number();
-        let fed = self.stream.site.places().fed(self.seat, self.word, place);
-        let fed = fed.ok_or(Error::NoConsumer)?;
-        cursor.reader = Some(Reader { fed, taken: None });
+        let places = self.stream.site.places();
+        let fed = places.fed(self.seat, self.word, place);
+        cursor.reader = Some(Reader {
+            fed: fed.ok_or(Error::NoConsumer)?,
+            taken: None,
+            position: places.position(self.seat, place),
+        });
         Ok(cursor)
+    }
+
+    /// Figures of this consumer in a shard. To count what it has not read it takes one of the
+    /// shard's readers for a moment.
+    ///
+    /// ```
+    /// use ringmain::{Heap, Start, Stream, StreamOptions};
+    /// let stream = Stream::create(Heap::new(1 << 20)?, StreamOptions::new())?;
+    /// let audit = stream.register_consumer("audit")?;
+    /// let shard = stream.put("boiler-7", b"81.5")?.shard;
+    /// let mut subscription = audit.subscribe(shard, Start::Oldest)?;
+    /// assert_eq!(subscription.read(10)?.len(), 1);
+    /// stream.put("boiler-7", b"81.7")?;
+    /// let stats = audit.stat(shard)?;
+    /// assert_eq!((stats.subscribed, stats.lag.map(|lag| lag.records)), (true, Some(1)));
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoConsumer`], [`Error::NoShard`], [`Error::Forked`], [`Error::Damaged`].
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the records that it has not read.
+    pub fn stat(&self, shard: ShardId) -> Result<ConsumerStats, Error> {
+        self.describe()?;
+        let stream = self.stream;
+        let here = stream.shard(shard)?;
+        let places = stream.site.places();
+        let fed = places.fed(self.seat, self.word, here.number());
+        let fed = fed.ok_or(Error::NoConsumer)?;
+        let lasts = |taken: Taken| stream.now_ms() < taken.begun_ms().saturating_add(LASTS_MS);
+        let (mut position, mut lag) = (places.position(self.seat, here.number()), None);
+        let at = position.map_or(0, |word| word.load(Ordering::Relaxed));
+        let at = StreamSequence::from_u64(at);
+        // A place may have had another shard; what is in none of this one is of that.
+        let begin = here.head().card.known().map_or(0, |known| known.begin.0);
+        if at.as_u64() == 0 || at.as_u64() < begin {
+            position = None;
+        }
+        if position.is_some() {
+            match stream.cursor(shard, Start::At(at)) {
+                Ok(mut cursor) => lag = Some(cursor.lag()?),
+                Err(Error::OutOfRange { .. }) => position = None, // nobody has come there
+                Err(Error::Readers { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ConsumerStats {
+            shard,
+            position: position.map(|_| at),
+            lag,
+            subscribed: fed.taken().is_some_and(lasts),
+        })
     }
 
     /// Subscribes to a shard: its records come as they are put, for 5 minutes of the region's time.

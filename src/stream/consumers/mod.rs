@@ -14,7 +14,7 @@ mod subscription;
 #[cfg(any(feature = "std", feature = "async"))]
 mod waiting;
 
-pub use consumer::StreamConsumer;
+pub use consumer::{ConsumerStats, StreamConsumer};
 pub use name::{ConsumerInfo, ConsumerName};
 pub(super) use reader::Reader;
 pub use subscription::{Subscription, SubscriptionEnd};

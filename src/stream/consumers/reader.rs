@@ -2,8 +2,9 @@
 
 use crate::error::Error;
 use crate::region::stream::NAME_WORDS;
+use crate::ring::log::Position;
 use crate::ring::roster::{Fed, Taken};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// How long a subscription lasts, ms: 5 minutes, as that of Kinesis.
 pub(super) const LASTS_MS: u64 = 300_000;
@@ -13,6 +14,8 @@ pub(super) const LASTS_MS: u64 = 300_000;
 pub(in crate::stream) struct Reader<'s> {
     pub(super) fed: Fed<'s, NAME_WORDS>,
     pub(super) taken: Option<Taken>,
+    /// Where it is kept how far it has come.
+    pub(super) position: Option<&'s AtomicU64>,
 }
 
 impl<'s> Reader<'s> {
@@ -42,6 +45,15 @@ impl<'s> Reader<'s> {
     /// How long a subscription still lasts, ms.
     pub(super) fn left_ms(&self, taken: Taken, now_ms: u64) -> u64 {
         LASTS_MS.saturating_sub(now_ms.saturating_sub(taken.begun_ms()))
+    }
+
+    /// Notes how far it has come.
+    #[inline(always)]
+    pub(in crate::stream) fn note(&self, at: Position) {
+        if let Some(position) = self.position {
+            // ORDERING: Relaxed; a figure.
+            position.store(at.0, Ordering::Relaxed);
+        }
     }
 
     /// What it has read of its own quota.

@@ -59,11 +59,15 @@ impl<R: Region, C: Clock> Stream<R, C> {
         }
         let max = self.site.place().shape.consumers;
         let (seat, word) = registered.map_err(|error| refused(error, max))?;
-        if self.site.place().has_quotas() {
-            // What another one has read that had the seat before.
-            let places = self.site.places();
-            let feds = (0..places.places()).filter_map(|place| places.fed(seat, word, place));
-            feds.for_each(|fed| fed.feed.quota.store(0, Ordering::Relaxed));
+        // What another one has read that had the seat before.
+        let places = self.site.places();
+        for place in 0..places.places() {
+            if let Some(fed) = places.fed(seat, word, place) {
+                fed.feed.quota.store(0, Ordering::Relaxed);
+            }
+            if let Some(position) = places.position(seat, place) {
+                position.store(0, Ordering::Relaxed);
+            }
         }
         Ok(StreamConsumer::new(self, seat, word, name, about))
     }

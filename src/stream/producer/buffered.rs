@@ -112,7 +112,7 @@ impl<'s, R: Region, C: Clock> StreamProducer<'s, R, C> {
         slots: Memory<'s, ProducerSlot>,
         bytes: Memory<'s, u8>,
     ) -> Result<Self, Error> {
-        stream.region().check()?;
+        stream.check_change()?;
         let places = stream.site.place().shape.places;
         let settings = options.settings(slots.len(), bytes.len(), places)?;
         // ORDERING: Relaxed; written before the stream was published.
@@ -186,7 +186,7 @@ impl<'s, R: Region, C: Clock> StreamProducer<'s, R, C> {
         let hash = match entry.hash {
             _ if stream.has_one_shard() => 0,
             Some(hash) => hash,
-            None => Stream::<R, C>::hash_of(entry.key),
+            None => stream.hash_of(entry.key),
         };
         let place = self.place_for(hash)?;
         let (token, now_ms) = (self.next_token, stream.now_ms());

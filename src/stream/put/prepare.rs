@@ -70,7 +70,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 max: BATCH_MAX as u64,
             });
         }
-        self.region().check()?;
+        self.check_change()?;
         let mut left = heapless::Vec::<u32, BATCH_MAX>::new();
         for (n, entry) in entries.iter().enumerate() {
             let id = match self.checked(entry.key, entry.data) {

@@ -4,7 +4,7 @@ use super::super::board::{Board, Fault, state};
 use super::super::common::{body, seed_of};
 use super::super::stage::seed_in;
 use super::ground::Log;
-use ringmain::{Error, Part, Put, Record, ShardId, Start, StreamSequence};
+use ringmain::{Error, Part, Placement, Put, Record, ShardId, Start, StreamSequence};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -24,7 +24,7 @@ const READ: usize = 3;
 /// A partition key; those of even numbers have lower hashes than those of odd ones.
 pub fn key(number: u32) -> String {
     let mut keys = (0..).map(|n| format!("key-{number}-{n}"));
-    let half = |key: &String| (Log::hash_of(key) >> 127) as u32;
+    let half = |key: &String| (Placement::Xxh3.hash_of(key) >> 127) as u32;
     keys.find(|key| half(key) == number & 1).expect("soon one")
 }
 

@@ -3,12 +3,30 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use regex::bytes::Regex;
 
 use super::start::{From, from};
-use crate::ShardId;
 use crate::face::cli::values::size;
+use crate::{Placement, ShardId};
+
+/// A [`Placement`] by its word.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(in crate::face::cli) enum PlacementArg {
+    /// xxh3-128
+    Xxh3,
+    /// MD5
+    Md5,
+}
+
+impl core::convert::From<PlacementArg> for Placement {
+    fn from(word: PlacementArg) -> Self {
+        match word {
+            PlacementArg::Xxh3 => Self::Xxh3,
+            PlacementArg::Md5 => Self::Md5,
+        }
+    }
+}
 
 /// What a new stream is to be like.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +65,9 @@ pub(in crate::face::cli) struct StreamArgs {
     /// Give each shard the quotas of Kinesis: a second has 1000 records or 1 MiB put, 2 MiB read
     #[arg(long, requires = "stream")]
     pub(in crate::face::cli) provisioned: bool,
+    /// Which hash of its partition key gives a record its shard; md5 is Kinesis' own
+    #[arg(long, requires = "stream", value_name = "HASH", default_value = "xxh3")]
+    pub(in crate::face::cli) placement: PlacementArg,
 }
 
 #[derive(Debug, Args)]

@@ -49,7 +49,9 @@ fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     if let Some(max) = args.max_shards {
         options = options.max_shards(max);
     }
-    options = options.quota(args.provisioned);
+    options = options
+        .quota(args.provisioned)
+        .placement(args.placement.into());
     if args.evict {
         options = options.full(FullPolicy::Evict);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::Serialize;
 
-use super::figures::{full_word, instant};
+use super::figures::{full_word, instant, placement_word};
 use crate::face::cli::exit::Trouble;
 use crate::face::cli::output::say;
 use crate::{Capacity, StreamDescription};
@@ -32,6 +32,7 @@ pub(in crate::face::cli) struct DescribedStream<'a> {
     segment_bytes: u64,
     checksum: bool,
     quota: bool,
+    placement: &'static str,
     on_demand: bool,
     held_bytes: u64,
     capacity_bytes: u64,
@@ -59,6 +60,7 @@ impl<'a> DescribedStream<'a> {
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
             quota: options.get_quota(),
+            placement: placement_word(options.get_placement()),
             on_demand: options.get_capacity() == Capacity::OnDemand,
             held_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             capacity_bytes: shards.iter().map(|shard| shard.capacity_bytes).sum(),
@@ -90,6 +92,7 @@ impl<'a> DescribedStream<'a> {
             ),
             ("largest data", self.data_bytes_max.to_string()),
             ("segment bytes", self.segment_bytes.to_string()),
+            ("placement", self.placement.to_owned()),
             ("bytes held", self.held_bytes.to_string()),
             ("most of them", self.capacity_bytes.to_string()),
             ("latest", self.latest_ms.map_or("none".to_owned(), instant)),

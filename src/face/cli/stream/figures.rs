@@ -8,8 +8,9 @@ use humantime::{format_duration, format_rfc3339_millis};
 use serde::Serialize;
 
 use super::flow::PutRates;
+use super::followers::Consumer;
 use super::{AnyStream, shards_of, unless_gone};
-use crate::{Capacity, Error, FullPolicy, Region, ShardId, Start};
+use crate::{Capacity, Error, FullPolicy, Placement, Region, ShardId, Start};
 
 /// The names under which a stream's figures are printed.
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +40,7 @@ pub(in crate::face::cli) struct Figures {
     segment_bytes: u64,
     checksum: bool,
     quota: bool,
+    placement: &'static str,
     on_demand: bool,
     /// Of a stream on demand: the most of a second in 30 days, and the shards that this asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +50,8 @@ pub(in crate::face::cli) struct Figures {
     #[serde(skip_serializing_if = "Option::is_none")]
     wanted_shards: Option<u32>,
     attachments: u64,
+    /// The registered ones, by their names.
+    pub(in crate::face::cli) consumers: Vec<Consumer>,
     positions: Vec<Positions>,
 }
 
@@ -72,6 +76,14 @@ pub(in crate::face::cli) fn full_word(full: FullPolicy) -> &'static str {
     match full {
         FullPolicy::Reject => "reject",
         FullPolicy::Evict => "evict",
+    }
+}
+
+/// Which hash of its partition key places a record.
+pub(in crate::face::cli) fn placement_word(placement: Placement) -> &'static str {
+    match placement {
+        Placement::Xxh3 => "xxh3",
+        Placement::Md5 => "md5",
     }
 }
 
@@ -128,11 +140,13 @@ impl Figures {
             segment_bytes: options.get_segment().unwrap_or(0) as u64,
             checksum: options.get_checksum().unwrap_or(false),
             quota: options.get_quota(),
+            placement: placement_word(options.get_placement()),
             on_demand: demand.is_some(),
             peak_records_per_s: demand.map(|demand| demand.peak_records),
             peak_bytes_per_s: demand.map(|demand| demand.peak_bytes),
             wanted_shards: demand.map(|demand| demand.wanted),
             attachments: stream.region().attachments(),
+            consumers: Consumer::all(stream)?,
             positions: Vec::new(),
         };
         for shard in shards_of(stream) {
@@ -186,6 +200,7 @@ impl Figures {
             ("largest data", self.data_bytes_max.to_string()),
             ("segment bytes", self.segment_bytes.to_string()),
             ("quota", if self.quota { "yes" } else { "no" }.to_owned()),
+            ("placement", self.placement.to_owned()),
             ("attachments", self.attachments.to_string()),
         ];
         if let (Some(records), Some(bytes)) = (self.put_records_per_s, self.put_bytes_per_s) {
@@ -200,6 +215,8 @@ impl Figures {
             rows.push(("most in 30 days", format!("{records}/s, {bytes} bytes/s")));
             rows.push(("shards wanted", shards.to_string()));
         }
+        let told: Vec<_> = self.consumers.iter().map(Consumer::row).collect();
+        rows.extend(told.iter().map(|(name, text)| (&**name, text.clone())));
         for Positions {
             shard,
             oldest_sequence_number: oldest,

@@ -7,6 +7,7 @@ mod create;
 mod describe;
 mod figures;
 mod flow;
+mod followers;
 mod key;
 mod line;
 mod put;

@@ -29,7 +29,7 @@ pub(in crate::face::cli) fn split(args: &SplitArgs) -> Result<Exit, Trouble> {
     let told = || about::<Error>(args.path.display());
     let (first, last) = stream.shard_info(args.shard).map_err(told())?.hashes;
     // The first hash of the upper half.
-    let middle = (first + (last - first) / 2).saturating_add(1);
+    let middle = first.saturating_add(last.saturating_sub(first) / 2 + 1);
     let children = stream.split(args.shard, args.at.unwrap_or(middle));
     tell(&children.map_err(told())?, args.json)
 }

@@ -43,7 +43,7 @@ const WAITED_MAX: usize = 128;
 /// Reads until there is nothing left, the limit is reached, or somebody ends it.
 pub(in crate::face::cli) fn run(args: &TailArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
-    let stream = spot::open_stream(&args.path)?;
+    let stream = spot::open_stream_for_reading(&args.path)?;
     let shards = chosen(&stream, args)?;
     let quiet = !io::stderr().is_terminal() || io::stdout().is_terminal();
     let consumer = args.consumer.as_deref().map(|name| stream.consumer(name));

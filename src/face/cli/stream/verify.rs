@@ -46,6 +46,12 @@ pub(in crate::face::cli) fn run(
             }
         }
     }
+    for consumer in stream.consumers().map_err(about("consumers"))? {
+        if let Err(error) = consumer {
+            damaged += 1;
+            say(found("consumers".to_owned(), error.to_string())?)?;
+        }
+    }
     if damaged != 0 {
         note(format_args!("{records} records sound, {damaged} damaged"));
         return Ok(Exit::Failed);

@@ -92,15 +92,27 @@ impl Streams {
 }
 
 /// The heads of the columns.
-pub(super) const HEADS: [&str; 9] = [
-    "STREAM", "SHARDS", "BYTES", "FILLED", "PUT/s", "BYTES/s", "READERS", "OLDEST", "LATEST",
+pub(super) const HEADS: [&str; 11] = [
+    "STREAM",
+    "SHARDS",
+    "BYTES",
+    "FILLED",
+    "PUT/s",
+    "BYTES/s",
+    "READERS",
+    "CONSUMERS",
+    "LAG",
+    "OLDEST",
+    "LATEST",
 ];
 
 /// What stands in the columns.
-pub(super) fn cells(look: &StreamLook) -> [String; 9] {
+pub(super) fn cells(look: &StreamLook) -> [String; 11] {
     let figures = &look.figures;
     let filled = figures.bytes as f64 / (figures.capacity_bytes as f64).max(1.0);
     let a_second = |n: Option<f64>| n.map_or("-".to_owned(), rate);
+    // Of the one that is furthest behind.
+    let lag = figures.consumers.iter().filter_map(|c| c.lag_ms).max();
     let ago = |since: Option<Duration>| since.map_or("-".to_owned(), age);
     [
         look.name.clone(),
@@ -110,6 +122,8 @@ pub(super) fn cells(look: &StreamLook) -> [String; 9] {
         a_second(figures.put_records_per_s),
         a_second(figures.put_bytes_per_s),
         figures.readers.to_string(),
+        figures.consumers.len().to_string(),
+        lag.map_or("-".to_owned(), |ms| age(Duration::from_millis(ms))),
         ago(look.oldest),
         ago(look.latest),
     ]
@@ -117,12 +131,12 @@ pub(super) fn cells(look: &StreamLook) -> [String; 9] {
 
 /// Draws the table.
 pub(super) fn table(frame: &mut Frame<'_>, area: Rect, looks: &[&StreamLook]) {
-    let row = |cells: [String; 9]| {
+    let row = |cells: [String; 11]| {
         let [name, figures @ ..] = cells;
         let figures = figures.map(|text| Cell::from(Line::raw(text).right_aligned()));
         Cells::new([Cell::from(name)].into_iter().chain(figures))
     };
-    let widths = [6, 11, 6, 8, 8, 7, 7, 7].map(Constraint::Length);
+    let widths = [6, 11, 6, 8, 8, 7, 9, 7, 7, 7].map(Constraint::Length);
     let widths = [Constraint::Min(10)].into_iter().chain(widths);
     let heads = row(HEADS.map(str::to_owned));
     let table = Table::new(looks.iter().map(|look| row(cells(look))), widths)
