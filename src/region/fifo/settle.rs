@@ -192,23 +192,25 @@ impl<'s> Settling<'s> {
             }
             Head::Message(slot, word) if word.phase() == Phase::Held => {
                 if self.store.is_held_over(slot, word, self.now_ms) {
-                    self.offer(group);
+                    self.offer(group, entry);
                 }
             }
             Head::Message(_, word) if word.phase() == Phase::Ready && wide & 1 == 0 => {
                 // It may have become wide since: then it is locked, and the ticket passed by.
-                self.store.issue_in_row(group, &mut self.row);
+                self.store.issue_in_row((group, entry), &mut self.row);
             }
-            Head::Message(..) | Head::Unclear => self.offer(group),
+            Head::Message(..) | Head::Unclear => self.offer(group, entry),
         }
         if taken < deleted {
             self.store.take_out_of_turn(group, self.owner);
         }
     }
 
-    fn offer(&mut self, group: usize) {
+    #[cold]
+    #[inline(never)]
+    fn offer(&mut self, group: usize, entry: &Group) {
         if self.store.is_free(group, self.now_ms, self.owner) {
-            self.store.issue_in_row(group, &mut self.row);
+            self.store.issue_in_row((group, entry), &mut self.row);
         }
     }
 
