@@ -61,18 +61,30 @@ fn refusal(bytes: &[u8]) -> (&'static str, usize) {
 /// time, the last eight perhaps a second time.
 #[inline(always)]
 fn is_graphic(bytes: &[u8]) -> bool {
-    const EACH: u64 = u64::MAX / 255;
-    const HIGH: u64 = EACH << 7;
-    let sound = |eight: &[u8; 8]| {
-        let word = u64::from_le_bytes(*eight);
-        let below = word.wrapping_sub(EACH * 0x21) & !word;
-        let above = word.wrapping_add(EACH) | word;
-        (below | above) & HIGH == 0
-    };
-    let (Some(last), (eights, _)) = (bytes.last_chunk(), bytes.as_chunks()) else {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
         return bytes.iter().all(u8::is_ascii_graphic);
     };
-    eights.iter().all(sound) && sound(last)
+    let ends = graphic(first) & graphic(last);
+    if bytes.len() <= 16 {
+        return ends & HIGH == HIGH;
+    }
+    let eights = bytes.as_chunks().0.iter();
+    eights.fold(ends, |all, eight| all & graphic(eight)) & HIGH == HIGH
+}
+
+const EACH: u64 = u64::MAX / 255;
+/// The high bit of each byte.
+const HIGH: u64 = EACH << 7;
+
+/// The high bits are all set if, and only if, each of the bytes is from 0x21 to 0x7e.
+#[inline(always)]
+fn graphic(eight: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*eight);
+    // Sums of bytes below 0x80 carry nothing over; one that is not tells by itself. 0x7f is the
+    // only one of them that its successor takes beyond them.
+    let above = word.wrapping_add(EACH * (0x80 - 0x21));
+    let beyond = word.wrapping_add(EACH) | word;
+    above & !beyond
 }
 
 impl<'a> Names<'a> {
@@ -99,6 +111,7 @@ impl<'a> Names<'a> {
     }
 
     /// Writes them to the end of `bytes`, which must have room for them.
+    #[inline(always)]
     pub fn write(&self, bytes: &mut [u8]) {
         let at = bytes.len() - self.len();
         let (group, rest) = bytes[at..].split_at_mut(self.group.len());

@@ -146,10 +146,17 @@ impl<'a, E: Chained> Chains<'a, E> {
         self.buckets.get(self.bucket(hash))
     }
 
-    /// The first element of that chain, a moment ago.
-    #[cfg(feature = "fifo")]
-    pub fn first(&self, hash: u64) -> Option<&'a E> {
-        self.elements.get(self.first_index(hash)?)
+    /// The first element of that chain, whatever its key; it need not be one of the elements. Or
+    /// that there is none.
+    #[inline(always)]
+    pub fn first_or_absent(&self, hash: u64) -> Found {
+        let bucket = self.bucket(hash);
+        let start = self.buckets.get(bucket);
+        let seen = start.map_or(Link(0), Self::load);
+        match seen.next() {
+            Some(first) => Found::At(first),
+            None => Found::Absent(Absent { bucket, seen }),
+        }
     }
 
     /// Which one that is; it need not be one of the elements.
@@ -281,7 +288,15 @@ impl<'a, E: Chained> Chains<'a, E> {
 
     /// Takes an element out of its chain that nobody else may use again meanwhile, whoever else
     /// removes it at the same time.
+    #[inline(always)]
     pub fn unchain(&self, hash: u64, index: usize) {
+        if !self.unlink_only(hash, index) {
+            self.unchain_far(hash, index);
+        }
+    }
+
+    #[inline(never)]
+    fn unchain_far(&self, hash: u64, index: usize) {
         if self.unlink_last(hash, index) {
             return;
         }
@@ -290,9 +305,21 @@ impl<'a, E: Chained> Chains<'a, E> {
         while !self.remove(hash, index, self.life(index)) && self.is_chained(hash, index) {}
     }
 
-    /// Unlinks an element of the caller's that is the last of its chain without marking it. Whether
-    /// it did; it does not look far.
+    /// Unlinks an element of the caller's that is alone in its chain, without marking it. Whether
+    /// it did.
     #[inline(always)]
+    fn unlink_only(&self, hash: u64, index: usize) -> bool {
+        let (Some(start), Some(element)) = (self.start(hash), self.elements.get(index)) else {
+            return false;
+        };
+        let link = Self::load(element.chain());
+        let seen = Self::load(start);
+        let is_last = link.0 & (MARKED | NEXT_MASK) == 0;
+        let is_first = seen.0 & (MARKED | NEXT_MASK) == (index as u64).wrapping_add(1);
+        is_last && is_first && Self::change(start, seen, seen.with(0))
+    }
+
+    /// The same of one that is the last of its chain; it does not look far.
     fn unlink_last(&self, hash: u64, index: usize) -> bool {
         let (Some(start), Some(element)) = (self.start(hash), self.elements.get(index)) else {
             return false;

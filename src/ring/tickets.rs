@@ -123,9 +123,7 @@ const fn index_of(cell: u64, position: u64) -> Option<u32> {
 
 impl Tickets<'_> {
     /// Puts `index` behind all others: the ticket's position. `None` if the queue is full;
-    /// `u32::MAX` is no index and never finds room.
-    ///
-    /// When it returns, the ticket is counted by [`len`](Self::len).
+    /// `u32::MAX` is no index and never finds room. When it returns, [`len`](Self::len) counts it.
     ///
     /// # Progress
     ///
@@ -145,6 +143,7 @@ impl Tickets<'_> {
     /// # Progress
     ///
     /// As [`push`](Self::push).
+    #[inline(always)]
     pub fn claim(&self, from: &mut u64, index: u32) -> Option<u64> {
         if index == u32::MAX {
             return None;

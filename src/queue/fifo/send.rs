@@ -15,9 +15,8 @@ use crate::queue::{MessageId, Queue};
 use crate::region::Region;
 use crate::region::arena::{Claimed, stamp};
 use crate::region::body::{seed, size_of_stored};
-use crate::region::fifo::cursor::Cursor;
 use crate::region::fifo::ids::IdKey;
-use crate::region::fifo::own::Known;
+use crate::region::fifo::own::{Behind, Known, Own};
 use crate::region::fifo::send::{Ordered, Sent};
 use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT};
 use crate::region::policy::DELAY_MS;
@@ -25,26 +24,52 @@ use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::time::Clock;
 
-/// What is sent, with checked names.
-struct Outgoing<'a> {
+/// What can be sent to a group: an entry, or a message with attributes.
+trait Outgoing {
+    /// An error unless it may be sent; `content`: without a deduplication id, too.
+    fn check(&self, content: bool) -> Result<(), Error>;
+    /// Its parts; without names, if it was not checked, it may have none.
+    fn parts(&self) -> Parts<'_>;
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
     names: Names<'a>,
     body: &'a [u8],
     /// The message that has attributes.
     message: Option<&'a Message<'a>>,
+}
+
+/// What a call finds out about a message before it sends any.
+struct Prepared {
     /// The key of its deduplication id.
     key: IdKey,
     /// The key of its group.
     group: [u64; 2],
     /// What the queue has of both.
     known: Known,
+    /// Its slot, if that was claimed and filled ahead of its turn.
+    claimed: Claimed,
 }
 
 /// What the messages of a call have in common.
 struct Sending<'s> {
     now_ms: u64,
     slots: Slots,
-    /// Where entries for their ids are claimed.
-    cursor: Cursor<'s>,
+    own: Own<'s>,
+    delay_ms: u64,
+    /// The message that was sent just before, if it was.
+    behind: Option<Behind>,
+}
+
+impl Sending<'_> {
+    /// Does what is left to be done when all are sent.
+    #[inline(always)]
+    fn finish(self, store: &Store<'_>) {
+        self.own.finish(store);
+        self.slots.give_back(store);
+    }
 }
 
 /// Slots for the messages of a batch, as many as there are together.
@@ -82,21 +107,86 @@ impl Slots {
     }
 }
 
-impl Outgoing<'_> {
-    /// Not filled yet.
-    const EMPTY: Self = Self {
-        names: Names { group: "", id: "" },
-        body: &[],
-        message: None,
-        key: IdKey::EMPTY,
-        group: [0; 2],
-        known: Known::NONE,
-    };
+impl Outgoing for FifoEntry<'_> {
+    #[inline(always)]
+    fn check(&self, content: bool) -> Result<(), Error> {
+        if self.id.is_none() && !content {
+            return Err(Error::NoDeduplicationId);
+        }
+        Names::new(self.group, self.id)?;
+        Ok(())
+    }
 
+    #[inline(always)]
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            names: Names {
+                group: self.group,
+                id: self.id.unwrap_or_default(),
+            },
+            body: self.body,
+            message: None,
+        }
+    }
+}
+
+impl Outgoing for Message<'_> {
+    fn check(&self, content: bool) -> Result<(), Error> {
+        let Some(group) = self.group_option() else {
+            return Err(Error::Group {
+                problem: "a message of a FIFO queue has a group",
+            });
+        };
+        if let Some(delay) = self.delay_option() {
+            return Err(Error::OutOfRange {
+                what: "delay of a message in a FIFO queue, where it is the queue's (ms)",
+                value: crate::queue::options::whole_ms(delay),
+                min: 0,
+                max: 0,
+            });
+        }
+        let id = self.deduplication_option();
+        if id.is_none() && !content {
+            return Err(Error::NoDeduplicationId);
+        }
+        Names::new(group, id)?;
+        Ok(())
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            names: Names {
+                group: self.group_option().unwrap_or_default(),
+                id: self.deduplication_option().unwrap_or_default(),
+            },
+            body: self.body(),
+            message: Some(self),
+        }
+    }
+}
+
+impl Parts<'_> {
     /// Bytes that count against the limit.
+    #[inline(always)]
     fn size(&self) -> usize {
         self.message.map_or(self.body.len(), Message::size)
     }
+
+    /// Bytes behind the body: of attributes and names.
+    #[inline(always)]
+    fn tail(&self) -> usize {
+        self.message.map_or(0, Message::attributes_len) + self.names.len()
+    }
+}
+
+impl Prepared {
+    /// Nothing yet.
+    const EMPTY: Self = Self {
+        key: IdKey::EMPTY,
+        group: [0; 2],
+        known: Known::NONE,
+        claimed: Claimed::EMPTY,
+    };
 }
 
 impl<R: Region, C: Clock> FifoQueue<R, C> {
@@ -126,15 +216,11 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         id: impl Into<Option<&'a str>>,
         body: &'a [u8],
     ) -> Result<FifoSent, Error> {
-        let entry = FifoEntry {
+        self.send_one(&FifoEntry {
             group,
             id: id.into(),
             body,
-        };
-        self.queue.check()?;
-        let mut outgoing = Outgoing::EMPTY;
-        self.outgoing(&entry, &mut outgoing)?;
-        self.send_one(outgoing)
+        })
     }
 
     /// Sends 1 to 10 messages in their order. Each succeeds or fails alone, and those behind one
@@ -165,8 +251,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn send_batch(&self, entries: &[FifoEntry<'_>]) -> Result<Outcomes<FifoSent>, Error> {
-        self.queue.check()?;
-        self.send_all(entries, |entry, into| self.outgoing(entry, into))
+        self.send_all(entries)
     }
 
     /// Sends a message with attributes; it says its group, and its deduplication id unless that is
@@ -196,10 +281,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn send_message(&self, message: &Message<'_>) -> Result<FifoSent, Error> {
-        self.queue.check()?;
-        let mut outgoing = Outgoing::EMPTY;
-        self.outgoing_message(message, &mut outgoing)?;
-        self.send_one(outgoing)
+        self.send_one(message)
     }
 
     /// [`send_batch`](FifoQueue::send_batch) of messages with attributes.
@@ -209,134 +291,98 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// Those of [`send_batch`](FifoQueue::send_batch) and of
     /// [`send_message`](FifoQueue::send_message).
     pub fn send_messages(&self, messages: &[Message<'_>]) -> Result<Outcomes<FifoSent>, Error> {
-        self.queue.check()?;
-        self.send_all(messages, |message, into| {
-            self.outgoing_message(message, into)
-        })
+        self.send_all(messages)
     }
 
+    /// Whether a message may go without a deduplication id.
     #[inline(always)]
-    fn outgoing<'a>(&self, entry: &FifoEntry<'a>, into: &mut Outgoing<'a>) -> Result<(), Error> {
-        self.check_id(entry.id)?;
-        into.names = Names::new(entry.group, entry.id)?;
-        into.body = entry.body;
-        self.fill_keys(into);
-        Ok(())
-    }
-
-    fn outgoing_message<'a>(
-        &self,
-        message: &'a Message<'a>,
-        into: &mut Outgoing<'a>,
-    ) -> Result<(), Error> {
-        let Some(group) = message.group_option() else {
-            return Err(Error::Group {
-                problem: "a message of a FIFO queue has a group",
-            });
-        };
-        if let Some(delay) = message.delay_option() {
-            return Err(Error::OutOfRange {
-                what: "delay of a message in a FIFO queue, where it is the queue's (ms)",
-                value: crate::queue::options::whole_ms(delay),
-                min: 0,
-                max: 0,
-            });
-        }
-        let id = message.deduplication_option();
-        self.check_id(id)?;
-        into.names = Names::new(group, id)?;
-        into.body = message.body();
-        into.message = Some(message);
-        self.fill_keys(into);
-        Ok(())
+    fn takes_content(&self) -> bool {
+        self.queue.place.flags & FLAG_CONTENT != 0
     }
 
     /// The keys of what is sent, by its names and its body.
     #[inline(always)]
-    fn fill_keys(&self, into: &mut Outgoing<'_>) {
-        let seed = self.queue.name(&self.queue.store());
-        into.group = group_key(into.names.group, seed);
+    fn fill_keys(&self, parts: &Parts<'_>, seed: u64, into: &mut Prepared) {
+        into.group = group_key(parts.names.group, seed);
         // A body that is too long is refused, whatever its digest.
         let max = self.queue.place.shape.body_bytes_max;
-        let body = &into.body[..into.body.len().min(max)];
+        let body = &parts.body[..parts.body.len().min(max)];
         let by_group = self.queue.place.flags & FLAG_BY_GROUP != 0;
-        id_key(&into.names, body, by_group, seed, &mut into.key);
+        id_key(&parts.names, body, by_group, seed, &mut into.key);
     }
 
-    #[inline(always)]
-    fn check_id(&self, id: Option<&str>) -> Result<(), Error> {
-        if id.is_none() && self.queue.place.flags & FLAG_CONTENT == 0 {
-            return Err(Error::NoDeduplicationId);
-        }
-        Ok(())
-    }
-
-    fn send_one(&self, mut outgoing: Outgoing<'_>) -> Result<FifoSent, Error> {
-        let store = self.queue.store();
+    fn send_one(&self, one: &impl Outgoing) -> Result<FifoSent, Error> {
+        self.queue.check()?;
+        one.check(self.takes_content())?;
+        let (store, parts) = (self.queue.store(), one.parts());
+        let mut prepared = Prepared::EMPTY;
+        self.fill_keys(&parts, self.queue.name(&store), &mut prepared);
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
-        outgoing.known = store.look_up(outgoing.group, &outgoing.key);
+        prepared.known = store.look_up(prepared.group, &prepared.key);
         let mut alone = self.sending(&store, now_ms, 1);
-        let sent = self.send_outgoing(&store, &outgoing, &mut alone);
-        alone.slots.give_back(&store);
+        let sent = self.send_prepared(&store, &parts, &mut prepared, &mut alone);
+        alone.finish(&store);
         let sent = sent?;
         self.announce(&store, 1);
         Ok(sent)
     }
 
     #[inline(always)]
-    fn send_all<'a, T>(
-        &self,
-        entries: &'a [T],
-        check: impl Fn(&'a T, &mut Outgoing<'a>) -> Result<(), Error>,
-    ) -> Result<Outcomes<FifoSent>, Error> {
-        if entries.is_empty() || entries.len() > BATCH_MAX {
-            return Err(Error::BatchSize { len: entries.len() });
-        }
-        let mut outgoing = [const { Outgoing::EMPTY }; BATCH_MAX];
-        let outgoing = &mut outgoing[..entries.len()];
-        let (mut len, mut long) = (0usize, false);
-        let max = self.queue.place.shape.body_bytes_max;
-        for (entry, outgoing) in entries.iter().zip(&mut *outgoing) {
-            check(entry, outgoing)?;
-            let size = outgoing.size();
-            len = len.saturating_add(size);
-            long |= size > max;
-        }
-        // An entry that is too long fails alone; the sum is the batch's own limit.
-        if len > max && !long && entries.len() > 1 && max >= BATCH_BYTES_MAX {
-            return Err(Error::BatchTooLong { len, max });
+    fn send_all<T: Outgoing>(&self, all: &[T]) -> Result<Outcomes<FifoSent>, Error> {
+        self.queue.check()?;
+        if all.is_empty() || all.len() > BATCH_MAX {
+            return Err(Error::BatchSize { len: all.len() });
         }
         let store = self.queue.store();
+        let (content, seed) = (self.takes_content(), self.queue.name(&store));
+        let (ids, groups) = (store.ids_table(), store.groups());
+        let mut prepared = [const { Prepared::EMPTY }; BATCH_MAX];
+        let prepared = &mut prepared[..all.len()];
+        let (mut len, mut long) = (0usize, false);
+        let max = self.queue.place.shape.body_bytes_max;
+        for (one, prepared) in all.iter().zip(&mut *prepared) {
+            one.check(content)?;
+            let parts = one.parts();
+            let size = parts.size();
+            len = len.saturating_add(size);
+            long |= size > max;
+            self.fill_keys(&parts, seed, prepared);
+            groups.fetch_start(prepared.group[0]);
+            ids.entries.fetch_start(prepared.key.hash);
+        }
+        // An entry that is too long fails alone; the sum is the batch's own limit.
+        if len > max && !long && all.len() > 1 && max >= BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLong { len, max });
+        }
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
-        let ids = store.ids_table();
-        ids.fetch(outgoing.iter().map(|outgoing| outgoing.key.hash));
-        store.fetch_groups(outgoing.iter().map(|outgoing| outgoing.group));
-        for outgoing in &mut *outgoing {
-            outgoing.known = store.look_up(outgoing.group, &outgoing.key);
+        let mut batch = self.sending(&store, now_ms, all.len() as u32);
+        batch.own.cursor.fetch_turns();
+        for prepared in &mut *prepared {
+            prepared.known = store.look_ahead(prepared.group, &prepared.key);
         }
-        let mut batch = self.sending(&store, now_ms, entries.len() as u32);
-        let mut outcomes = Outcomes::new();
-        let mut before = None;
-        for outgoing in &mut *outgoing {
-            // The next one of a group stands behind the one before, mostly.
-            outgoing.known.behind = before
-                .filter(|(group, _)| *group == outgoing.group)
-                .map(|(_, behind)| behind);
-            let outcome = self.send_outgoing(&store, outgoing, &mut batch);
-            before = match &outcome {
-                Ok(sent) if !sent.is_duplicate => {
-                    let slot = sent.id.words()[0] as u32 as usize;
-                    Some((outgoing.group, (slot, sent.sequence.0)))
-                }
-                _ => None,
-            };
-            let _ = outcomes.push(outcome); // as many as entries
+        for prepared in &mut *prepared {
+            store.look_closely(prepared.group, &prepared.key, &mut prepared.known);
+        }
+        // Their bytes are at rest when each is sent, and its checksum read.
+        for (one, prepared) in all.iter().zip(&mut *prepared) {
+            prepared.claimed = self.fill_ahead(&store, &one.parts(), &mut batch);
             batch.slots.wanted -= 1;
         }
-        batch.slots.give_back(&store);
-        self.announce(&store, entries.len() as u32);
+        let mut outcomes = Outcomes::new();
+        let mut before = None;
+        for (one, prepared) in all.iter().zip(&mut *prepared) {
+            // The next one of a group stands behind the one before, mostly.
+            batch.behind = before
+                .filter(|group| *group == prepared.group)
+                .and(batch.behind);
+            let outcome = self.send_prepared(&store, &one.parts(), prepared, &mut batch);
+            before = Some(prepared.group);
+            let _ = outcomes.push(outcome); // as many as entries
+        }
+        batch.finish(&store);
+        self.announce(&store, all.len() as u32);
         Ok(outcomes)
     }
 
@@ -359,26 +405,48 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
                 wanted,
                 ..Slots::default()
             },
-            cursor: store.ids_table().cursor(self.queue.region.owner()),
+            own: Own::new(store, self.queue.region.owner(), now_ms),
+            delay_ms: store.head().policy.get(DELAY_MS),
+            behind: None,
         }
     }
 
-    /// Sends a message, or says why not.
+    /// Claims and fills a slot for a message that needs one, if there is one at once. Else nothing
+    /// is claimed, and all is decided when it is sent: then one before it may have given its slot
+    /// back.
     #[inline(always)]
-    fn send_outgoing(
+    fn fill_ahead(&self, store: &Store<'_>, parts: &Parts<'_>, call: &mut Sending<'_>) -> Claimed {
+        let (shape, body) = (store.shape(), parts.body);
+        let len = body.len() + parts.names.len();
+        let sound = !body.is_empty() && body.len() <= shape.body_bytes_max;
+        if sound
+            && parts.message.is_none()
+            && len <= shape.single_bytes()
+            && let Some(mut claimed) = call.slots.claim(store, call.own.owner())
+        {
+            let bytes = claimed.bytes_mut(*store, len);
+            bytes[..body.len()].copy_from_slice(body);
+            parts.names.write(bytes);
+            return claimed;
+        }
+        Claimed::EMPTY
+    }
+
+    /// Claims and fills what a message needs, or says why not.
+    #[inline(never)]
+    fn fill(
         &self,
         store: &Store<'_>,
-        outgoing: &Outgoing<'_>,
+        parts: &Parts<'_>,
+        id: &IdKey,
         call: &mut Sending<'_>,
-    ) -> Result<FifoSent, Error> {
+    ) -> Result<Claimed, Result<FifoSent, Error>> {
         let (queue, shape, now_ms) = (&self.queue, store.shape(), call.now_ms);
-        let (body, size) = (outgoing.body, outgoing.size());
+        let (body, size) = (parts.body, parts.size());
         if body.is_empty() {
-            return Err(Error::BodyEmpty);
+            return Err(Err(Error::BodyEmpty));
         }
-        let attributes_len = outgoing.message.map_or(0, Message::attributes_len);
-        let tail = attributes_len + outgoing.names.len();
-        let (len, max) = (body.len() + tail, shape.body_bytes_max);
+        let (len, max) = (body.len() + parts.tail(), shape.body_bytes_max);
         let run = shape.run(len);
         if size > max || run > shape.slots {
             let max = if size > max {
@@ -386,58 +454,83 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             } else {
                 max.saturating_sub(len - size)
             };
-            return Err(Error::BodyTooLong { len: size, max });
+            return Err(Err(Error::BodyTooLong { len: size, max }));
         }
-        let owner = queue.region.owner();
+        let owner = call.own.owner();
         let single = (run == 1).then(|| call.slots.claim(store, owner)).flatten();
         let mut claimed = match single {
             Some(claimed) => claimed,
             None => match queue.claim_slots(store, run, now_ms) {
                 Ok(claimed) => claimed,
                 // A duplicate needs no room.
-                Err(full) => {
-                    let first = queue.first_of(store, &outgoing.key, now_ms);
-                    return first.ok_or(full);
-                }
+                Err(full) => return Err(queue.first_of(store, id, now_ms).ok_or(full)),
             },
         };
-        let count = outgoing.message.map_or(0, |m| m.attributes().len());
-        let generation = claimed.next_generation();
         let bytes = claimed.bytes_mut(*store, len);
         bytes[..body.len()].copy_from_slice(body);
-        outgoing.names.write(bytes);
-        if let Some(message) = outgoing.message {
-            let attributes = &mut bytes[body.len()..][..attributes_len];
+        parts.names.write(bytes);
+        if let Some(message) = parts.message {
+            let attributes = &mut bytes[body.len()..][..message.attributes_len()];
             if let Err(error) = message.encode_attributes(attributes) {
                 store.abort(claimed);
-                return Err(error);
+                return Err(Err(error));
             }
         }
+        Ok(claimed)
+    }
+
+    /// Sends a message, or says why not.
+    #[inline(never)]
+    fn send_prepared(
+        &self,
+        store: &Store<'_>,
+        parts: &Parts<'_>,
+        prepared: &mut Prepared,
+        call: &mut Sending<'_>,
+    ) -> Result<FifoSent, Error> {
+        let mut claimed = core::mem::replace(&mut prepared.claimed, Claimed::EMPTY);
+        if claimed.run == 0 {
+            claimed = match self.fill(store, parts, &prepared.key, call) {
+                Ok(claimed) => claimed,
+                Err(instead) => return instead,
+            };
+        }
+        let (queue, now_ms, tail) = (&self.queue, call.now_ms, parts.tail());
+        let len = parts.body.len() + tail;
+        let count = parts.message.map_or(0, |m| m.attributes().len());
         let attributes = attributes_word(count, tail);
-        let stamp = stamp(now_ms, generation);
+        let stamp = stamp(now_ms, claimed.next_generation());
         let sum = match queue.place.checksum {
-            true => checksum(bytes, seed(stamp, attributes)),
+            true => checksum(claimed.bytes(*store, len), seed(stamp, attributes)),
             false => 0,
         };
-        let size = size_of_stored(sum, len, attributes);
         let message = Ordered {
-            size,
+            size: size_of_stored(sum, len, attributes),
             attributes,
             sent_ms: now_ms,
-            delay_ms: store.head().policy.get(DELAY_MS),
-            group: outgoing.group,
-            id: &outgoing.key,
+            delay_ms: call.delay_ms,
+            group: prepared.group,
+            id: &prepared.key,
             until_ms: now_ms + (queue.place.window >> 32),
         };
-        let index = claimed.index;
-        let sent = store.send_known(claimed, &message, &outgoing.known, &mut call.cursor);
+        let (index, known, behind) = (claimed.index, &prepared.known, call.behind.take());
+        let sent = store.send_known(claimed, &message, known, behind, &mut call.own);
+        if let Sent::New(stamp, sequence) = sent {
+            call.behind = Some((index as usize, sequence));
+            return Ok(FifoSent {
+                id: MessageId::new(queue.name(store), index, stamp),
+                sequence: SequenceNumber(sequence),
+                is_duplicate: false,
+            });
+        }
         queue.outcome(store, index, sent)
     }
 }
 
 impl<R: Region, C: Clock> Queue<R, C> {
     /// What the sender of a message in this slot gets.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn outcome(&self, store: &Store<'_>, slot: u32, sent: Sent) -> Result<FifoSent, Error> {
         match sent {
             Sent::New(stamp, sequence) => Ok(FifoSent {

@@ -4,7 +4,7 @@
 //! is used again; if not, the table is *full*. Nothing is looked for, and nothing is forgotten
 //! early. Claimed entries are passed by.
 
-use super::ids::{Ids, NO_SLOT, Phase, State};
+use super::ids::{Ids, Mine, NO_SLOT, Phase, State};
 use super::layout::Remembered;
 use crate::sync::Ordering;
 
@@ -26,7 +26,7 @@ pub struct Cursor<'a> {
     /// Who claims.
     pub(super) owner: u32,
     /// A count of the cursor, and which entry it means.
-    turn: (u64, usize),
+    pub(super) turn: (u64, usize),
 }
 
 impl<'a> Ids<'a> {
@@ -63,39 +63,44 @@ impl<'a> Ids<'a> {
     }
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
     /// The next entry of the ring, out of its chain, if its window is over.
     #[inline(always)]
-    pub(super) fn claim(&mut self, now_ms: u64) -> Option<usize> {
+    pub(super) fn claim(&mut self, now_ms: u64) -> Option<Mine<'a>> {
         let (turn, index) = self.turn;
-        let ids = &self.ids;
         // Nearly always the cursor is where this call has moved it.
-        if let Some(entry) = ids.entries.elements.get(index)
-            && ids.head.ids_cursor.load(Ordering::Acquire) == turn
+        if let Some(entry) = self.ids.entries.elements.get(index)
+            && self.ids.head.ids_cursor.load(Ordering::Acquire) == turn
         {
             let seen = entry.state();
-            if ids.turn_of(entry, seen, now_ms) == Turn::Use && self.take(seen) {
-                return Some(index);
+            if self.ids.turn_of(entry, seen, now_ms) == Turn::Use
+                && let Some(mine) = self.take(entry, seen)
+            {
+                return Some(mine);
             }
         }
         self.claim_any(now_ms)
     }
 
     #[inline(never)]
-    fn claim_any(&mut self, now_ms: u64) -> Option<usize> {
+    fn claim_any(&mut self, now_ms: u64) -> Option<Mine<'a>> {
         for _ in 0..=2 * self.ids.entries.elements.len() {
             self.turn = self.ids.turn();
             let (turn, index) = self.turn;
             let entry = self.ids.entries.elements.get(index)?;
             let seen = entry.state();
             match self.ids.turn_of(entry, seen, now_ms) {
-                Turn::Use if self.take(seen) => return Some(index),
+                Turn::Use => {
+                    // Else the cursor has moved.
+                    if let Some(mine) = self.take(entry, seen) {
+                        return Some(mine);
+                    }
+                }
                 Turn::Wait if entry.state() == seen => {
                     if self.ids.head.ids_cursor.load(Ordering::Acquire) == turn {
                         return None;
                     }
                 }
-                Turn::Use => {} // and the cursor has moved
                 _ => self.move_on(),
             }
         }
@@ -105,15 +110,20 @@ impl Cursor<'_> {
     /// Claims the entry whose turn it is, if it is as it was seen, and takes it out of its chain.
     /// Moves the cursor on, whoever claims it.
     #[inline(always)]
-    fn take(&mut self, seen: State) -> bool {
+    fn take(&mut self, entry: &'a Remembered, seen: State) -> Option<Mine<'a>> {
         let index = self.turn.1;
-        let entry = &self.ids.entries.elements[index];
-        let won = entry.change(seen, seen.then(Phase::Claimed, self.owner, NO_SLOT));
+        let state = seen.then(Phase::Claimed, self.owner, NO_SLOT);
+        let won = entry.change(seen, state);
         self.move_on();
         if won && seen.phase() != Phase::Free {
-            self.ids.unchain(index);
+            let hash = entry.hash.load(Ordering::Acquire);
+            self.ids.entries.unchain(hash, index);
         }
-        won
+        won.then_some(Mine {
+            index,
+            entry,
+            state,
+        })
     }
 
     #[inline(always)]

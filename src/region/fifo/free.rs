@@ -13,7 +13,7 @@
 //! One who died between its change and its ticket leaves a group that is free and has no ticket:
 //! [`mend_tickets`](Store::mend_tickets) issues one. Tickets that were not counted are there.
 
-use super::layout::Next;
+use super::layout::{Group, Next};
 use super::list::Member;
 use super::turn::TURN_MAX;
 use crate::region::arena::stamp_sent_ms;
@@ -36,6 +36,24 @@ pub enum Standing {
     Empty,
 }
 
+impl Group {
+    /// Whether its latest ticket is there and not passed by, as far as it knows; `index`: its own.
+    #[inline(always)]
+    fn has_ticket(&self, tickets: &Tickets<'_>, index: usize) -> bool {
+        // ORDERING: SeqCst; [passed-seen] read after the change that may have made the group free.
+        let ticket = self.ticket.load(Ordering::SeqCst);
+        tickets.stands(ticket.wrapping_sub(1), index as u32)
+    }
+
+    #[inline(always)]
+    fn note_ticket(&self, position: u64) {
+        // ORDERING: Release; [passed-seen] who reads it finds the ticket pushed. Who reads what
+        // stood here before may issue another; of two who issue at once either may stand here.
+        self.ticket
+            .store(position.wrapping_add(1), Ordering::Release);
+    }
+}
+
 impl Store<'_> {
     /// Issues a ticket for a group if it is free. Call it after each change that may have made it
     /// so.
@@ -50,32 +68,26 @@ impl Store<'_> {
     /// moment by one who has found the group locked: it looks again after that, `[passed-seen]`.
     pub(super) fn issue(&self, group: usize) {
         let tickets = self.tickets();
-        if !self.has_ticket(&tickets, group)
+        let entry = &self.groups().elements[group];
+        if !entry.has_ticket(&tickets, group)
             && let Some(position) = tickets.push(group as u32)
         {
-            self.note_ticket(group, position);
+            entry.note_ticket(position);
         }
     }
 
     /// The same of one who issues several, and counts them at the end: `row` is where the next one
     /// goes.
-    pub(super) fn issue_in_row(&self, group: usize, row: &mut Option<u64>) {
+    #[inline(always)]
+    pub(super) fn issue_in_row(&self, (group, entry): (usize, &Group), row: &mut Option<u64>) {
         let tickets = self.tickets();
-        if self.has_ticket(&tickets, group) {
+        if entry.has_ticket(&tickets, group) {
             return;
         }
         let from = row.get_or_insert_with(|| tickets.last_position());
         if let Some(position) = tickets.claim(from, group as u32) {
-            self.note_ticket(group, position);
+            entry.note_ticket(position);
         }
-    }
-
-    #[inline(always)]
-    fn note_ticket(&self, group: usize, position: u64) {
-        let ticket = &self.groups().elements[group].ticket;
-        // ORDERING: Release; [passed-seen] who reads it finds the ticket pushed. Who reads what
-        // stood here before may issue another; of two who issue at once either may stand here.
-        ticket.store(position.wrapping_add(1), Ordering::Release);
     }
 
     /// Counts the tickets of a row.
@@ -83,14 +95,6 @@ impl Store<'_> {
         if let Some(end) = row {
             self.tickets().count(end);
         }
-    }
-
-    /// Whether the group's latest ticket is there and not passed by, as far as its entry knows.
-    #[inline(always)]
-    fn has_ticket(&self, tickets: &Tickets<'_>, group: usize) -> bool {
-        // ORDERING: SeqCst; [passed-seen] read after the change that may have made the group free.
-        let ticket = self.groups().elements[group].ticket.load(Ordering::SeqCst);
-        tickets.stands(ticket.wrapping_sub(1), group as u32)
     }
 
     /// Whether the time of a held message is over.
@@ -168,7 +172,7 @@ impl Store<'_> {
             .skip(groups.start)
         {
             let empty = matches!(entry.first().next(), Next::End | Next::Closed);
-            if !empty && !self.has_ticket(&tickets, group) {
+            if !empty && !entry.has_ticket(&tickets, group) {
                 self.offer(group, now_ms, owner);
             }
         }

@@ -39,8 +39,6 @@
 
 use super::layout::{Group, Next, NextWord};
 use crate::region::store::Store;
-#[cfg(feature = "fifo")]
-use crate::region::store::fetch;
 use crate::ring::chains::Found;
 use crate::sync::Ordering;
 
@@ -147,17 +145,6 @@ impl Store<'_> {
             return Some(index);
         }
         self.find_group(key)
-    }
-
-    /// Asks the processor to fetch the entries of groups with these keys.
-    #[cfg(feature = "fifo")]
-    pub fn fetch_groups(&self, keys: impl Iterator<Item = [u64; 2]> + Clone) {
-        let groups = self.groups();
-        keys.clone()
-            .filter_map(|key| groups.start(key[0]))
-            .for_each(|start| fetch(start));
-        keys.filter_map(|key| groups.first(key[0]))
-            .for_each(|first| fetch(first));
     }
 
     /// The entry of the group with this key; makes it if there is none. `None`: there is no entry

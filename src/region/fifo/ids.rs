@@ -49,11 +49,11 @@
 
 use super::cursor::Cursor;
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
+#[cfg(feature = "fifo")]
+use crate::hash::xxh3_64_seeded;
 use crate::region::store::Store;
 use crate::ring::chains::{Absent, Chains, Found};
 use crate::sync::Ordering;
-#[cfg(feature = "fifo")]
-use crate::{hash::xxh3_64_seeded, region::store::fetch};
 
 /// A deduplication id, or its digest; its form and length are part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +146,6 @@ impl State {
     }
 }
 
-/// How many entries ahead of their turn they are fetched: the batch after this one's.
-#[cfg(feature = "fifo")]
-const FETCH_AHEAD: usize = 10;
-
 /// Bytes of a key before group and id.
 const HEAD_BYTES: usize = 3;
 
@@ -159,10 +155,11 @@ const VOIDED: u64 = u64::MAX;
 /// In place of the slot of a Claimed entry: it is not coming.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
-/// 63 bits that name a message, as far as one who is late has to be told from others.
-const fn name_of(slot: u32, stamp: u64) -> u64 {
+/// `{ unordered:1, name:63 }`: names a message that has no number yet, as far as one who is late
+/// has to be told from others.
+pub(super) const fn name_of(slot: u32, stamp: u64) -> u64 {
     let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ (mixed >> 29)) & !UNORDERED
+    mixed ^ (mixed >> 29) | UNORDERED
 }
 
 impl IdKey {
@@ -178,17 +175,20 @@ impl IdKey {
     #[cfg(feature = "fifo")]
     #[inline(always)]
     pub fn hash_it(&mut self, seed: u64) {
-        let mut bytes = [0; 8 * ID_WORDS];
         let used = self.used();
-        let eights = bytes.as_chunks_mut().0;
-        if let [first, second, ..] = eights
-            && used == 2
-        {
-            (*first, *second) = (self.words[0].to_le_bytes(), self.words[1].to_le_bytes());
-            self.hash = xxh3_64_seeded(&bytes[..16], seed); // the common case, of a fixed length
-            return;
+        if used != 2 {
+            return self.hash_long(used, seed);
         }
-        for (eight, word) in eights.iter_mut().zip(self.words) {
+        // The common case, of a fixed length.
+        let both = u128::from(self.words[1]) << 64 | u128::from(self.words[0]);
+        self.hash = xxh3_64_seeded(&both.to_le_bytes(), seed);
+    }
+
+    #[cfg(feature = "fifo")]
+    #[inline(never)]
+    fn hash_long(&mut self, used: usize, seed: u64) {
+        let mut bytes = [0; 8 * ID_WORDS];
+        for (eight, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words) {
             *eight = word.to_le_bytes();
         }
         self.hash = xxh3_64_seeded(&bytes[..8 * used], seed);
@@ -227,13 +227,18 @@ impl Remembered {
     /// Writes the words of a key that count.
     #[inline(always)]
     fn write_words(&self, key: &IdKey) {
-        let used = key.used();
-        for (at, (word, key)) in self.key.iter().zip(&key.words).enumerate() {
-            if at >= used {
-                return;
-            }
-            word.store(*key, Ordering::Release);
+        let (used, [first, second, ..]) = (key.used(), &key.words);
+        self.key[0].store(*first, Ordering::Release);
+        self.key[1].store(*second, Ordering::Release); // one that does not count is zero
+        if used > 2 {
+            self.write_further(key, used);
         }
+    }
+
+    #[inline(never)]
+    fn write_further(&self, key: &IdKey, used: usize) {
+        let words = self.key.iter().zip(&key.words).take(used).skip(2);
+        words.for_each(|(word, key)| word.store(*key, Ordering::Release));
     }
 
     #[inline(never)]
@@ -249,14 +254,25 @@ impl Remembered {
     }
 }
 
+/// An entry that the caller has claimed, and that is in no chain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mine<'a> {
+    pub index: usize,
+    pub entry: &'a Remembered,
+    /// As the caller has left it.
+    pub state: State,
+}
+
 impl<'a> Ids<'a> {
     /// Whether an entry's id counts no longer. True of one that is being written anew, perhaps: who
     /// acts on it does so by its state.
     pub(super) fn is_over(&self, entry: &Remembered, now_ms: u64) -> bool {
+        if entry.until_ms.load(Ordering::Acquire) <= now_ms {
+            return true;
+        }
         let forgotten = self.head.forgotten.load(Ordering::Acquire);
         let sequence = entry.sequence.load(Ordering::Acquire);
-        let accepted = sequence & UNORDERED == 0;
-        entry.until_ms.load(Ordering::Acquire) <= now_ms || accepted && sequence <= forgotten
+        sequence & UNORDERED == 0 && sequence <= forgotten
     }
 
     /// The first message with this id, if one was accepted and its window is not over. Changes
@@ -300,40 +316,11 @@ impl<'a> Ids<'a> {
     }
 
     /// Under which word of its chain an id is not found; `None` if it is.
-    #[inline(always)]
+    #[inline(never)]
     pub fn absent(&self, key: &IdKey) -> Option<Absent> {
         match self.entries.find(key.hash, |entry| entry.is(key)) {
             Found::At(_) => None,
             Found::Absent(absent) => Some(absent),
-        }
-    }
-
-    /// Asks the processor to fetch what [`remember`](Self::remember) will look at for the ids with
-    /// these hashes, one after the other: entries, their chains, and those of the ids that were in
-    /// the entries before. All of that has not been touched for as long as the window is.
-    #[cfg(feature = "fifo")]
-    pub fn fetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
-        let entries = &self.entries;
-        let (_, mut at) = self.turn();
-        for hash in hashes.clone() {
-            if let Some(start) = entries.start(hash) {
-                fetch(start);
-            }
-            // The entry whose turn it is was fetched in the call before.
-            if let Some(entry) = entries.elements.get(at)
-                && let Some(start) = entries.start(entry.hash.load(Ordering::Relaxed))
-            {
-                fetch(start);
-            }
-            if let Some(entry) = entries.elements.get(at + FETCH_AHEAD) {
-                fetch(entry);
-            }
-            at += 1; // those beyond the last are not fetched
-        }
-        for hash in hashes {
-            if let Some(first) = entries.first(hash) {
-                fetch(first);
-            }
         }
     }
 
@@ -390,39 +377,50 @@ impl<'a> Ids<'a> {
     #[inline(always)]
     fn write(
         &self,
-        index: usize,
+        mine: &mut Mine<'_>,
         key: &IdKey,
         (slot, stamp): (u32, u64),
         (until_ms, owner): (u64, u32),
     ) {
-        let entry = &self.entries.elements[index];
+        let entry = mine.entry;
         entry.hash.store(key.hash, Ordering::Release);
         entry.write_words(key);
         entry.stamp.store(stamp, Ordering::Release);
-        let unordered = UNORDERED | name_of(slot, stamp);
-        entry.sequence.store(unordered, Ordering::Release);
+        entry
+            .sequence
+            .store(name_of(slot, stamp), Ordering::Release);
         entry.until_ms.store(until_ms, Ordering::Release);
         if let Some(link) = self.links.get(slot as usize) {
-            link.id.store(index as u64 + 1, Ordering::Release);
+            link.id.store(mine.index as u64 + 1, Ordering::Release);
         }
-        let coming = entry.state().then(Phase::Claimed, owner, slot);
+        mine.state = mine.state.then(Phase::Claimed, owner, slot);
         // ORDERING: Release; who sees it sees what was written.
-        entry.state.store(coming.0, Ordering::Release);
+        entry.state.store(mine.state.0, Ordering::Release);
     }
 
     /// Accepts the message with this slot and stamp as number `mine`, unless it has been: the
     /// number that it has. By anybody, also late: of an entry that is another message's by now
     /// nothing changes, and the number is `mine`.
     pub fn accept(&self, entry: u64, slot: u32, stamp: u64, mine: u64) -> u64 {
+        self.accept_named(entry, (slot, stamp, name_of(slot, stamp)), mine)
+    }
+
+    /// The same where the message's name is known: its [`name_of`].
+    #[inline(always)]
+    pub(super) fn accept_named(
+        &self,
+        entry: u64,
+        (slot, stamp, name): (u32, u64, u64),
+        mine: u64,
+    ) -> u64 {
         let index = (entry as usize).wrapping_sub(1); // without an entry there is none
         let Some(remembered) = self.entries.elements.get(index) else {
             return mine;
         };
-        let unordered = UNORDERED | name_of(slot, stamp);
         // ORDERING: AcqRel; [accepted-first]. A failure acquires: the stamp is no older.
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let word = &remembered.sequence;
-        match word.compare_exchange(unordered, mine, done, failed) {
+        match word.compare_exchange(name, mine, done, failed) {
             Err(theirs) if theirs & UNORDERED == 0 => {
                 let same = remembered.stamp.load(Ordering::Acquire) == stamp;
                 if same && remembered.state().slot() == slot {
@@ -457,7 +455,7 @@ impl<'a> Ids<'a> {
         if seen.phase() != Phase::Pending || !theirs || !remembered.is(key) {
             return None; // another one has done it
         }
-        let unordered = UNORDERED | name_of(slot, stamp);
+        let unordered = name_of(slot, stamp);
         // ORDERING: AcqRel; [voided-once] of this and an acceptance one fails.
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let word = &remembered.sequence;
@@ -488,7 +486,7 @@ impl<'a> Ids<'a> {
     }
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
     /// Remembers an id for the message that lies, claimed and complete, in `slot`, until
     /// `until_ms`; or tells who has it. `absent`: under which word it was not found a moment ago.
     ///
@@ -507,13 +505,14 @@ impl Cursor<'_> {
         // Else it was a vain claim, and the entry would be passed by for a lap.
         if let Some(absent) = absent
             && self.ids.entries.is_still(&absent)
-            && let Some(index) = self.claim(times.0)
+            && let Some(mut claimed) = self.claim(times.0)
         {
-            self.ids.write(index, key, named, (times.1, self.owner));
-            if self.ids.entries.insert(&absent, index) {
-                return Remember::New(index as u32);
+            self.ids
+                .write(&mut claimed, key, named, (times.1, self.owner));
+            if self.ids.entries.insert(&absent, claimed.index) {
+                return Remember::New(claimed.index as u32);
             }
-            mine = Some(index);
+            mine = Some(claimed);
         }
         self.remember_anew(key, named, times, mine)
     }
@@ -525,7 +524,7 @@ impl Cursor<'_> {
         key: &IdKey,
         named: (u32, u64),
         (now_ms, until_ms): (u64, u64),
-        mut mine: Option<usize>,
+        mut mine: Option<Mine<'a>>,
     ) -> Remember {
         let hash = key.hash;
         let outcome = loop {
@@ -536,17 +535,18 @@ impl Cursor<'_> {
                 },
                 Found::Absent(absent) => absent,
             };
-            let Some(index) = mine.or_else(|| self.claim(now_ms)) else {
+            let Some(mut claimed) = mine.or_else(|| self.claim(now_ms)) else {
                 break Remember::Full;
             };
-            mine = Some(index);
-            self.ids.write(index, key, named, (until_ms, self.owner));
-            if self.ids.entries.insert(&absent, index) {
-                return Remember::New(index as u32);
+            self.ids
+                .write(&mut claimed, key, named, (until_ms, self.owner));
+            if self.ids.entries.insert(&absent, claimed.index) {
+                return Remember::New(claimed.index as u32);
             }
+            mine = Some(claimed);
         };
-        if let Some(index) = mine {
-            self.ids.free(index);
+        if let Some(claimed) = mine {
+            self.ids.free(claimed.index);
         }
         outcome
     }

@@ -141,8 +141,8 @@ impl Store<'_> {
     /// Prepares the link of a slot that the caller has claimed, for a message in the group with
     /// this key. `unordered` names it until it is numbered: `{ unordered:1, moved:1, 0:44,
     /// generation:18 }`.
-    pub(super) fn prepare_link(&self, slot: usize, unordered: u64, key: [u64; 2]) {
-        let link = &self.links()[slot];
+    #[inline(always)]
+    pub(super) fn prepare_link(link: &Link, unordered: u64, key: [u64; 2]) {
         link.sequence.store(unordered, Ordering::Relaxed);
         link.id.store(0, Ordering::Relaxed);
         // ORDERING: Release; [numbered-first] one who comes late with the earlier message, and sees
@@ -245,13 +245,8 @@ impl Store<'_> {
         if now != unordered {
             return now;
         }
-        let named = Sealed {
-            slot,
-            stamp,
-            unordered,
-            entry,
-        };
-        match self.give_number(link, &named) {
+        let named = Sealed::new(slot, stamp, unordered, entry);
+        match self.give_number(&self.ids_table(), link, &named) {
             Some(mine) => mine,
             None => link.number(),
         }

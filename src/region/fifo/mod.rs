@@ -10,6 +10,8 @@
 pub mod attempts;
 pub mod cursor;
 pub mod due;
+#[cfg(feature = "fifo")]
+mod fetch;
 pub mod free;
 pub mod group;
 pub mod ids;

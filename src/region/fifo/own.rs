@@ -2,18 +2,38 @@
 //!
 //! The steps are those of [`send`](super::send), and each ends in one of theirs as soon as anything
 //! is not as it mostly is: then others are at it as well, and there is helping to be done.
+//!
+//! # Calls of several messages
+//!
+//! Each message goes all its steps before the next one begins with the first of them, so a batch is
+//! sent in its order, and the second of two with one id finds the first accepted. What is not a
+//! step is done for all of them at once:
+//!
+//! - Before, groups and ids are looked up ([`Known`]). What that says is old when it is used, and
+//!   the steps' compare-exchanges tell: the word under which an id was absent has changed, the
+//!   group has another key, or its list is closed.
+//! - Before, slots are claimed and filled, as many as there are at once. One who dies then leaves
+//!   more claims than one, which repair frees; one who finds that a message is a duplicate gives
+//!   that one's back. A message for which no slot was left looks again when its turn comes, since
+//!   one before it may have given its own back.
+//! - After, tickets are counted: a row of them, which a consumer finds at once (`ring::tickets`).
+//!   Who dies before leaves tickets that are there and not counted.
+//! - After the last message of each block, the bound of the block is lowered to the time at which
+//!   these messages are too old: not before, since a bound that was looked at after the first of
+//!   them may be raised before the second is sealed (`ring::due`). Who dies before leaves messages
+//!   whose age is found later, as one does that dies after its seal.
 
 use super::cursor::Cursor;
-use super::ids::{IdKey, Remember};
+use super::ids::{IdKey, Ids, Remember, name_of};
 use super::layout::{Link, Next, UNORDERED};
 use super::list::link_at;
 use super::send::{Finished, Ordered, Sent, sealed};
 use crate::region::arena::{Claimed, stamp_generation};
 use crate::region::policy::RETENTION_MS;
-use crate::region::store::Store;
+use crate::region::store::{Store, fetch};
 use crate::region::word::{GENERATIONS, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::ring::chains::Absent;
+use crate::ring::chains::{Absent, Found};
 use crate::sync::{Ordering, store_load_after_rmw};
 
 /// What was looked up before a send: all of it may be old by then.
@@ -23,8 +43,6 @@ pub struct Known {
     group: Option<usize>,
     /// Under which word its id was not found; `None`: it was.
     absent: Option<Absent>,
-    /// The message that its sender has linked in this group just before, if it did.
-    pub behind: Option<Behind>,
 }
 
 /// A message that is numbered: its slot, and its number.
@@ -35,8 +53,66 @@ impl Known {
     pub const NONE: Self = Self {
         group: None,
         absent: None,
-        behind: None,
     };
+}
+
+/// A sender's calls on its own way: what it does once for all messages of a call. To be
+/// [finished](Own::finish).
+#[derive(Debug)]
+#[must_use]
+pub struct Own<'a> {
+    /// Where entries for their ids are claimed.
+    pub cursor: Cursor<'a>,
+    /// Tickets that are not counted.
+    row: Option<u64>,
+    /// The block of the last message, whose bound is not lowered; none of the queue's if there was
+    /// none.
+    block: usize,
+    /// When its messages are too old, ms.
+    aged_at_ms: u64,
+}
+
+impl<'a> Own<'a> {
+    /// Of an owner, who sends at this time.
+    #[inline(always)]
+    pub fn new(store: &Store<'a>, owner: u32, now_ms: u64) -> Self {
+        let retention_ms = store.head().policy.get(RETENTION_MS);
+        Self {
+            cursor: store.ids_table().cursor(owner),
+            row: None,
+            block: usize::MAX,
+            aged_at_ms: now_ms + retention_ms + 1,
+        }
+    }
+
+    /// Who sends.
+    #[inline(always)]
+    pub const fn owner(&self) -> u32 {
+        self.cursor.owner
+    }
+
+    /// Notes that a message of this block was sealed.
+    #[inline(always)]
+    fn note_block(&mut self, store: &Store<'_>, block: usize) {
+        if block != self.block {
+            self.lower_aged(store);
+            self.block = block;
+        }
+    }
+
+    #[inline(always)]
+    fn lower_aged(&self, store: &Store<'_>) {
+        if self.block < store.blocks().len() {
+            store.lower_aged(self.block, self.aged_at_ms);
+        }
+    }
+
+    /// Does what is left to be done.
+    #[inline(always)]
+    pub fn finish(self, store: &Store<'_>) {
+        self.lower_aged(store);
+        store.count_row(self.row);
+    }
 }
 
 /// A sealed message, as its sender names it.
@@ -50,32 +126,71 @@ pub(super) struct Sealed {
     pub unordered: u64,
     /// The entry of its id, and one more.
     pub entry: u64,
+    /// What that has until it is accepted.
+    name: u64,
+}
+
+impl Sealed {
+    #[inline(always)]
+    pub(super) const fn new(slot: usize, stamp: u64, unordered: u64, entry: u64) -> Self {
+        Self {
+            slot,
+            stamp,
+            unordered,
+            entry,
+            name: name_of(slot as u32, stamp),
+        }
+    }
 }
 
 impl Store<'_> {
     /// Looks at what a send of a message with this group and this id will need.
     #[inline(always)]
     pub fn look_up(&self, group: [u64; 2], id: &IdKey) -> Known {
+        let mut known = self.look_ahead(group, id);
+        self.look_closely(group, id, &mut known);
+        known
+    }
+
+    /// Looks only where the chains begin: [`look_closely`](Self::look_closely) is to follow. What
+    /// that will need is asked for.
+    #[inline(always)]
+    pub fn look_ahead(&self, group: [u64; 2], id: &IdKey) -> Known {
+        let (groups, ids) = (self.groups(), self.ids());
+        let first = groups.first_index(group[0]);
+        if let Some(entry) = first.and_then(|at| groups.elements.get(at)) {
+            fetch(entry);
+        }
         Known {
-            group: self.first_in_chain(group),
-            absent: self.ids_table().absent(id),
-            behind: None,
+            group: first,
+            absent: match ids.first_or_absent(id.hash) {
+                Found::Absent(absent) => Some(absent),
+                Found::At(first) => {
+                    if let Some(entry) = ids.elements.get(first) {
+                        fetch(entry);
+                    }
+                    None
+                }
+            },
         }
     }
 
-    /// The entry of the group with this key, if it is the first of its chain.
+    /// Looks at what lies there.
     #[inline(always)]
-    fn first_in_chain(&self, key: [u64; 2]) -> Option<usize> {
-        let groups = self.groups();
-        let index = groups.first_index(key[0])?;
-        let group = groups.elements.get(index)?;
-        // A group's own list is open between two looks at its key, as in `group_by`.
-        let open = group.is(key) && group.first().next() != Next::Closed && group.is(key);
-        open.then_some(index)
+    pub fn look_closely(&self, group: [u64; 2], id: &IdKey, known: &mut Known) {
+        known.group = known.group.filter(|at| {
+            // A group's own list is open between two looks at its key, as in `group_by`.
+            let entry = self.groups().elements.get(*at);
+            entry.is_some_and(|entry| {
+                entry.is(group) && entry.first().next() != Next::Closed && entry.is(group)
+            })
+        });
+        if known.absent.is_none() {
+            known.absent = self.ids_table().absent(id);
+        }
     }
 
-    /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before, and with
-    /// the cursor of its calls.
+    /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before.
     ///
     /// # Progress
     ///
@@ -86,10 +201,14 @@ impl Store<'_> {
         claimed: Claimed,
         message: &Ordered<'_>,
         known: &Known,
-        cursor: &mut Cursor<'_>,
+        behind: Option<Behind>,
+        own: &mut Own<'_>,
     ) -> Sent {
         let (index, run) = (claimed.index as usize, claimed.run as usize);
-        let owner = cursor.owner;
+        let owner = own.cursor.owner;
+        let Some(spot) = self.spot(index) else {
+            return Sent::Unfinished(0); // no claim is of a slot that there is not
+        };
         // So that nothing that others finish for this sender can fail for want of an entry.
         let Some(group) = known.group.or_else(|| self.group_of(message.group, owner)) else {
             self.abort(claimed);
@@ -98,52 +217,46 @@ impl Store<'_> {
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let claim = Word::claimed(owner, generation.wrapping_sub(1), run as u64);
         let unordered = UNORDERED | generation;
-        self.prepare_link(index, unordered, message.group);
+        Self::prepare_link(spot.link, unordered, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let (id, named) = (message.id, (index as u32, stamp));
         let window = (message.sent_ms, message.until_ms);
-        let entry = match cursor.remember(id, named, window, known.absent) {
+        let entry = match own.cursor.remember(id, named, window, known.absent) {
             Remember::New(entry) => entry,
-            other => match self.remember_late(other, run, named, message, cursor) {
+            other => match self.remember_late(other, run, named, message, &mut own.cursor) {
                 Ok(entry) => entry,
                 Err(sent) => return sent,
             },
         };
-        let own = Sealed {
-            slot: index,
-            stamp,
-            unordered,
-            entry: u64::from(entry) + 1,
-        };
+        let sent = Sealed::new(index, stamp, unordered, u64::from(entry) + 1);
         let ready = sealed(stamp_generation(stamp), message.delay_ms);
-        let sent = match self.seal_seen(index, claim, ready) {
-            true => self.append_own(group, message, &own, known.behind, owner),
+        let number = match self.seal_seen((index, spot.word), claim, ready) {
+            true => self.append_own(group, message, (&sent, spot.link), behind, own),
             false => None,
         };
-        let retention_ms = self.head().policy.get(RETENTION_MS);
         let block = index / BLOCK_SLOTS;
-        self.lower_aged(block, message.sent_ms + retention_ms + 1);
+        own.note_block(self, block);
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        match sent {
+        match number {
             Some(sequence) => Sent::New(stamp, sequence),
-            None => self.send_late(group, message.delay_ms, &own, owner),
+            None => self.send_late(group, message.delay_ms, &sent, owner),
         }
     }
 
     /// Seals and puts in order what others are at as well, or whose place has to be looked for.
     #[cold]
     #[inline(never)]
-    fn send_late(&self, group: usize, delay_ms: u64, own: &Sealed, owner: u32) -> Sent {
-        self.seal_ordered(own.slot, own.stamp, delay_ms);
-        let named = (own.slot, own.stamp, own.unordered);
-        let entry = (own.entry as u32).wrapping_sub(1);
+    fn send_late(&self, group: usize, delay_ms: u64, sent: &Sealed, owner: u32) -> Sent {
+        self.seal_ordered(sent.slot, sent.stamp, delay_ms);
+        let named = (sent.slot, sent.stamp, sent.unordered);
+        let entry = (sent.entry as u32).wrapping_sub(1);
         match self.finish_sealed(entry, named, Some(group), owner) {
-            Finished::InOrder(sequence) => Sent::New(own.stamp, sequence),
-            Finished::Unknown => Sent::New(own.stamp, 0),
-            Finished::NoPlace => Sent::Unfinished(own.stamp),
+            Finished::InOrder(sequence) => Sent::New(sent.stamp, sequence),
+            Finished::Unknown => Sent::New(sent.stamp, 0),
+            Finished::NoPlace => Sent::Unfinished(sent.stamp),
         }
     }
 
@@ -154,12 +267,11 @@ impl Store<'_> {
         &self,
         index: usize,
         message: &Ordered<'_>,
-        own: &Sealed,
+        (sent, link): (&Sealed, &Link),
         behind: Option<Behind>,
-        owner: u32,
+        own: &mut Own<'_>,
     ) -> Option<u64> {
         let group = self.groups().elements.get(index)?;
-        let link = self.links().get(own.slot)?;
         let first = group.first();
         if !group.is(message.group) {
             return None;
@@ -179,31 +291,38 @@ impl Store<'_> {
         };
         store_load_after_rmw();
         // [linked-once] looked at after the end of the list.
-        if seen.next() != Next::End || link.number() != own.unordered {
+        if seen.next() != Next::End || link.number() != sent.unordered {
             return None;
         }
-        if !link_at(place, seen, link, own.slot, index) {
+        if !link_at(place, seen, link, sent.slot, index) {
             return None;
         }
-        let given = self.give_number(link, own);
+        let given = self.give_number(&own.cursor.ids, link, sent);
         if was_empty {
             match message.delay_ms {
-                0 => self.issue(index), // it is the only one, or was
-                _ => self.offer(index, self.latest_ms(), owner),
+                0 => self.issue_in_row((index, group), &mut own.row), // the only one, or was
+                _ => self.offer_late(index, own.cursor.owner),
             }
         }
         given
     }
 
+    /// Offers a group whose oldest message is delayed: its time may be over by now.
+    #[cold]
+    #[inline(never)]
+    fn offer_late(&self, group: usize, owner: u32) {
+        self.offer(group, self.latest_ms(), owner);
+    }
+
     /// Gives a linked message the next number; that of its id, if that is accepted already. `None`:
     /// it has one.
     #[inline(always)]
-    pub(super) fn give_number(&self, link: &Link, message: &Sealed) -> Option<u64> {
+    pub(super) fn give_number(&self, ids: &Ids<'_>, link: &Link, message: &Sealed) -> Option<u64> {
         // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
         let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
         let mine = last.wrapping_add(1) & !UNORDERED;
-        let (entry, slot, stamp) = (message.entry, message.slot as u32, message.stamp);
-        let mine = self.ids_table().accept(entry, slot, stamp, mine);
+        let named = (message.slot as u32, message.stamp, message.name);
+        let mine = ids.accept_named(message.entry, named, mine);
         // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         let (word, unordered) = (&link.sequence, message.unordered);

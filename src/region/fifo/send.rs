@@ -28,13 +28,14 @@ use super::cursor::Cursor;
 use super::ids::{First, IdKey, Remember};
 use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
+use super::own::Own;
 use crate::region::arena::{Claimed, stamp_generation};
 use crate::region::policy::DELAY_MS;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use core::ops::Range;
 
 /// A message that was claimed and filled, before it is sent.
@@ -104,9 +105,11 @@ impl Store<'_> {
     ///
     /// Lock-free.
     pub fn send_in_order(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32) -> Sent {
-        let mut cursor = self.ids_table().cursor(owner);
+        let mut own = Own::new(self, owner, message.sent_ms);
         let known = self.look_up(message.group, message.id);
-        self.send_known(claimed, message, &known, &mut cursor)
+        let sent = self.send_known(claimed, message, &known, None, &mut own);
+        own.finish(self);
+        sent
     }
 
     /// Step 1 where the id is not a new one: finishes what another sender of it has begun, until it
@@ -160,7 +163,7 @@ impl Store<'_> {
         let index = claimed.index as usize;
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let group = self.group_of(message.group, owner).expect("an entry");
-        self.prepare_link(index, UNORDERED | generation, message.group);
+        Self::prepare_link(&self.links()[index], UNORDERED | generation, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let window = (message.sent_ms, message.until_ms);
@@ -202,20 +205,26 @@ impl Store<'_> {
         if !claimed || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
             return;
         }
-        self.seal_seen(index, seen, sealed(generation, delay_ms));
+        self.seal_seen((index, word), seen, sealed(generation, delay_ms));
     }
 
     /// Step 2 from a claim that was seen; whether this call has done it.
     #[inline(always)]
-    pub(super) fn seal_seen(&self, index: usize, seen: Word, sealed: Word) -> bool {
+    pub(super) fn seal_seen(
+        &self,
+        (index, word): (usize, &AtomicU64),
+        seen: Word,
+        sealed: Word,
+    ) -> bool {
         // ORDERING: SeqCst: [slot-filled], [due-closing].
         let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        let word = &self.words()[index];
         let won = word.compare_exchange(seen.0, sealed.0, done, failed);
         #[cfg(feature = "mapped")]
         if won.is_ok() {
             self.mark(index);
         }
+        #[cfg(not(feature = "mapped"))]
+        let _ = index;
         won.is_ok()
     }
 
@@ -273,7 +282,7 @@ impl Store<'_> {
     pub fn prepare_moved(&self, claimed: &Claimed, group: [u64; 2]) {
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let unordered = UNORDERED | MOVED | generation;
-        self.prepare_link(claimed.index as usize, unordered, group);
+        Self::prepare_link(&self.links()[claimed.index as usize], unordered, group);
     }
 
     /// Puts what has landed in a slot in order. Call it before the message leaves the other queue,

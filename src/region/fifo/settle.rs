@@ -183,7 +183,10 @@ impl<'s> Settling<'s> {
         store_load_after_rmw();
         // ORDERING: SeqCst; [narrow-seen] read before the head.
         let wide = entry.wide.load(Ordering::SeqCst);
-        let (taken, head) = self.take_out_row(entry);
+        let (taken, head) = match deleted == 1 && self.take_out_only(entry) {
+            true => (1, Head::Empty),
+            false => self.take_out_row(entry),
+        };
         match head {
             Head::Empty => {
                 if wide & 1 != 0 {
@@ -192,24 +195,62 @@ impl<'s> Settling<'s> {
             }
             Head::Message(slot, word) if word.phase() == Phase::Held => {
                 if self.store.is_held_over(slot, word, self.now_ms) {
-                    self.offer(group);
+                    self.offer(group, entry);
                 }
             }
             Head::Message(_, word) if word.phase() == Phase::Ready && wide & 1 == 0 => {
                 // It may have become wide since: then it is locked, and the ticket passed by.
-                self.store.issue_in_row(group, &mut self.row);
+                self.store.issue_in_row((group, entry), &mut self.row);
             }
-            Head::Message(..) | Head::Unclear => self.offer(group),
+            Head::Message(..) | Head::Unclear => self.offer(group, entry),
         }
         if taken < deleted {
             self.store.take_out_of_turn(group, self.owner);
         }
     }
 
-    fn offer(&mut self, group: usize) {
+    #[cold]
+    #[inline(never)]
+    fn offer(&mut self, group: usize, entry: &Group) {
         if self.store.is_free(group, self.now_ms, self.owner) {
-            self.store.issue_in_row(group, &mut self.row);
+            self.store.issue_in_row((group, entry), &mut self.row);
         }
+    }
+
+    /// Takes out a tombstone that is the whole list, as [`take_out_row`](Self::take_out_row) would,
+    /// which goes on from whatever this has come to if it fails.
+    #[inline(always)]
+    fn take_out_only(&mut self, entry: &Group) -> bool {
+        // ORDERING: SeqCst, as each look at an arrow.
+        let seen = NextWord(entry.first.load(Ordering::SeqCst));
+        let Next::Slot(at) = seen.next() else {
+            return false;
+        };
+        let Some(Spot { word, link, .. }) = self.store.spot(at) else {
+            return false;
+        };
+        let next = NextWord(link.next.load(Ordering::SeqCst));
+        let number = link.sequence.load(Ordering::SeqCst);
+        let word = Word(word.load(Ordering::SeqCst));
+        // ORDERING: SeqCst; [row-frozen] as in `freeze_row`.
+        let stands = entry.first.load(Ordering::SeqCst) == seen.0 && !seen.is_frozen();
+        let is_only = next.next() == Next::End && !next.is_frozen() && word.is_tombstone();
+        if !stands || !is_only || number & UNORDERED != 0 {
+            return false;
+        }
+        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+        let (closed, empty) = (next.then_closed().0, seen.then(Next::End).0);
+        let place = &link.next;
+        // ORDERING: SeqCst; as in `freeze_row`, and who wins the second frees the place.
+        let taken = place.compare_exchange(next.0, closed, done, failed).is_ok()
+            && entry
+                .first
+                .compare_exchange(seen.0, empty, done, failed)
+                .is_ok();
+        if taken {
+            self.free(at, word);
+        }
+        taken
     }
 
     /// Takes the tombstones at the head of a list out: how many it has freed, and what is there

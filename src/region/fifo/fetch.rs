@@ -1,0 +1,44 @@
+//! What the processor is asked to fetch before a batch is sent: all of it lies wherever its hash
+//! says, or has not been touched for as long as the window of ids is.
+
+use super::cursor::Cursor;
+use crate::region::store::fetch;
+use crate::ring::chains::{Chained, Chains};
+use crate::sync::Ordering;
+
+/// The most entries that are claimed for one batch.
+const BATCH: usize = 10;
+
+impl<E: Chained> Chains<'_, E> {
+    /// The word at which the chain of this hash begins.
+    #[inline(always)]
+    pub fn fetch_start(&self, hash: u64) {
+        if let Some(start) = self.start(hash) {
+            fetch(start);
+        }
+    }
+}
+
+impl Cursor<'_> {
+    /// What the next claims of entries will look at, a batch of them: the first entries of the
+    /// chains of the ids that were in those entries before. For the batch after it the words at
+    /// which these chains begin, and for the one after that the entries. So each is there when it
+    /// is looked at here. Near the last entry nothing is fetched.
+    #[inline(always)]
+    pub fn fetch_turns(&self) {
+        let ids = &self.ids.entries;
+        let coming = ids.elements.get(self.turn.1..).unwrap_or_default();
+        let Some(coming) = coming.first_chunk::<{ 3 * BATCH }>() else {
+            return;
+        };
+        for at in 0..BATCH {
+            let hash = |entry: usize| coming[entry].hash.load(Ordering::Relaxed);
+            let first = ids.first_index(hash(at));
+            if let Some(first) = first.and_then(|first| ids.elements.get(first)) {
+                fetch(first);
+            }
+            ids.fetch_start(hash(at + BATCH));
+            fetch(&coming[at + 2 * BATCH]);
+        }
+    }
+}
