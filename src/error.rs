@@ -346,11 +346,16 @@ pub enum Error {
         /// The field.
         field: &'static str,
     },
-    /// The queue has no journal: it was created with `Durability::Process`, or its region is not
-    /// a file.
+    /// The queue has no journal, or the stream no mirror: it was created with
+    /// `Durability::Process`, or its region is not a file.
     NoJournal,
     /// The journal beside the region is not as it must be.
     Journal {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The mirror beside the region of a stream is not as it must be.
+    Mirror {
         /// What is wrong with it.
         problem: &'static str,
     },

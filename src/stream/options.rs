@@ -3,6 +3,8 @@
 use super::demand::Capacity;
 use super::shared::Stream;
 use crate::error::Error;
+#[cfg(feature = "mapped")]
+use crate::region::Durability;
 use crate::region::Region;
 use crate::region::stream::{
     CONSUMERS_MAX, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish,
@@ -37,6 +39,7 @@ pub enum FullPolicy {
 /// | [`segment`](Self::segment) | a 16th of a shard | 4 KiB to 16 MiB, a power of two |
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 /// | [`quota`](Self::quota) | off | |
+/// | `durability` (feature `mapped`) | `Durability::Process` | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
@@ -51,6 +54,8 @@ pub struct StreamOptions {
     segment: Option<usize>,
     checksum: Option<bool>,
     quota: bool,
+    #[cfg(feature = "mapped")]
+    durability: Durability,
 }
 
 /// Shards of a stream on demand at first: 4 MiB in a second.
@@ -77,6 +82,8 @@ impl StreamOptions {
             segment: None,
             checksum: None,
             quota: false,
+            #[cfg(feature = "mapped")]
+            durability: Durability::Process,
         }
     }
 
@@ -159,6 +166,21 @@ impl StreamOptions {
     pub const fn quota(mut self, on: bool) -> Self {
         self.quota = on;
         self
+    }
+
+    /// What survives the machine, and when: records, shards with their splits and merges, and who
+    /// is registered. Anything but [`Durability::Process`] needs a region in a file, and makes a
+    /// mirror beside it, as long as the shards.
+    #[cfg(feature = "mapped")]
+    pub const fn durability(mut self, level: Durability) -> Self {
+        self.durability = level;
+        self
+    }
+
+    /// See [`durability`](Self::durability).
+    #[cfg(feature = "mapped")]
+    pub const fn get_durability(&self) -> Durability {
+        self.durability
     }
 
     /// See [`quota`](Self::quota).
@@ -260,6 +282,10 @@ impl StreamOptions {
             on_demand: self.capacity == Capacity::OnDemand,
             evict: self.full == FullPolicy::Evict,
             retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
+            #[cfg(feature = "mapped")]
+            durability: self.durability.encode()?,
+            #[cfg(not(feature = "mapped"))]
+            durability: crate::region::layout::DURABILITY_PROCESS,
         })
     }
 }
@@ -300,6 +326,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
             segment: Some(place.shape.ring.segment as usize * GRANULE_BYTES),
             checksum: Some(place.has_checksums()),
             quota: place.has_quotas(),
+            #[cfg(feature = "mapped")]
+            durability: Durability::decode(place.durability),
         }
     }
 

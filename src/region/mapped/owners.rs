@@ -87,6 +87,8 @@ impl Attachment {
     pub(super) fn detach(&self) {
         if self.owner != 0 {
             self.commit_last();
+            #[cfg(feature = "stream")]
+            self.commit_stream_last();
             self.take_back(self.owner);
             self.entries()[self.owner as usize].set(0);
             os::unlock(&self.file, self.owner as i64);

@@ -2,6 +2,7 @@
 
 use super::consumers::ConsumerSeat;
 use super::demand::DEMAND_WORDS;
+use super::keep::{KeepHead, KeptShard};
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
 use crate::ring::roster::Feed;
@@ -25,6 +26,8 @@ pub const FLAG_EVICT: u64 = 2;
 pub const FLAG_QUOTA: u64 = 4;
 /// Shards are split by what comes in.
 pub const FLAG_ON_DEMAND: u64 = 8;
+/// Bits of the flags; above them stands the durability, as a queue's configuration has it.
+pub const FLAG_BITS: u32 = 8;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -57,7 +60,8 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`].
+    /// `{ durability:56, flags:8 }`: [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`],
+    /// [`FLAG_ON_DEMAND`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,
@@ -167,6 +171,8 @@ pub struct StreamShape {
     pub consumers: usize,
     /// The longest data of a record, bytes.
     pub data_bytes_max: usize,
+    /// Whether it survives the machine: then there is what `keep` tells.
+    pub kept: bool,
 }
 
 /// Where the parts of a stream begin, as offsets from its head.
@@ -188,6 +194,10 @@ pub struct StreamOffsets {
     pub granules: usize,
     /// What is remembered of the demand.
     pub demand: usize,
+    /// What is known of the mirror, of a stream that survives the machine.
+    pub keep: usize,
+    /// What is known there of each place.
+    pub kept: usize,
     /// Behind the last one.
     pub end: usize,
 }
@@ -204,12 +214,21 @@ impl StreamShape {
         granules as usize * GRANULE_BYTES - super::memory::STORED_HEAD_BYTES
     }
 
+    /// Pins of a shard: those of readers, and one of who reads for the mirror.
+    #[inline(always)]
+    pub const fn pins_of_shard(&self) -> usize {
+        self.pins.saturating_add(self.kept as usize)
+    }
+
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
         let granules = self.places.checked_mul(self.ring.granules as usize)?;
         let parts = [
             (self.places, size_of::<ShardHead>()),
-            (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
+            (
+                self.places.checked_mul(self.pins_of_shard())?,
+                size_of::<Pin>(),
+            ),
             (self.consumers, size_of::<ConsumerSeat>()),
             (self.places.checked_mul(self.consumers)?, size_of::<Feed>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
@@ -219,14 +238,29 @@ impl StreamShape {
                 self.places.checked_add(DEMAND_WORDS)?,
                 size_of::<AtomicU64>(),
             ),
+            (usize::from(self.kept), size_of::<KeepHead>()),
+            (self.places * usize::from(self.kept), size_of::<KeptShard>()),
         ];
-        let mut starts = [0; 8];
+        let mut starts = [0; 10];
         let mut end = size_of::<StreamHead>();
         for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
             *start = align_up(end, 128)?;
-            end = start.checked_add(count.checked_mul(bytes)?)?;
+            if count != 0 {
+                end = start.checked_add(count.checked_mul(bytes)?)?;
+            }
         }
-        let [heads, pins, seats, feeds, index, headers, granules, demand] = starts;
+        let [
+            heads,
+            pins,
+            seats,
+            feeds,
+            index,
+            headers,
+            granules,
+            demand,
+            keep,
+            kept,
+        ] = starts;
         Some(StreamOffsets {
             heads,
             pins,
@@ -236,6 +270,8 @@ impl StreamShape {
             headers,
             granules,
             demand,
+            keep,
+            kept,
             end,
         })
     }

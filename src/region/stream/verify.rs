@@ -1,12 +1,13 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES, PINS_MAX,
-    RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
+    CONSUMERS_MAX, FLAG_BITS, FLAG_CHECKSUM, FLAG_EVICT, FLAG_ON_DEMAND, FLAG_QUOTA, GRANULE_BYTES,
+    PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
+use crate::region::layout::{DURABILITY_PROCESS, is_durability};
 use crate::ring::log::{INDEX_BITS, Shape};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -60,16 +61,20 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         pins: pins as usize,
         consumers: consumers as usize,
         data_bytes_max: number(&config.data_bytes_max, 1..=room, "longest data")? as usize,
+        kept: config.flags.load(Ordering::Acquire) >> FLAG_BITS != DURABILITY_PROCESS,
     };
     let offsets = shape
         .offsets()
         .filter(|offsets| offsets.end <= len)
         .ok_or(damaged("stream size"))?;
-    let flags = number(
-        &config.flags,
-        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND,
-        "flags",
-    )?;
+    let all = config.flags.load(Ordering::Acquire);
+    let (flags, durability) = (all & ((1 << FLAG_BITS) - 1), all >> FLAG_BITS);
+    if flags > FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND {
+        return Err(damaged("flags"));
+    }
+    if !is_durability(durability) || shape.kept != (durability != DURABILITY_PROCESS) {
+        return Err(damaged("durability"));
+    }
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(damaged("configuration checksum"));
@@ -80,5 +85,6 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         shape,
         flags,
         retention_ms,
+        durability,
     })
 }

@@ -65,6 +65,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
             let feds = (0..places.places()).filter_map(|place| places.fed(seat, word, place));
             feds.for_each(|fed| fed.feed.quota.store(0, Ordering::Relaxed));
         }
+        self.make_change_durable()?;
         Ok(StreamConsumer::new(self, seat, word, name, about))
     }
 
@@ -87,7 +88,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let removed = self.site.places().roster().remove(&name.words());
         removed.map_err(|error| refused(error, self.site.place().shape.consumers))?;
         self.wake_all();
-        Ok(())
+        self.make_change_durable()
     }
 
     /// The registered consumer of a name.
