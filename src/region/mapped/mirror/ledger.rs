@@ -144,9 +144,7 @@ impl Mirror {
         let number = notes.ledger.load(Ordering::Acquire).wrapping_add(1);
         fill(bytes, &self.sizes, ground, [number, begun], self.seed)?;
         self.write(bytes, self.sizes.ledger_at(number))?;
-        if !cfg!(ringmain_twin = "ledger") {
-            self.sync()?;
-        }
+        self.sync()?;
         publish(bytes, &self.sizes, ground);
         notes.days.store(days, Ordering::Release);
         Ok(())
