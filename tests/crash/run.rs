@@ -251,6 +251,9 @@ fn streams(_: &Options) -> bool {
 fn verdict(rows: &[Row], twin: bool) -> bool {
     let faults: u64 = rows.iter().map(|row| row.tally.faults()).sum();
     let lost: u64 = rows.iter().map(|row| row.tally.lost).sum();
+    if rows.iter().all(|row| row.histories == 0) {
+        return true; // other trials were asked for
+    }
     match (twin, faults) {
         (false, 0) => true,
         (false, faults) => {

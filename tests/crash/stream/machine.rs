@@ -1,7 +1,7 @@
 //! A machine that stops again and again: children work on a stream of its disk, and each time
 //! images are made of what a crash might have left. The machine goes on from one of them.
 
-use super::check::{Image, Tally, check};
+use super::check::{Image, Tally, check, check_alive};
 use super::tale::{Event, Ledger, Note, Told};
 use super::work::{self, Plan};
 use crate::common::{Dir, Numbers};
@@ -136,6 +136,10 @@ impl Watcher for Recorder {
     }
 
     fn returned(&mut self, call: Call, fate: Fate, result: i64) {
+        // Before what was written: it may have them.
+        if self.ready {
+            self.events.push(Event::Places(self.places()));
+        }
         match call {
             Call::Write {
                 offset, mut bytes, ..
@@ -154,9 +158,6 @@ impl Watcher for Recorder {
                 self.events.push(Event::Note(note));
             }
             Call::Other(_) => {}
-        }
-        if self.ready {
-            self.events.push(Event::Places(self.places()));
         }
         if self.numbers.below(60) == 0 {
             let copy = std::fs::read(&self.region).expect("the region");
@@ -329,6 +330,17 @@ impl<'d> Machine<'d> {
         }
         let found = std::fs::read(self.dir.file("s.ring.mirror")).expect("the mirror");
         assert!(found == disk.cached(), "the tracer missed a write");
+        // While the machine runs the region is believed, whoever has died.
+        ledger.all_safe();
+        let alive = Image {
+            region: std::fs::read(self.dir.file("s.ring")).expect("the region"),
+            mirror: found,
+        };
+        let (tally, words) = check_alive(self.images, &alive, &ledger);
+        self.life.tally.add(&tally);
+        if !words.is_empty() {
+            self.life.words.push(format!("boot {boot}, alive: {words}"));
+        }
         start.filter(|_| self.life.words.is_empty())
     }
 

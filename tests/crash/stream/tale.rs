@@ -112,6 +112,9 @@ pub struct Name {
     pub is: bool,
     /// What was done since.
     pub open: u64,
+    /// How often something was done to it, and up to which of these it is on the disk.
+    done: u64,
+    safe: u64,
 }
 
 /// What holds from a position on.
@@ -119,7 +122,7 @@ pub struct Name {
 enum Promise {
     Record(u64, u64),
     Shard(u64),
-    Name(u64, bool),
+    Name(u64, bool, u64),
 }
 
 /// What is known at some moment.
@@ -148,8 +151,17 @@ impl Ledger {
         }
         for (name, state) in self.names.iter_mut().enumerate() {
             let is = names.contains(&(name as u64));
-            *state = Name { is, open: 0 };
+            *state = Name {
+                is,
+                ..Name::default()
+            };
         }
+    }
+
+    /// Nothing that was put may be missing.
+    pub fn all_safe(&mut self) {
+        let entries = self.shards.values_mut().flat_map(BTreeMap::values_mut);
+        entries.for_each(|entry| entry.safe = true);
     }
 
     fn keep(&mut self, position: u64, promise: Promise) {
@@ -167,9 +179,12 @@ impl Ledger {
             Promise::Shard(shard) => {
                 self.opened.insert(shard);
             }
-            Promise::Name(name, is) => {
+            Promise::Name(name, is, nth) => {
                 let name = &mut self.names[name as usize];
-                (name.is, name.open) = (is, name.open - 1);
+                name.open -= 1;
+                if nth > name.safe {
+                    (name.is, name.safe) = (is, nth);
+                }
             }
         }
     }
@@ -192,7 +207,12 @@ impl Ledger {
                 }
             }
             Note::Naming(name) => self.names[*name as usize].open += 1,
-            Note::Named(position, name, is) => self.keep(*position, Promise::Name(*name, *is)),
+            Note::Named(position, name, is) => {
+                let state = &mut self.names[*name as usize];
+                state.done += 1;
+                let nth = state.done;
+                self.keep(*position, Promise::Name(*name, *is, nth));
+            }
             Note::Durable(position) => {
                 let rest = self.later.split_off(&(position + 1));
                 let now = std::mem::replace(&mut self.later, rest);
