@@ -50,6 +50,14 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
     let pins = number(&config.pins, 1..=PINS_MAX as u64, "number of readers")?;
     let most = CONSUMERS_MAX as u64;
     let consumers = number(&config.consumers, 0..=most, "number of consumers")?;
+    let all = config.flags.load(Ordering::Acquire);
+    let (flags, durability) = (all & ((1 << FLAG_BITS) - 1), all >> FLAG_BITS);
+    if flags > FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND {
+        return Err(damaged("flags"));
+    }
+    if !is_durability(durability) {
+        return Err(damaged("durability"));
+    }
     let room = (segment - 1) * GRANULE_BYTES as u64 - (STORED_HEAD_BYTES + KEY_BYTES_MAX) as u64;
     let shape = StreamShape {
         shards: shards as usize,
@@ -61,20 +69,12 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         pins: pins as usize,
         consumers: consumers as usize,
         data_bytes_max: number(&config.data_bytes_max, 1..=room, "longest data")? as usize,
-        kept: config.flags.load(Ordering::Acquire) >> FLAG_BITS != DURABILITY_PROCESS,
+        kept: durability != DURABILITY_PROCESS,
     };
     let offsets = shape
         .offsets()
         .filter(|offsets| offsets.end <= len)
         .ok_or(damaged("stream size"))?;
-    let all = config.flags.load(Ordering::Acquire);
-    let (flags, durability) = (all & ((1 << FLAG_BITS) - 1), all >> FLAG_BITS);
-    if flags > FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND {
-        return Err(damaged("flags"));
-    }
-    if !is_durability(durability) || shape.kept != (durability != DURABILITY_PROCESS) {
-        return Err(damaged("durability"));
-    }
     let retention_ms = number(&config.retention_ms, 0..=RETENTION_MS_MAX, "retention")?;
     if config.check.load(Ordering::Acquire) != config.checksum() {
         return Err(damaged("configuration checksum"));
