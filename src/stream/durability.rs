@@ -197,10 +197,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
         };
         let next = shard.shape().ring.next(oldest);
         if next.is_some_and(|next| kept.0 < next) {
-            let last = log::Position(oldest.0 + u64::from(shard.shape().ring.segment) - 1);
-            let until = Until::Record(shard.number(), last);
-            // If the disk refuses, the segment is given up all the same.
-            let _ = self.region().commit_stream(self.site.place(), until);
+            // If the disk refuses, the segment is given up all the same; and if a claim is in the
+            // way, that is told.
+            let _ = self.region().commit_stream(self.site.place(), Until::Now);
         }
     }
 

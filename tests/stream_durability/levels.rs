@@ -3,8 +3,8 @@
 use crate::common::body;
 use crate::machine::{Machine, all};
 use ringmain::{
-    Capacity, Durability, Error, Heap, Mapped, ProducerOptions, ShardId, Stream, StreamEntry,
-    StreamOptions, StreamProducer,
+    Capacity, Clock, Durability, Error, Heap, ManualClock, Mapped, ProducerOptions, ShardId,
+    Stream, StreamEntry, StreamOptions, StreamProducer, SystemClock,
 };
 use std::time::{Duration, Instant};
 
@@ -212,14 +212,15 @@ fn demand_is_kept() {
         .durability(Durability::BeforeOk);
     let mut machine = Machine::new("kept-demand", 4 << 20, options);
     let peak = {
+        let clock = ManualClock::new(SystemClock.now_ms());
         let region = machine.open();
-        let stream = Stream::open(&region).expect("the stream");
+        let stream = Stream::open_with(&region, &clock).expect("the stream");
         stream.tend().expect("measured");
         let process = stream.at(Durability::Process).expect("a level");
         for n in 0..3000 {
             process.put(&format!("k{n}"), b"x").expect("room");
         }
-        std::thread::sleep(Duration::from_millis(1100));
+        clock.advance(Duration::from_millis(1100));
         stream.tend().expect("measured");
         stream.sync().expect("the disk");
         stream.demand().expect("one").peak_records

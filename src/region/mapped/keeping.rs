@@ -158,7 +158,7 @@ impl Attachment {
                 Ok(Outcome::Done) => return Ok(()),
                 Ok(Outcome::Stuck(stuck)) => {
                     self.check()?;
-                    if deadline.left().is_zero() {
+                    if deadline.left().is_zero() || matches!(until, Until::Now) {
                         return Err(Error::NotDurable {
                             errno: libc::ETIMEDOUT,
                         });

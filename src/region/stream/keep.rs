@@ -19,6 +19,8 @@ use crate::pod::{Pod, Zeroable};
 use crate::ring::log::Pin;
 use crate::ring::log::Position;
 #[cfg(feature = "mapped")]
+use crate::ring::roster::{SeatState, Word};
+#[cfg(feature = "mapped")]
 use crate::ring::shards::{Name, Shards, State, Table};
 use crate::sync::{AtomicU32, AtomicU64, Padded};
 #[cfg(feature = "mapped")]
@@ -351,8 +353,11 @@ impl<'a> Places<'a> {
     /// Makes a seat what a ledger says.
     pub fn restore_seat(&self, number: usize, from: &LedgerSeat) {
         if let Some(seat) = self.roster().seats.get(number) {
+            let is_registered = Word(from.word).state() == SeatState::Registered;
+            let vacant = Word(from.word).generation() << 12;
             seat.write(&from.name, from.about);
-            seat.word.store(from.word, Ordering::Relaxed);
+            let word = if is_registered { from.word } else { vacant };
+            seat.word.store(word, Ordering::Relaxed);
         }
     }
 

@@ -54,6 +54,16 @@ enum Halt {
     Gone,
 }
 
+/// Why a ledger is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Shards or consumers have changed.
+    Table,
+    /// What is there to be written needs the floors on the disk.
+    Floors,
+}
+
 /// What is at a boundary, once who has claimed it has had a moment to go on.
 fn settled(log: &Log<'_>, at: Position) -> Step {
     for _ in 0..SPINS {
@@ -85,11 +95,18 @@ impl Mirror {
         // before this one is seen by the looks below.
         let number = notes.begun.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         store_load();
-        if self.needs_ledger(ground, frame)? {
-            self.write_ledger(&mut frame.ledger, ground, number)?;
+        let mut stuck = None;
+        match self.needs_ledger(ground, frame)? {
+            Needs::Nothing => {}
+            needs => match self.write_ledger(&mut frame.ledger, ground, number) {
+                // A change that cannot be completed now: what is not of it can go on.
+                Err(Error::NotDurable {
+                    errno: libc::EAGAIN,
+                }) if needs == Needs::Table => stuck = Some(Stuck { place: 0, at: None }),
+                written => written?,
+            },
         }
         frame.written.clear();
-        let mut stuck = None;
         for place in 0..keep.shards.len() {
             let limit = frame.limits[place];
             let kept = &keep.shards[place];
@@ -127,7 +144,7 @@ impl Mirror {
 
     /// Notes where the shards end now, and says whether a ledger has to be on the disk before what
     /// is new there may be.
-    fn needs_ledger(&self, ground: &Ground<'_>, frame: &mut Frame) -> Result<bool, Error> {
+    fn needs_ledger(&self, ground: &Ground<'_>, frame: &mut Frame) -> Result<Needs, Error> {
         let places = &ground.places;
         let keep = places.keep().ok_or(Error::NoJournal)?;
         let notes = &keep.head.notes;
@@ -135,7 +152,8 @@ impl Mirror {
             (ground.rouse)();
         }
         let seen = |word: &crate::sync::AtomicU64| word.load(Ordering::Acquire);
-        let mut needs = places.change_word() != seen(&notes.change)
+        let mut floors = false;
+        let table = places.change_word() != seen(&notes.change)
             || places.roster_word() != seen(&notes.roster)
             || (ground.is_on_demand && ledger::days_of(ground) != seen(&notes.days));
         frame.limits.clear();
@@ -155,9 +173,13 @@ impl Mirror {
             let ring = &log.shape;
             // What would be written over may be durable: see the protocol.
             let over = ring.distance(floor, ring.start(limit)) >= u64::from(ring.granules);
-            needs |= over || ring.start(at) < log.floor();
+            floors |= over || ring.start(at) < log.floor();
         }
-        Ok(needs)
+        Ok(match (floors, table) {
+            (true, _) => Needs::Floors,
+            (_, true) => Needs::Table,
+            _ => Needs::Nothing,
+        })
     }
 
     /// Writes what is new in a place, up to `limit`.

@@ -133,7 +133,7 @@ pub enum Until {
     Record(usize, Position),
     /// All that was there when this commit began.
     Commit(u64),
-    /// Whatever is there.
+    /// Whatever is there: nobody waits for what is claimed.
     Now,
 }
 
