@@ -82,6 +82,74 @@ fn what_was_not_durable_is_cut_at_the_end() {
     assert_eq!(all(&stream)[1].3, b"another");
 }
 
+/// Behind a cut lie whole blocks of the commit that was cut. What is written before them later does
+/// not bring them back.
+#[test]
+fn what_was_cut_stays_away() {
+    let options = StreamOptions::new()
+        .segment(65_536)
+        .durability(Durability::BeforeOk);
+    let mut machine = Machine::new("again-away", 1 << 20, options);
+    // A granule each, and a block has 63.
+    let data = |n: u64| body(n, 20);
+    {
+        let region = machine.open();
+        let stream = Stream::open(&region).expect("the stream");
+        let process = stream.at(Durability::Process).expect("a level");
+        (0..5 * 63).for_each(|n| drop(process.put("a", &data(n)).expect("room")));
+        stream.sync().expect("the disk");
+    }
+    // The second of the blocks, which one commit has written, did not reach the disk.
+    let first = 4096 + 2 * 4096 + 2 * 4096;
+    let file = open(&machine.mirror());
+    file.write_all_at(&[0; 4096], first + 4096)
+        .expect("a torn commit");
+    machine.stop();
+    for (before, after) in [(63, 126), (126, 189)] {
+        let region = machine.open();
+        let stream = Stream::open(&region).expect("the stream");
+        let found = all(&stream);
+        assert_eq!(found.len(), before, "what was cut is back");
+        assert_eq!(stream.stat(FIRST).expect("figures").damaged, 0);
+        (before as u64..after).for_each(|n| drop(stream.put("a", &data(n)).expect("room")));
+        drop(region);
+        machine.stop();
+    }
+}
+
+/// What is kept of a block that was complete goes to a slot in recovery: the next commit may write
+/// that block anew, and the power go meanwhile.
+#[test]
+fn the_end_is_in_a_slot_after_recovery() {
+    let options = StreamOptions::new()
+        .segment(65_536)
+        .durability(Durability::BeforeOk);
+    let mut machine = Machine::new("again-slot", 1 << 20, options);
+    {
+        let region = machine.open();
+        let stream = Stream::open(&region).expect("the stream");
+        let process = stream.at(Durability::Process).expect("a level");
+        (0..30).for_each(|n| drop(process.put("a", &body(n, 20)).expect("room")));
+        process.put("a", &body(30, 3800)).expect("room");
+        stream.sync().expect("the disk");
+    }
+    let file = open(&machine.mirror());
+    let slots = 4096 + 2 * 4096;
+    // The first block is at home, and the rest of the last record did not reach its slot.
+    file.write_all_at(&[0; 2 * 4096], slots)
+        .expect("a torn commit");
+    for _ in 0..2 {
+        machine.stop();
+        let region = machine.open();
+        let stream = Stream::open(&region).expect("the stream");
+        assert_eq!(all(&stream).len(), 30);
+        assert_eq!(stream.stat(FIRST).expect("figures").damaged, 0);
+        drop(region);
+        file.write_all_at(&[0xa5; 4096], slots + 2 * 4096)
+            .expect("a torn block");
+    }
+}
+
 /// A machine that stops in recovery, or after it, finds the same again.
 #[test]
 fn recovery_may_be_repeated() {
