@@ -96,7 +96,9 @@ fn what_was_cut_stays_away() {
         let region = machine.open();
         let stream = Stream::open(&region).expect("the stream");
         let process = stream.at(Durability::Process).expect("a level");
-        (0..5 * 63).for_each(|n| drop(process.put("a", &data(n)).expect("room")));
+        for n in 0..5 * 63 {
+            process.put("a", &data(n)).expect("room");
+        }
         stream.sync().expect("the disk");
     }
     // The second of the blocks, which one commit has written, did not reach the disk.
@@ -111,7 +113,9 @@ fn what_was_cut_stays_away() {
         let found = all(&stream);
         assert_eq!(found.len(), before, "what was cut is back");
         assert_eq!(stream.stat(FIRST).expect("figures").damaged, 0);
-        (before as u64..after).for_each(|n| drop(stream.put("a", &data(n)).expect("room")));
+        for n in before as u64..after {
+            stream.put("a", &data(n)).expect("room");
+        }
         drop(region);
         machine.stop();
     }
@@ -129,7 +133,9 @@ fn the_end_is_in_a_slot_after_recovery() {
         let region = machine.open();
         let stream = Stream::open(&region).expect("the stream");
         let process = stream.at(Durability::Process).expect("a level");
-        (0..30).for_each(|n| drop(process.put("a", &body(n, 20)).expect("room")));
+        for n in 0..30 {
+            process.put("a", &body(n, 20)).expect("room");
+        }
         process.put("a", &body(30, 3800)).expect("room");
         stream.sync().expect("the disk");
     }
