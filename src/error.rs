@@ -360,9 +360,9 @@ pub enum Error {
         problem: &'static str,
     },
     /// It was done, and survives the process, but the disk refused: it is not known to survive the
-    /// machine.
+    /// machine. Of a stream also if a claim of somebody was in the way for too long.
     NotDurable {
-        /// The error number (`errno`) that the disk gave.
+        /// The error number (`errno`) that the disk gave; `ETIMEDOUT` for a claim.
         errno: i32,
     },
     /// Every attachment of the region is taken.

@@ -2,6 +2,7 @@
 
 use crate::in_shm;
 use ringmain::{Durability, Engine, Error, Problem, StreamOptions, StreamSpec};
+use std::os::unix::fs::FileExt;
 
 fn spec() -> StreamSpec {
     let options = StreamOptions::new().durability(Durability::BeforeOk);
@@ -73,5 +74,30 @@ fn a_mirror_that_is_gone_or_alone_is_told() {
     engine.delete_stream("telemetry").expect("deleted");
     std::fs::write(dir.file(MIRROR), &kept).expect("alone");
     engine.tend().expect("tended");
+    assert_eq!(dir.names(), ["ringmain.engine"]);
+}
+
+/// The power went between the mark and the removal of the files.
+#[test]
+fn what_was_deleted_stays_deleted() {
+    let (dir, engine) = in_shm("engine-kept-deleted");
+    let stream = engine
+        .create_stream("telemetry", &spec())
+        .expect("a stream");
+    stream.put("boiler-7", b"81.5").expect("the disk");
+    drop(stream);
+    let file = dir.file("telemetry.stream");
+    let (mark, boot) = (20_480 + 136, 48);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(file)
+        .expect("the region");
+    file.write_all_at(b"deleted!", mark).expect("a mark");
+    file.write_all_at(&[7; 16], boot).expect("another boot");
+    let again = Engine::open(dir.path()).expect("the engine");
+    assert!(matches!(
+        again.open_stream("telemetry").err(),
+        Some(Error::NoStream)
+    ));
     assert_eq!(dir.names(), ["ringmain.engine"]);
 }

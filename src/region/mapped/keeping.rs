@@ -137,8 +137,14 @@ impl Attachment {
             durability: place.durability,
             nonce: self.places(place).nonce(),
         };
+        // Whoever deleted it had not removed its files.
+        let mark = self.places(place).deleted().load(Ordering::Relaxed);
         self.lay_out_anew(&settings);
         let restored = self.on_ground(place, |ground| mirror.restore(ground, wall_ms()))?;
+        if mark == stream::DELETED {
+            let deleted = self.places(place);
+            deleted.deleted().store(mark, Ordering::Relaxed);
+        }
         let (records, damaged) = (restored.records, restored.damaged);
         event!(
             INFO,

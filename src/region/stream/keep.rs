@@ -251,6 +251,11 @@ impl<'a> Places<'a> {
         self.stream_head().config.nonce.load(Ordering::Relaxed)
     }
 
+    /// The word that marks the stream as deleted.
+    pub fn deleted(&self) -> &'a AtomicU64 {
+        &self.stream_head().notes.deleted
+    }
+
     /// The shard in a place, whichever it is.
     pub fn shard(&self, place: usize) -> Option<Shard<'a>> {
         // SAFETY: by the promise of `new`.
