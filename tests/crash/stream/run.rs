@@ -117,7 +117,7 @@ pub fn run(options: &Options, twin: Twin) -> (u64, u64) {
     let began = Instant::now();
     let limit = options.minutes.map(|n| Duration::from_secs(60 * n));
     // Short histories in a thinned run, so that each trial has one.
-    let each = if options.images < 2000 { 14 } else { 25 };
+    let each = if options.images < 2000 { 12 } else { 25 };
     let mut numbers = Numbers(options.seed);
     let mut rows = vec![Row::default(); TRIALS.len()];
     let mut words = 0;
