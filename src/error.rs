@@ -346,18 +346,23 @@ pub enum Error {
         /// The field.
         field: &'static str,
     },
-    /// The queue has no journal: it was created with `Durability::Process`, or its region is not
-    /// a file.
+    /// The queue has no journal, or the stream no mirror: it was created with
+    /// `Durability::Process`, or its region is not a file.
     NoJournal,
     /// The journal beside the region is not as it must be.
     Journal {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The mirror beside the region of a stream is not as it must be.
+    Mirror {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// It was done, and survives the process, but the disk refused: it is not known to survive the
-    /// machine.
+    /// machine. Of a stream also if a claim of somebody was in the way for too long.
     NotDurable {
-        /// The error number (`errno`) that the disk gave.
+        /// The error number (`errno`) that the disk gave; `ETIMEDOUT` for a claim.
         errno: i32,
     },
     /// Every attachment of the region is taken.

@@ -54,8 +54,6 @@ pub use queue::{Batch, Claim, Copied, MessageId, Outcomes, Queue, QueueOptions, 
 pub use queue::{
     DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, FifoStats, SequenceNumber,
 };
-#[cfg(all(feature = "mapped", not(ringmain_loom)))]
-pub use queue::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use queue::{LatencyBucket, LatencyHistogram, QueueRates};
 #[cfg(not(ringmain_loom))]
@@ -72,6 +70,8 @@ pub use region::Mapped;
 pub use region::NamedStream;
 #[cfg(not(ringmain_loom))]
 pub use region::{Borrowed, Fixed, Linked, Region, Tended};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use region::{Durability, Position};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub use region::{Home, Named};
 #[cfg(all(feature = "stream", feature = "async", not(ringmain_loom)))]

@@ -193,6 +193,28 @@ fn a_stream_allocates_nothing() {
     asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 16).expect("a region"));
 }
 
+/// What waits for the disk makes system calls, and asks for no memory.
+#[cfg(feature = "stream")]
+#[test]
+fn a_stream_that_survives_the_machine_allocates_nothing() {
+    let dir = Dir::shm("allocation");
+    let region = Mapped::create(dir.file("kept.ring"), 1 << 17).expect("a region");
+    let options = StreamOptions::new()
+        .full(FullPolicy::Evict)
+        .durability(ringmain::Durability::BeforeOk);
+    let stream = Stream::create_with(&region, options, SystemClock).expect("a stream");
+    for round in 0..100 {
+        let mut right = false;
+        let asked = asked_by(|| right = common::log::run(&stream) && stream.sync().is_ok());
+        assert!(right, "each operation did what it should, round {round}");
+        assert_eq!(asked, 0, "calls to the allocator in round {round}");
+    }
+    let stat = stream
+        .stat(stream.shard_of(0).expect("a shard"))
+        .expect("figures");
+    assert!(stat.evicted_segments > 3, "{stat:?}");
+}
+
 #[cfg(feature = "stream")]
 #[test]
 fn a_consumer_allocates_nothing() {

@@ -26,5 +26,8 @@ mod groups;
 mod hints;
 #[path = "bad_input/limits.rs"]
 mod limits;
+#[cfg(feature = "stream")]
+#[path = "bad_input/mirrors.rs"]
+mod mirrors;
 #[path = "bad_input/truncation.rs"]
 mod truncation;

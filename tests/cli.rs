@@ -19,6 +19,8 @@ mod engine;
 mod fifo;
 #[path = "cli/follow.rs"]
 mod follow;
+#[path = "cli/kept.rs"]
+mod kept;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/pipes.rs"]

@@ -1,7 +1,8 @@
-//! Power loss, by crash images: children work on journaled queues while their writes to the disk
-//! are recorded; images are made of what a crash at any moment may have left there, and each is
-//! opened, emptied and filled. What was durable has to be there, and what was deleted for good must
-//! not be.
+//! Power loss, by crash images: children work on queues and streams that survive it, while their
+//! writes to the disk are recorded; images are made of what a crash at any moment may have left
+//! there, and each is opened, emptied or read, and filled. What was durable has to be there, and
+//! what was deleted for good must not be. Of a stream nothing may be missing between two records
+//! that are there.
 //!
 //! ```text
 //! cargo test --all-features --test crash                      a thinned run
@@ -10,7 +11,8 @@
 //!   --seed N     another run, or the same one again
 //!   --only TEXT  trials whose names have it
 //!   --dir DIR    where the children's disk is
-//!   --twin       every third sync is swallowed: the run has to find what is lost by it
+//!   --twin       every third sync is swallowed, and of streams also each behind a ledger: the run
+//!                has to find what is lost by it
 //! ```
 //!
 //! It has its own `main`, with one thread, so that it may fork and trace.
@@ -31,6 +33,14 @@ mod linux {
     pub mod disk;
     pub mod faults;
     pub mod machine;
+    #[cfg(feature = "stream")]
+    pub mod stream {
+        pub mod check;
+        pub mod machine;
+        pub mod run;
+        pub mod tale;
+        pub mod work;
+    }
     pub mod tale;
     pub mod trace;
     pub mod work;

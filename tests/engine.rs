@@ -17,6 +17,9 @@ mod delete;
 #[cfg(feature = "fifo")]
 #[path = "engine/fifo.rs"]
 mod fifo;
+#[cfg(feature = "stream")]
+#[path = "engine/kept.rs"]
+mod kept;
 #[path = "engine/processes.rs"]
 mod processes;
 #[path = "engine/redrive.rs"]

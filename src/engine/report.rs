@@ -55,7 +55,7 @@ pub enum Problem {
     HalfChanged,
     /// Metadata without a region: of a creation or a deletion that died. `Engine::tend` removes it.
     MetadataAlone,
-    /// A journal without a region. `Engine::tend` removes it.
+    /// A journal or a mirror without a region. `Engine::tend` removes it.
     JournalAlone,
     /// A file whose writer died before it had its name. `Engine::tend` removes it.
     Unnamed,
@@ -92,7 +92,7 @@ impl fmt::Display for Problem {
                 f.write_str("the change of where its dead letters go died half-way")
             }
             Problem::MetadataAlone => f.write_str("metadata without a queue or stream"),
-            Problem::JournalAlone => f.write_str("a journal without a queue"),
+            Problem::JournalAlone => f.write_str("a journal or mirror without its queue or stream"),
             Problem::Unnamed => f.write_str("half-written: its writer died"),
             Problem::NoTarget { target } => {
                 write!(f, "its dead letters go to {target}, which does not exist")

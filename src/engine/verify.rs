@@ -17,7 +17,7 @@ enum Sort<'a> {
     Marker,
     Region(Held, &'a str),
     Metadata(Held, &'a str),
-    Journal(&'a str),
+    Journal(Held, &'a str),
     Unnamed,
     Strange,
 }
@@ -37,7 +37,9 @@ impl<'a> Sort<'a> {
         } else if let Some(name) = of(Held::Queue, ".meta") {
             Self::Metadata(Held::Queue, name)
         } else if let Some(name) = of(Held::Queue, ".queue.journal") {
-            Self::Journal(name)
+            Self::Journal(Held::Queue, name)
+        } else if let Some(name) = of(Held::Stream, ".stream.mirror") {
+            Self::Journal(Held::Stream, name)
         } else if let Some(name) = of(Held::Stream, ".stream") {
             Self::Region(Held::Stream, name)
         } else if let Some(name) = of(Held::Stream, ".stream.meta") {
@@ -74,8 +76,8 @@ fn survey<S: Shelf>(shelf: &S, marker: Option<Error>) -> Result<Report, Error> {
                 (Ok(_), _) => None, // or removed just now, by somebody without a turn
                 (Err(error), _) => Some(Problem::Metadata(error)),
             },
-            Sort::Journal(name) if alone(Held::Queue, name) => Some(Problem::JournalAlone),
-            Sort::Journal(_) => None, // looked at with its region
+            Sort::Journal(held, name) if alone(held, name) => Some(Problem::JournalAlone),
+            Sort::Journal(..) => None, // looked at with its region
             Sort::Unnamed => Some(Problem::Unnamed),
             Sort::Strange => Some(Problem::Strange),
         };

@@ -274,7 +274,8 @@ impl Error {
                 write!(f, "the region is cut short: {found} bytes of {expected}")
             }
             Error::Damaged { field } => write!(f, "the region is damaged: {field}"),
-            Error::NoJournal => f.write_str("the queue has no journal (Durability::Process)"),
+            Error::NoJournal => f.write_str("it has no journal or mirror (Durability::Process)"),
+            Error::Mirror { problem } => write!(f, "the region's mirror {problem}"),
             Error::Journal { problem } => write!(f, "the region's journal {problem}"),
             Error::NotDurable { errno } => {
                 write!(f, "done, but not known to be on the disk: errno {errno}")

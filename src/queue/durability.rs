@@ -1,90 +1,10 @@
 //! What survives the machine: levels, positions, and waiting for the disk.
 
-use super::options::{in_range, whole_ms};
 use super::standard::Queue;
 use crate::error::Error;
-use crate::region::Region;
-use crate::region::layout;
 use crate::region::store::Store;
+use crate::region::{Durability, Position, Region};
 use crate::time::Clock;
-use core::fmt;
-use core::time::Duration;
-
-/// What survives, and when.
-///
-/// | level | survives the process | survives the machine |
-/// |---|---|---|
-/// | [`Process`](Durability::Process) | at once | no promise |
-/// | [`Interval`](Durability::Interval) | at once | at most that much later |
-/// | [`BeforeOk`](Durability::BeforeOk) | at once | when `send` or `delete` has returned `Ok` |
-///
-/// "The machine" means power loss, a crash or a reset of the operating system. Sends, deletes and
-/// purges are what survives; receives are not: after the machine has stopped nobody holds anything,
-/// and every message is visible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// The kernel has it: a message survives the death of every process.
-    #[default]
-    Process,
-    /// Group commit: a thread of each participant writes what came and went to the journal, this
-    /// long after the first of it. 1 ms to 1 h.
-    Interval(Duration),
-    /// An operation returns when what it did is on the disk. Threads and processes that wait at the
-    /// same time share one write.
-    BeforeOk,
-}
-
-impl Durability {
-    pub(crate) const fn encode(self) -> Result<u64, Error> {
-        match self {
-            Self::Process => Ok(layout::DURABILITY_PROCESS),
-            Self::BeforeOk => Ok(layout::DURABILITY_BEFORE_OK),
-            Self::Interval(interval) => {
-                let what = "durability interval (ms)";
-                match in_range(what, whole_ms(interval), 1, layout::INTERVAL_MS_MAX) {
-                    Ok(ms) => Ok(ms << 2 | layout::DURABILITY_INTERVAL),
-                    Err(error) => Err(error),
-                }
-            }
-        }
-    }
-
-    pub(crate) const fn decode(value: u64) -> Self {
-        match value & 3 {
-            layout::DURABILITY_BEFORE_OK => Self::BeforeOk,
-            layout::DURABILITY_INTERVAL => Self::Interval(Duration::from_millis(value >> 2)),
-            _ => Self::Process,
-        }
-    }
-}
-
-impl fmt::Display for Durability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process => f.write_str("process"),
-            Self::Interval(interval) => write!(f, "interval {} ms", interval.as_millis()),
-            Self::BeforeOk => f.write_str("before-ok"),
-        }
-    }
-}
-
-/// A point in the life of a journaled queue: everything before it, or nothing of it, is known to be
-/// on the disk. Positions of one queue compare by time; they begin anew with each queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(u64);
-
-impl Position {
-    /// The position as a number: that of a commit to the journal.
-    pub const fn as_u64(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 impl<R: Region, C: Clock> Queue<R, C> {
     /// The level of this handle: that of the queue, or the one that [`at`](Queue::at) gave it.
@@ -119,18 +39,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// # Ok::<(), ringmain::Error>(())
     /// ```
     pub fn at(&self, level: Durability) -> Result<Queue<&R, &C>, Error> {
-        let wanted = level.encode()?;
-        let present = self.place.durability;
-        if !self.place.is_journaled() && wanted != layout::DURABILITY_PROCESS {
-            return Err(Error::NoJournal);
-        }
-        if matches!(level, Durability::Interval(_)) && wanted != present {
-            return Err(Error::OptionsDiffer {
-                option: "durability (level, and interval in ms * 4)",
-                found: present,
-                given: wanted,
-            });
-        }
+        let wanted = level.beside(self.place.durability)?;
         Ok(Queue {
             durability: wanted,
             ..self.by_ref()
@@ -171,7 +80,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
     /// kernel lets the next one in; if it is stopped, this waits.
     pub fn wait_durable(&self, position: Position) -> Result<(), Error> {
         let latest = self.journaled()?.position();
-        in_range("position", position.0, 0, latest)?;
+        position.check(latest)?;
         self.region.commit(&self.place, position.0)
     }
 

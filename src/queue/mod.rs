@@ -63,8 +63,6 @@ pub use asynchronous::{ReceiveBatchFuture, ReceiveFuture};
 pub use batch::{Batch, Outcomes};
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub(crate) use dead::Moved;
-#[cfg(all(feature = "mapped", not(ringmain_loom)))]
-pub use durability::{Durability, Position};
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]
 pub use fifo::{
     DedupScope, FifoEntry, FifoOptions, FifoQueue, FifoSent, FifoStats, SequenceNumber,

@@ -1,8 +1,8 @@
 //! What a queue is created with.
 
-#[cfg(feature = "mapped")]
-use super::durability::Durability;
 use crate::error::Error;
+#[cfg(feature = "mapped")]
+use crate::region::Durability;
 use crate::region::Wish;
 use crate::region::layout::{self, NAMES_BYTES_TYPICAL, SLOT_HEAD_BYTES};
 use crate::region::memory::{BODY_BYTES_LIMIT, Place};

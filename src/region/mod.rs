@@ -14,6 +14,8 @@ pub mod fifo;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub mod latency;
 pub mod layout;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod level;
 pub mod look;
 #[cfg(feature = "mapped")]
 pub mod marks;
@@ -62,6 +64,8 @@ pub use borrowed::Borrowed;
 pub use fixed::Fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use heap::Heap;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use level::{Durability, Position};
 #[cfg(not(ringmain_loom))]
 pub use linked::{Linked, id_of};
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]
@@ -239,6 +243,22 @@ mod home {
         #[doc(hidden)]
         fn rouse(&self, _place: &Place) {}
 
+        /// Waits until what was put into a stream is on the disk.
+        #[cfg(all(feature = "mapped", feature = "stream"))]
+        #[doc(hidden)]
+        fn commit_stream(
+            &self,
+            _place: &super::stream::StreamPlace,
+            _until: super::mapped::Until,
+        ) -> Result<(), Error> {
+            Err(Error::NoJournal)
+        }
+
+        /// Tells who commits a stream from time to time that there is something to commit.
+        #[cfg(all(feature = "mapped", feature = "stream"))]
+        #[doc(hidden)]
+        fn rouse_stream(&self, _place: &super::stream::StreamPlace) {}
+
         /// The futures of this process that wait for a message.
         #[cfg(feature = "async")]
         #[doc(hidden)]
@@ -352,6 +372,18 @@ mod home {
             }
             fn rouse(&$self, place: &Place) {
                 $get.rouse(place)
+            }
+            #[cfg(all(feature = "mapped", feature = "stream"))]
+            fn commit_stream(
+                &$self,
+                place: &crate::region::stream::StreamPlace,
+                until: crate::region::mapped::Until,
+            ) -> Result<(), Error> {
+                $get.commit_stream(place, until)
+            }
+            #[cfg(all(feature = "mapped", feature = "stream"))]
+            fn rouse_stream(&$self, place: &crate::region::stream::StreamPlace) {
+                $get.rouse_stream(place)
             }
             #[cfg(feature = "async")]
             fn wakers(&$self) -> &crate::sync::WakerSet {

@@ -7,6 +7,7 @@ mod asynchronous;
 mod consumers;
 mod cursor;
 mod demand;
+mod durability;
 mod fate;
 mod options;
 mod parts;

@@ -4,6 +4,8 @@ use super::demand::Capacity;
 use super::placement::Placement;
 use super::shared::Stream;
 use crate::error::Error;
+#[cfg(feature = "mapped")]
+use crate::region::Durability;
 use crate::region::Region;
 use crate::region::stream::{
     CONSUMERS_MAX, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamWish,
@@ -39,6 +41,7 @@ pub enum FullPolicy {
 /// | [`checksum`](Self::checksum) | on in shared memory | |
 /// | [`quota`](Self::quota) | off | |
 /// | [`placement`](Self::placement) | `Placement::Xxh3` | |
+/// | `durability` (feature `mapped`) | `Durability::Process` | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct StreamOptions {
@@ -54,6 +57,8 @@ pub struct StreamOptions {
     checksum: Option<bool>,
     quota: bool,
     placement: Placement,
+    #[cfg(feature = "mapped")]
+    durability: Durability,
 }
 
 /// Shards of a stream on demand at first: 4 MiB in a second.
@@ -81,6 +86,8 @@ impl StreamOptions {
             checksum: None,
             quota: false,
             placement: Placement::Xxh3,
+            #[cfg(feature = "mapped")]
+            durability: Durability::Process,
         }
     }
 
@@ -163,6 +170,21 @@ impl StreamOptions {
     pub const fn quota(mut self, on: bool) -> Self {
         self.quota = on;
         self
+    }
+
+    /// What survives the machine, and when: records, shards with their splits and merges, and who
+    /// is registered. Anything but [`Durability::Process`] needs a region in a file, and makes a
+    /// mirror beside it, as long as the shards.
+    #[cfg(feature = "mapped")]
+    pub const fn durability(mut self, level: Durability) -> Self {
+        self.durability = level;
+        self
+    }
+
+    /// See [`durability`](Self::durability).
+    #[cfg(feature = "mapped")]
+    pub const fn get_durability(&self) -> Durability {
+        self.durability
     }
 
     /// See [`quota`](Self::quota).
@@ -277,6 +299,10 @@ impl StreamOptions {
             md5: self.placement == Placement::Md5,
             evict: self.full == FullPolicy::Evict,
             retention_ms: in_range("retention (ms)", age, 1000, RETENTION_MS_MAX)?,
+            #[cfg(feature = "mapped")]
+            durability: self.durability.encode()?,
+            #[cfg(not(feature = "mapped"))]
+            durability: crate::region::layout::DURABILITY_PROCESS,
         })
     }
 }
@@ -318,6 +344,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
             checksum: Some(place.has_checksums()),
             quota: place.has_quotas(),
             placement: self.placement(),
+            #[cfg(feature = "mapped")]
+            durability: Durability::decode(place.durability),
         }
     }
 

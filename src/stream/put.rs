@@ -115,7 +115,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     }
 
     /// Puts a record when the tail is further from where it was last, or room has to be made, or
-    /// there are quotas, or shards have changed.
+    /// there are quotas or a mirror, or shards have changed.
     #[cold]
     fn put_further(&self, entry: &StreamEntry<'_>, len: usize) -> Result<Put, Error> {
         let (key, data) = (entry.key.as_bytes(), entry.data);
@@ -124,6 +124,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let at = writing.claim.at;
         shard.put(&shard.log(), writing, key, data, digest);
         self.wake(&shard);
+        self.make_durable(&shard, at)?;
         Ok(put(&shard, at))
     }
 
@@ -150,6 +151,36 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// Lock-free.
     pub fn put_batch(
+        &self,
+        entries: &[StreamEntry<'_>],
+        mut outcome: impl FnMut(usize, Result<Put, Error>),
+    ) -> Result<(), Error> {
+        match self.waits_for_disk() {
+            true => self.put_kept(entries, &mut outcome),
+            false => self.put_all(entries, outcome),
+        }
+    }
+
+    /// [`put_batch`](Self::put_batch) that tells of what is put when all of it is on the disk.
+    #[inline(never)]
+    fn put_kept(
+        &self,
+        entries: &[StreamEntry<'_>],
+        outcome: &mut dyn FnMut(usize, Result<Put, Error>),
+    ) -> Result<(), Error> {
+        let mut done = heapless::Vec::<(usize, Put), BATCH_MAX>::new();
+        self.put_all(entries, |n, result| match result {
+            Ok(put) => drop(done.push((n, put))), // no more than it holds
+            Err(error) => outcome(n, Err(error)),
+        })?;
+        for (n, put) in done {
+            outcome(n, self.make_put_durable(put).map(|()| put));
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_all(
         &self,
         entries: &[StreamEntry<'_>],
         mut outcome: impl FnMut(usize, Result<Put, Error>),
@@ -238,6 +269,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 let mut at = writing.claim.at;
                 shard.commit_batch(writing, mine().map(|(_, granules)| granules));
                 self.wake(&shard);
+                self.rouse_committer();
                 for (n, granules) in mine() {
                     outcome(n, Ok(put(&shard, at)));
                     at = Position(at.0 + u64::from(granules));
@@ -356,7 +388,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
         entry: &StreamEntry<'_>,
         len: usize,
     ) -> Option<(Shard<'_>, Log<'_>, Writing)> {
-        if self.site.place().has_quotas() {
+        let place = self.site.place();
+        if place.has_quotas() || place.is_kept() {
             return None;
         }
         let shard = match entry.hash {
@@ -501,6 +534,7 @@ impl<R: Region, C: Clock> PutClaim<'_, R, C> {
             self.shard.seal(&mut writing, key_len, data_len);
             self.shard.commit(writing);
             self.stream.wake(&self.shard);
+            self.stream.make_durable(&self.shard, self.at)?;
         }
         Ok(put(&self.shard, self.at))
     }

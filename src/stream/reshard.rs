@@ -158,6 +158,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                         self.complete()?;
                     }
                     self.wake_all();
+                    self.make_change_durable()?;
                     return Ok(made);
                 }
                 Err(refused) => refused,

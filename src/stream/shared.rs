@@ -55,6 +55,9 @@ pub struct Stream<R: Region, C: Clock = DefaultClock> {
     clock: C,
     hints: [Padded<AtomicU64>; HINTS],
     pub(super) routes: Routes,
+    /// That of this handle, as the stream's configuration has it.
+    #[cfg(feature = "mapped")]
+    pub(super) durability: u64,
 }
 
 /// A shard, by its number. No number is used twice in a stream: a child of a split or a merge has
@@ -166,13 +169,28 @@ impl<R: Region, C: Clock> Stream<R, C> {
 
     fn with(region: R, intent: Intent, options: StreamOptions, clock: C) -> Result<Self, Error> {
         let site = Site::new(region, intent, &options.wish()?)?;
+        Ok(Self::over(site, clock))
+    }
+
+    fn over(site: Site<R>, clock: C) -> Self {
         let hint = || Padded(AtomicU64::new(0));
-        Ok(Self {
+        Self {
+            #[cfg(feature = "mapped")]
+            durability: site.place().durability,
             site,
             clock,
             hints: core::array::from_fn(|_| hint()),
             routes: Routes::new(),
-        })
+        }
+    }
+
+    /// A handle to the same stream, with this durability, that borrows this one.
+    #[cfg(feature = "mapped")]
+    pub(super) fn by_ref(&self, durability: u64) -> Stream<&R, &C> {
+        Stream {
+            durability,
+            ..Stream::over(self.site.by_ref(), &self.clock)
+        }
     }
 
     /// The region.
@@ -263,6 +281,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         if !is_over && !self.site.place().evicts() {
             return Err(Error::Full);
         }
+        self.keep_oldest(shard, oldest);
         let (mut asked, mut settled) = (false, false);
         let mine = loop {
             let (owner, reading) = match log.reclaim(oldest) {

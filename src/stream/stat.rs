@@ -38,6 +38,11 @@ pub struct ShardStats {
     pub evicted_segments: u64,
     /// Cursors that are there.
     pub readers: u32,
+    /// Up to where it survives the machine; `None` if it does not.
+    pub durable: Option<StreamSequence>,
+    /// Holes that were found in it when it was made again after the last restart of the machine:
+    /// what the disk has lost of what had been there. Readers step over them.
+    pub damaged: u64,
 }
 
 impl<R: Region, C: Clock> Stream<R, C> {
@@ -53,6 +58,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let oldest = log.floor();
         let tail = log.tail(self.near(&shard)).map_err(trouble)?;
         let writers = &shard.head().writers;
+        let kept = self.kept(shard.number());
         let is_taken = |pin: &&crate::ring::log::Pin| pin.owner.load(Ordering::Relaxed) != 0;
         let stats = ShardStats {
             shard: id,
@@ -63,6 +69,8 @@ impl<R: Region, C: Clock> Stream<R, C> {
             latest_ms: writers.latest_ms.load(Ordering::Relaxed),
             evicted_segments: writers.evicted.load(Ordering::Relaxed),
             readers: shard.pins().iter().filter(is_taken).count() as u32,
+            durable: kept.map(|(durable, _)| durable),
+            damaged: kept.map_or(0, |(_, damaged)| damaged),
         };
         match shard.is_there() {
             true => Ok(stats),

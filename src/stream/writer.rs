@@ -106,6 +106,7 @@ impl<R: Region, C: Clock> ShardWriter<'_, R, C> {
         let at = self.reserved.put(key.as_bytes(), data, now_ms);
         let at = at.ok_or(trouble(Refusal::Damaged))?;
         stream.wake(self.reserved.shard());
+        stream.make_durable(self.reserved.shard(), at)?;
         Ok(put(self.reserved.shard(), at))
     }
 

@@ -188,7 +188,7 @@ impl Run {
             self.stream_kills.push(row);
         }
         for meanwhile in stream::MEANWHILES.into_iter().filter(|_| stops) {
-            if streamed.reserves {
+            if streamed.reserves || streamed.kept {
                 self.cells_left -= 1; // whoever would put is refused meanwhile
                 continue;
             }

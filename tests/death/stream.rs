@@ -40,6 +40,9 @@ pub struct Streamed {
     given_up: u64,
     /// Whether it keeps others out of a shard: they are refused while it stands still.
     pub reserves: bool,
+    /// Whether the stream survives the machine, and each put waits for the disk: others wait for
+    /// who writes there, also while that stands still.
+    pub kept: bool,
 }
 
 /// Records the path of an operation, and sees that it does what its name says. The traced one is
@@ -127,6 +130,9 @@ fn kill_once(
     survivor.own_are_read();
     let recovery_ns = monotonic_ns() - since_ns;
     survivor.tend();
+    if streamed.kept && stream.sync().is_err() {
+        board.fault(Fault::Stuck, 0, "a commit of the survivor fails");
+    }
     survivor.close(ground, streamed.given_up);
     recovery_ns
 }

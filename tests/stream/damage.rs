@@ -75,7 +75,7 @@ fn each_configured_field_is_told() {
     let path = dir.file("q.ring");
     let (shards, segment) = (word(&whole, SECTION), word(&whole, SECTION + 16));
     assert_eq!((shards, segment), (2, 64));
-    let table: [(&str, usize, &[u64]); 11] = [
+    let table: [(&str, usize, &[u64]); 12] = [
         ("number of shards", 0, &[0, 1025, u64::MAX]),
         ("places for shards", 8, &[0, 1, 1025, u64::MAX]),
         ("stream size", 8, &[7, 1024]),
@@ -83,7 +83,8 @@ fn each_configured_field_is_told() {
         ("shard size", 24, &[0, 64, (1 << 30) + 1, u64::MAX]),
         ("number of readers", 32, &[0, 4097, u64::MAX]),
         ("longest data", 40, &[0, 2993, u64::MAX]),
-        ("flags", 48, &[64, 1 << 63]),
+        ("flags", 48, &[64, 255]),
+        ("durability", 48, &[1 << 63, 3 << 8, 2 << 8]),
         ("retention", 56, &[365 * 86_400_000 + 1, u64::MAX]),
         ("number of consumers", 72, &[65, u64::MAX]),
         ("checksum", 80, &[0, 1, u64::MAX]),

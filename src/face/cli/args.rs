@@ -129,7 +129,8 @@ pub(super) struct ShapeArgs {
     #[arg(long, value_parser = size)]
     pub(super) typical_body: Option<u64>,
     /// What survives the machine: nothing ("process"), what was done longer ago than a duration
-    /// ("50ms"), or all that was acknowledged ("before-ok") [default: process]
+    /// ("50ms"), or all that was acknowledged ("before-ok"); of a queue or a stream
+    /// [default: process]
     #[arg(long, value_name = "LEVEL", value_parser = durability)]
     pub(super) durability: Option<Durability>,
 }

@@ -1,9 +1,9 @@
 //! What a FIFO queue is created with.
 
 use crate::error::Error;
-#[cfg(feature = "mapped")]
-use crate::queue::durability::Durability;
 use crate::queue::options::{QueueOptions, in_range, whole_ms};
+#[cfg(feature = "mapped")]
+use crate::region::Durability;
 use crate::region::fifo::attempts::WAYS;
 use crate::region::layout::{
     DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, WINDOW_MS_MAX,

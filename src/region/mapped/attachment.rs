@@ -3,6 +3,8 @@
 use super::committer;
 use super::header::{ENTRIES, Entry, Header, KIND_VACANT, REGISTRY_OFFSET, SECTIONS_OFFSET};
 use super::journal::{self, Journal};
+#[cfg(feature = "stream")]
+use super::mirror::Mirror;
 use super::os::{self, ForkMark};
 use super::owners;
 use crate::error::Error;
@@ -17,7 +19,7 @@ use crate::region::store::Store;
 use crate::region::stream;
 use crate::region::verify::verify;
 use crate::region::word::{Phase, Word};
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::time::{Clock, SystemClock, wall_ms};
 use crate::trace::{event, span};
 use memmap2::{MmapOptions, MmapRaw};
@@ -32,6 +34,12 @@ const RESTART_MS: u64 = 1000;
 
 /// The latest region time that a journal is believed, ms: in the year 2248. Stamps have twice that.
 const JOURNAL_MS_MAX: u64 = 1 << 43;
+
+/// The interval of a durability that has one.
+pub fn interval(durability: u64) -> Option<Duration> {
+    let timed = durability & 3 == DURABILITY_INTERVAL;
+    timed.then(|| Duration::from_millis(durability >> 2))
+}
 
 /// What a [`Mapped`](super::Mapped) shares with its sleeper. Dropped, it detaches.
 #[derive(Debug)]
@@ -48,6 +56,8 @@ pub struct Attachment {
     section: OnceLock<Section>,
     setup: Mutex<()>,
     journal: OnceLock<Journal>,
+    #[cfg(feature = "stream")]
+    pub(super) mirror: OnceLock<Mirror>,
     #[cfg(feature = "async")]
     pub(super) wakers: crate::sync::WakerSet,
 }
@@ -79,6 +89,8 @@ impl Attachment {
             section: OnceLock::new(),
             setup: Mutex::new(()),
             journal: OnceLock::new(),
+            #[cfg(feature = "stream")]
+            mirror: OnceLock::new(),
             #[cfg(feature = "async")]
             wakers: crate::sync::WakerSet::new(),
         };
@@ -174,6 +186,12 @@ impl Attachment {
         if let Some(place) = &journaled {
             self.open_journal(place)?;
         }
+        #[cfg(feature = "stream")]
+        let kept = self.kept_stream()?;
+        #[cfg(feature = "stream")]
+        if let Some(kept) = &kept {
+            self.open_mirror(kept)?;
+        }
         let boot = os::boot_id();
         let same = (0..2).all(|i| header.boot[i].load(Ordering::Acquire) == boot[i]);
         let base = header.time_base_ms.load(Ordering::Acquire);
@@ -188,21 +206,16 @@ impl Attachment {
             #[cfg(not(feature = "stream"))]
             None => 0,
         };
+        #[cfg(feature = "stream")]
+        if let Some(kept) = kept.filter(|_| !same || boot == [0, 0]) {
+            self.may_recover(boot)?;
+            high = self.recover_stream(&kept)?;
+        }
         // A wrong time alone, in the same boot, is damage: the queue is as its participants know
         // it.
         let restarted = journaled.filter(|_| !same || boot == [0, 0]);
         if let Some(place) = &restarted {
-            if boot == [0, 0] {
-                // Without it a restart of the machine looks like one of the process.
-                return Err(Error::Os {
-                    doing: "reading the boot id, which a journal needs",
-                    errno: libc::ENOENT,
-                });
-            }
-            if self.is_attached_elsewhere() {
-                // Nobody can be after a restart, so the boot id in the header is wrong.
-                return Err(Error::Damaged { field: "boot id" });
-            }
+            self.may_recover(boot)?;
             high = self.recover(place, high)?;
         }
         let now_ms = wall_ms().max(high).saturating_add(RESTART_MS);
@@ -219,6 +232,22 @@ impl Attachment {
             word.store(id, Ordering::Release);
         }
         Ok(base)
+    }
+
+    /// An error unless this is a restart of the machine.
+    fn may_recover(&self, boot: [u64; 2]) -> Result<(), Error> {
+        if boot == [0, 0] {
+            // Without it a restart of the machine looks like one of the process.
+            return Err(Error::Os {
+                doing: "reading the boot id, which a journal needs",
+                errno: libc::ENOENT,
+            });
+        }
+        if self.is_attached_elsewhere() {
+            // Nobody can be after a restart, so the boot id in the header is wrong.
+            return Err(Error::Damaged { field: "boot id" });
+        }
+        Ok(())
     }
 
     /// The latest time seen in a queue, unless it cannot be true, ms.
@@ -285,6 +314,10 @@ impl Attachment {
         }
         // ORDERING: Relaxed; written before the file had a name.
         let region = header.birth[3].load(Ordering::Relaxed);
+        #[cfg(feature = "stream")]
+        if self.rebuild_stream(region) {
+            return self.existing();
+        }
         let Some((shape, settings)) = journal::kept(&self.path, region) else {
             return Err(damage);
         };
@@ -358,7 +391,7 @@ impl Attachment {
     pub(super) fn restore_journal(&self, place: &Place) {
         if let Some(journal) = self.journal.get() {
             journal.restore(&self.file, &self.store_at(place));
-            committer::rouse(self, place, u32::MAX);
+            committer::rouse(self, &Section::Queue(*place), u32::MAX);
         }
     }
 
@@ -366,17 +399,11 @@ impl Attachment {
     /// moment lives, and finds the rest pending.
     pub(super) fn commit_last(&self) {
         if let (Some(journal), Ok(Some(place))) = (self.journal.get(), self.existing())
-            && Self::interval(&place).is_some()
+            && interval(place.durability).is_some()
             && self.store_at(&place).is_pending()
         {
             journal.commit_if_free(&self.file, &self.store_at(&place));
         }
-    }
-
-    /// The interval of a queue that has one.
-    pub(super) fn interval(place: &Place) -> Option<Duration> {
-        let timed = place.durability & 3 == DURABILITY_INTERVAL;
-        timed.then(|| Duration::from_millis(place.durability >> 2))
     }
 
     /// Where the section lies, and how long it is.
@@ -439,11 +466,31 @@ impl Attachment {
     /// Writes all pages of the region to the disk; a journaled queue's journal in their stead.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.look_at_file()?;
-        match self.existing()? {
-            Some(place) if self.journal.get().is_some() => {
+        match self.section()? {
+            Some(Section::Queue(place)) if self.journal.get().is_some() => {
                 self.commit(&place, self.store_at(&place).position())
             }
+            #[cfg(feature = "stream")]
+            Some(Section::Stream(place)) if place.is_kept() => self.sync_stream(&place),
             _ => self.flush(self.map.len()),
+        }
+    }
+
+    /// The word of a section by which its committers are told; `None` if it has none.
+    pub(super) fn pending<'s>(&'s self, section: &'s Section) -> Option<&'s AtomicU32> {
+        match section {
+            Section::Queue(place) => Some(&self.store_at(place).head().seldom.pending),
+            #[cfg(feature = "stream")]
+            Section::Stream(place) => self.pending_of_stream(place),
+        }
+    }
+
+    /// Commits what is there, for the thread that does so from time to time.
+    pub(super) fn commit_timed(&self, section: &Section) -> Result<(), Error> {
+        match section {
+            Section::Queue(place) => self.commit(place, u64::MAX),
+            #[cfg(feature = "stream")]
+            Section::Stream(place) => self.commit_some(place),
         }
     }
 

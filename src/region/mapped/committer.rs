@@ -1,4 +1,5 @@
-//! The thread that commits from time to time, for queues whose durability has an interval.
+//! The thread that commits from time to time, for queues and streams whose durability
+//! has an interval.
 //!
 //! # Protocol
 //!
@@ -12,7 +13,7 @@
 //! another one. A failed commit is tried again after the next interval.
 
 use super::attachment::Attachment;
-use crate::region::memory::Place;
+use crate::region::section::Section;
 use crate::region::{futex_wait, futex_wake};
 use crate::sync::{AtomicBool, Ordering};
 use crate::trace::event;
@@ -41,16 +42,15 @@ impl Committer {
     }
 
     /// Starts the thread unless it runs.
-    pub fn start(&self, place: &Place, interval: Duration) -> std::io::Result<()> {
+    pub fn start(&self, section: Section, interval: Duration) -> std::io::Result<()> {
         let mut thread = self
             .thread
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         if thread.is_none() {
             let (attachment, stop) = (Arc::clone(&self.attachment), Arc::clone(&self.stop));
-            let place = *place;
             let named = std::thread::Builder::new().name("ringmain-committer".into());
-            *thread = Some(named.spawn(move || run(&attachment, &place, interval, &stop))?);
+            *thread = Some(named.spawn(move || run(&attachment, &section, interval, &stop))?);
         }
         Ok(())
     }
@@ -67,8 +67,8 @@ impl Drop for Committer {
         }
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = thread.take() {
-            if let Ok(Some(place)) = self.attachment.existing() {
-                rouse(&self.attachment, &place, u32::MAX);
+            if let Ok(Some(section)) = self.attachment.section() {
+                rouse(&self.attachment, &section, u32::MAX);
             }
             thread.thread().unpark();
             let _ = thread.join(); // it does not panic; if it did, there is nothing to save
@@ -77,19 +77,21 @@ impl Drop for Committer {
 }
 
 /// Says that something is marked, and wakes committers.
-pub fn rouse(attachment: &Attachment, place: &Place, count: u32) {
-    let store = attachment.store_at(place);
-    let pending = &store.head().seldom.pending;
+pub fn rouse(attachment: &Attachment, section: &Section, count: u32) {
+    let Some(pending) = attachment.pending(section) else {
+        return;
+    };
     // ORDERING: SeqCst; [pending].
     if pending.swap(1, Ordering::SeqCst) == 0 || count > 1 {
         futex_wake(pending, count, true);
     }
 }
 
-fn run(attachment: &Attachment, place: &Place, interval: Duration, stop: &AtomicBool) {
+fn run(attachment: &Attachment, section: &Section, interval: Duration, stop: &AtomicBool) {
+    let Some(pending) = attachment.pending(section) else {
+        return;
+    };
     while !stop.load(Ordering::SeqCst) {
-        let store = attachment.store_at(place);
-        let pending = &store.head().seldom.pending;
         if pending.load(Ordering::SeqCst) == 0 {
             futex_wait(pending, 0, IDLE, true);
             continue;
@@ -99,7 +101,7 @@ fn run(attachment: &Attachment, place: &Place, interval: Duration, stop: &Atomic
             break; // who detaches commits
         }
         // ORDERING: SeqCst; [pending] cleared before the marks are taken.
-        if pending.swap(0, Ordering::SeqCst) == 1 && attachment.commit(place, u64::MAX).is_err() {
+        if pending.swap(0, Ordering::SeqCst) == 1 && attachment.commit_timed(section).is_err() {
             pending.store(1, Ordering::SeqCst);
             event!(WARN, "the committer tries again"; interval = format_args!("{interval:?}"));
         }

@@ -17,7 +17,8 @@
 //! | a journal without region | one who removed a vacant region | it goes |
 //! | a file named `….new` | a writer, before the file had its name | it goes |
 //!
-//! What is said here of a queue goes for a stream: its region, its card, its mark.
+//! What is said here of a queue goes for a stream: its region, its card, its mark, and its mirror,
+//! which is what a journal is to a queue.
 //!
 //! A creation writes the card, then names the region, then lays out the queue, whose kind is
 //! published last. So a queue that is there has its card. A deletion marks the queue, wakes who
@@ -55,6 +56,8 @@ use std::sync::Mutex;
 pub const MARKER: &str = "ringmain.engine";
 /// What a journal's file ends with.
 const JOURNAL_END: &str = ".queue.journal";
+/// What a mirror's file ends with.
+const MIRROR_END: &str = ".stream.mirror";
 /// What a file ends with that has not got its name yet.
 const NEW_END: &str = ".new";
 /// The lock that lets one change what is there.
@@ -76,6 +79,14 @@ const fn card_end(held: Held) -> &'static str {
     match held {
         Held::Queue => ".meta",
         Held::Stream => ".stream.meta",
+    }
+}
+
+/// What the file ends with that is a queue's journal, or a stream's mirror.
+const fn beside_end(held: Held) -> &'static str {
+    match held {
+        Held::Queue => JOURNAL_END,
+        Held::Stream => MIRROR_END,
     }
 }
 
@@ -358,6 +369,7 @@ impl Shelf for Directory {
 
     #[cfg(feature = "stream")]
     fn create_stream(&self, name: &str, bytes: u64, wish: &StreamWish) -> Result<Mapped, Error> {
+        unlink(&self.file(name, MIRROR_END))?; // of no region, as a journal
         let region = Mapped::create(self.file(name, region_end(Held::Stream)), bytes)?;
         match region.stream_place(Intent::Create, wish) {
             Ok(_) => Ok(region),
@@ -372,9 +384,7 @@ impl Shelf for Directory {
 
     fn remove(&self, held: Held, name: &str) -> Result<(), Error> {
         unlink(&self.file(name, card_end(held)))?;
-        if held == Held::Queue {
-            unlink(&self.file(name, JOURNAL_END))?;
-        }
+        unlink(&self.file(name, beside_end(held)))?;
         unlink(&self.file(name, region_end(held)))?;
         self.sync()
     }
@@ -413,9 +423,9 @@ impl Shelf for Directory {
     fn clean(&self) -> Result<(), Error> {
         for file in files_in(&self.path)? {
             let card = |held| name_in(&file, held, card_end(held)).map(|name| (held, name));
-            let journal = name_in(&file, Held::Queue, JOURNAL_END);
-            let journal = journal.map(|name| (Held::Queue, name));
-            let owner = Held::ALL.into_iter().find_map(card).or(journal);
+            let beside = |held| name_in(&file, held, beside_end(held)).map(|name| (held, name));
+            let mut all = Held::ALL.into_iter();
+            let owner = all.find_map(|held| card(held).or_else(|| beside(held)));
             let alone = owner.is_some_and(|(held, name)| {
                 let region = self.file(name, region_end(held)).symlink_metadata();
                 region.is_err_and(|e| e.kind() == ErrorKind::NotFound)

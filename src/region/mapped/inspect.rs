@@ -2,6 +2,8 @@
 
 use super::header::{Header, KIND_VACANT, SECTIONS_OFFSET};
 use super::journal::Journal;
+#[cfg(feature = "stream")]
+use super::mirror::Mirror;
 use super::os;
 use crate::error::Error;
 use crate::region::Wish;
@@ -167,10 +169,14 @@ pub fn look_at_stream(path: &Path) -> Result<State, Error> {
     }
     let (base, len) = readable.section();
     // SAFETY: as in `look`; a stream is verified by loads alone.
-    unsafe { stream::verify(base, len) }?;
+    let place = unsafe { stream::verify(base, len) }?;
     // SAFETY: `verify` has found room for the head, which consists of atomics.
     let head = unsafe { &*(base as *const StreamHead) };
     // ORDERING: Relaxed; the mark publishes nothing but itself.
     let mark = head.notes.deleted.load(Ordering::Relaxed);
+    if place.is_kept() && mark != MARK {
+        let nonces = [readable.nonce, head.config.nonce.load(Ordering::Relaxed)];
+        Mirror::open(path, nonces, &place)?;
+    }
     Ok(State::of_stream(mark == MARK))
 }

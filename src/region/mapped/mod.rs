@@ -9,6 +9,10 @@ mod directory;
 mod header;
 mod inspect;
 mod journal;
+#[cfg(feature = "stream")]
+mod keeping;
+#[cfg(feature = "stream")]
+mod mirror;
 mod os;
 mod owners;
 #[cfg(feature = "stream")]
@@ -23,6 +27,7 @@ mod watch;
 
 use super::home::{Intent, Region, Tended, Wish};
 use super::memory::{self, Place};
+use super::section::Section;
 use super::store::Store;
 #[cfg(feature = "stream")]
 use super::stream::{StreamPlace, StreamWish};
@@ -34,6 +39,8 @@ use attachment::Attachment;
 use committer::Committer;
 pub use directory::Directory;
 use header::{Birth, REGION_BYTES_MAX, REGION_BYTES_MIN, SECTIONS_OFFSET};
+#[cfg(feature = "stream")]
+pub use mirror::Until;
 #[cfg(feature = "async")]
 use sleeper::Sleeper;
 use std::os::unix::fs::FileExt;
@@ -164,9 +171,9 @@ impl Mapped {
         self.attachment.map.len() as u64
     }
 
-    /// Writes everything to the disk and waits for it. With a journaled queue in it this is
-    /// [`Queue::sync`](crate::Queue::sync). Without, it writes the pages of the region: what was in
-    /// the queue then survives the machine if nobody changes anything before it stops.
+    /// Writes everything to the disk and waits for it. With a queue or stream in it that survives
+    /// the machine this is its `sync`. Without, it writes the pages of the region: what was there
+    /// then survives the machine if nobody changes anything before it stops.
     ///
     /// # Errors
     ///
@@ -197,9 +204,9 @@ unsafe impl Region for Mapped {
                 }
             })?;
         self.attachment.with_journal(&place)?;
-        if let Some(interval) = Attachment::interval(&place) {
+        if let Some(interval) = attachment::interval(place.durability) {
             self.committer
-                .start(&place, interval)
+                .start(Section::Queue(place), interval)
                 .map_err(|e| os::error("starting a thread", &e))?;
         }
         Ok(place)
@@ -208,7 +215,8 @@ unsafe impl Region for Mapped {
     #[cfg(feature = "stream")]
     fn stream_place(&self, intent: Intent, wish: &StreamWish) -> Result<StreamPlace, Error> {
         self.attachment.look_at_file()?;
-        self.attachment
+        let place = self
+            .attachment
             .with_setup(|region| match (region.section()?, intent) {
                 (Some(_), Intent::Create) => Err(Error::Occupied),
                 (None, Intent::Open) => Err(Error::Vacant),
@@ -218,7 +226,25 @@ unsafe impl Region for Mapped {
                     let place = section.stream()?;
                     place.agree(wish).map(|()| place)
                 }
-            })
+            })?;
+        self.attachment.with_mirror(&place)?;
+        if let Some(interval) = attachment::interval(place.durability) {
+            self.committer
+                .start(Section::Stream(place), interval)
+                .map_err(|e| os::error("starting a thread", &e))?;
+        }
+        Ok(place)
+    }
+
+    #[cfg(feature = "stream")]
+    fn commit_stream(&self, place: &StreamPlace, until: Until) -> Result<(), Error> {
+        self.attachment.commit_stream(place, until)
+    }
+
+    #[cfg(feature = "stream")]
+    #[cold]
+    fn rouse_stream(&self, place: &StreamPlace) {
+        committer::rouse(&self.attachment, &Section::Stream(*place), 1);
     }
 
     #[cfg(feature = "stream")]
@@ -283,7 +309,7 @@ unsafe impl Region for Mapped {
 
     #[cold]
     fn rouse(&self, place: &Place) {
-        committer::rouse(&self.attachment, place, 1);
+        committer::rouse(&self.attachment, &Section::Queue(*place), 1);
     }
 
     #[cfg(feature = "async")]

@@ -163,6 +163,32 @@ pub fn reserve(file: &File, len: u64) -> Result<(), Error> {
     }
 }
 
+/// The path of a file beside a region: the region's, links followed, and an end.
+pub fn beside(region: &Path, end: &str) -> Result<PathBuf, Error> {
+    let path = region
+        .canonicalize()
+        .map_err(|e| error("finding the region's path", &e))?;
+    let mut name = path.into_os_string();
+    name.push(end);
+    Ok(PathBuf::from(name))
+}
+
+/// Bytes written at once when a file is initialised.
+const ZEROS: usize = 1 << 20;
+
+/// Writes zeros over a whole file: a block that was written once is synced in half the time of one
+/// that was only reserved.
+pub fn initialise(file: &File, len: u64) -> io::Result<()> {
+    let zeros = vec![0; ZEROS];
+    let mut at = 0;
+    while at < len {
+        let some = (len - at).min(ZEROS as u64);
+        file.write_all_at(&zeros[..some as usize], at)?;
+        at += some;
+    }
+    Ok(())
+}
+
 /// Opens an existing region's file for reading and writing.
 pub fn open(path: &Path) -> Result<File, Error> {
     let file = File::options()

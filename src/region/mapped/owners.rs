@@ -87,6 +87,8 @@ impl Attachment {
     pub(super) fn detach(&self) {
         if self.owner != 0 {
             self.commit_last();
+            #[cfg(feature = "stream")]
+            self.commit_stream_last();
             // If it cannot, whoever finds it attached and its lock free does.
             if self.take_back(self.owner).is_ok() {
                 self.entries()[self.owner as usize].set(0);

@@ -29,11 +29,15 @@ impl Attachment {
         // One that is left of a queue before: none of this stream's.
         let region = self.header().birth[3].load(Ordering::Relaxed);
         let _ = journal::remove_stale(&self.path, region);
+        self.remove_stale_mirror(region, settings.shape.kept)?;
         // A death in here leaves a vacant section that is no longer clean.
         let clean = section.dirty.swap(1, Ordering::AcqRel) == 0;
         // SAFETY: the section is vacant and the set-up lock is ours, so nobody else uses it; `fit`
         // has made the shape fit its length.
-        unsafe { stream::format(base, &settings, clean) };
+        let place = unsafe { stream::format(base, &settings, clean) };
+        if let Some(place) = place.filter(StreamPlace::is_kept) {
+            self.make_mirror(&place)?;
+        }
         self.flush(self.map.len())?;
         // ORDERING: Release; [section-ready].
         section.kind.store(KIND_STREAM, Ordering::Release);
@@ -98,6 +102,9 @@ impl Attachment {
             claims
         })?;
         self.rouse_of_stream(&place);
+        if dead != self.owner {
+            self.rouse_committers(&place);
+        }
         Ok(claims)
     }
 

@@ -2,6 +2,7 @@
 
 use super::consumers::ConsumerSeat;
 use super::demand::DEMAND_WORDS;
+use super::keep::{KeepHead, KeptShard};
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
 use crate::ring::roster::Feed;
@@ -29,6 +30,8 @@ pub const FLAG_ON_DEMAND: u64 = 8;
 pub const FLAG_MD5: u64 = 16;
 /// Where consumers have come to is kept.
 pub const FLAG_POSITIONS: u64 = 32;
+/// Bits of the flags; above them stands the durability, as a queue's configuration has it.
+pub const FLAG_BITS: u32 = 8;
 
 /// The most shards.
 pub const SHARDS_MAX: usize = 1024;
@@ -61,8 +64,8 @@ pub struct StreamConfig {
     pub pins: AtomicU64,
     /// The longest data of a record, bytes.
     pub data_bytes_max: AtomicU64,
-    /// [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`], [`FLAG_ON_DEMAND`],
-    /// [`FLAG_MD5`], [`FLAG_POSITIONS`].
+    /// `{ durability:56, flags:8 }`: [`FLAG_CHECKSUM`], [`FLAG_EVICT`], [`FLAG_QUOTA`],
+    /// [`FLAG_ON_DEMAND`], [`FLAG_MD5`], [`FLAG_POSITIONS`].
     pub flags: AtomicU64,
     /// How old a record may become, ms.
     pub retention_ms: AtomicU64,
@@ -174,6 +177,8 @@ pub struct StreamShape {
     pub positions: bool,
     /// The longest data of a record, bytes.
     pub data_bytes_max: usize,
+    /// Whether it survives the machine: then there is what `keep` tells.
+    pub kept: bool,
 }
 
 /// Where the parts of a stream begin, as offsets from its head.
@@ -189,6 +194,10 @@ pub struct StreamOffsets {
     pub feeds: usize,
     /// Where consumers have come to, of all of them.
     pub positions: usize,
+    /// What is known of the mirror, of a stream that survives the machine.
+    pub keep: usize,
+    /// What is known there of each place.
+    pub kept: usize,
     /// Words of the index, of all shards.
     pub index: usize,
     /// Headers of all shards.
@@ -222,15 +231,26 @@ impl StreamShape {
         }
     }
 
+    /// Pins of a shard: those of readers, and one of who reads for the mirror.
+    #[inline(always)]
+    pub const fn pins_of_shard(&self) -> usize {
+        self.pins.saturating_add(self.kept as usize)
+    }
+
     /// Where the parts lie; `None` if that is beyond all memory.
     pub fn offsets(&self) -> Option<StreamOffsets> {
         let granules = self.places.checked_mul(self.ring.granules as usize)?;
         let parts = [
             (self.places, size_of::<ShardHead>()),
-            (self.places.checked_mul(self.pins)?, size_of::<Pin>()),
+            (
+                self.places.checked_mul(self.pins_of_shard())?,
+                size_of::<Pin>(),
+            ),
             (self.consumers, size_of::<ConsumerSeat>()),
             (self.places.checked_mul(self.consumers)?, size_of::<Feed>()),
             (self.position_words(), size_of::<AtomicU64>()),
+            (usize::from(self.kept), size_of::<KeepHead>()),
+            (self.places * usize::from(self.kept), size_of::<KeptShard>()),
             (granules / BLOCK_GRANULES as usize, size_of::<AtomicU64>()),
             (granules, size_of::<AtomicU64>()),
             (granules, GRANULE_BYTES),
@@ -239,11 +259,13 @@ impl StreamShape {
                 size_of::<AtomicU64>(),
             ),
         ];
-        let mut starts = [0; 9];
+        let mut starts = [0; 11];
         let mut end = size_of::<StreamHead>();
         for (start, (count, bytes)) in starts.iter_mut().zip(parts) {
             *start = align_up(end, 128)?;
-            end = start.checked_add(count.checked_mul(bytes)?)?;
+            if count != 0 {
+                end = start.checked_add(count.checked_mul(bytes)?)?;
+            }
         }
         let [
             heads,
@@ -251,6 +273,8 @@ impl StreamShape {
             seats,
             feeds,
             positions,
+            keep,
+            kept,
             index,
             headers,
             granules,
@@ -262,6 +286,8 @@ impl StreamShape {
             seats,
             feeds,
             positions,
+            keep,
+            kept,
             index,
             headers,
             granules,

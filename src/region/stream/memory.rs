@@ -1,13 +1,14 @@
 //! A stream laid out in plain memory, and how what lies there is checked.
 
+use super::keep;
 use super::layout::{
-    FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA, GRANULE_BYTES,
-    Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead, StreamOffsets,
-    StreamShape, Writers,
+    FLAG_BITS, FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA,
+    GRANULE_BYTES, Notes, SEGMENT_MAX, SEGMENT_MIN, ShardHead, StreamConfig, StreamHead,
+    StreamOffsets, StreamShape, Writers,
 };
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
-use crate::region::layout::EventSide;
+use crate::region::layout::{DURABILITY_PROCESS, EventSide};
 use crate::ring::log::{INDEX_BITS, Position, Positions, Shape};
 use crate::ring::shards::{Card, Change};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};
@@ -46,6 +47,8 @@ pub struct StreamWish {
     pub md5: bool,
     /// How old a record may become, ms.
     pub retention_ms: u64,
+    /// What survives the machine: as in the configuration of a queue.
+    pub durability: u64,
 }
 
 /// Where a verified stream lies. Only this floor makes one.
@@ -58,6 +61,7 @@ pub struct StreamPlace {
     pub(crate) retention_ms: u64,
     /// Whether this participant only reads, and has the records read-only.
     pub(super) for_reading: bool,
+    pub(crate) durability: u64,
 }
 
 // SAFETY: an address and numbers; what is done with the address is `Site`'s to answer for.
@@ -71,6 +75,7 @@ pub struct StreamSettings {
     pub(crate) shape: StreamShape,
     pub(crate) flags: u64,
     pub(crate) retention_ms: u64,
+    pub(crate) durability: u64,
     pub(crate) nonce: u64,
 }
 
@@ -100,6 +105,9 @@ fn rounded(bytes: usize, least: usize) -> usize {
 /// The shape that a wish becomes in `len` bytes.
 pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings, Error> {
     let places = wish.places.unwrap_or(wish.shards);
+    if !shared && wish.durability != DURABILITY_PROCESS {
+        return Err(Error::NoJournal);
+    }
     let of = |segment: u32, segments: u32| StreamShape {
         shards: wish.shards,
         places,
@@ -111,6 +119,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
         consumers: wish.consumers,
         positions: wish.consumers > 0,
         data_bytes_max: 1,
+        kept: wish.durability != DURABILITY_PROCESS,
     };
     let fits = |shape: &StreamShape| shape.offsets().is_some_and(|offsets| offsets.end <= len);
     let least = wish.data_bytes_max.map_or(SEGMENT_MIN as usize, least);
@@ -164,6 +173,7 @@ pub fn fit(wish: &StreamWish, len: usize, shared: bool) -> Result<StreamSettings
             | flag(wish.md5, FLAG_MD5)
             | flag(shape.positions, FLAG_POSITIONS),
         retention_ms: wish.retention_ms,
+        durability: wish.durability,
         nonce: 0,
     })
 }
@@ -237,7 +247,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         granules: word(shape.ring.granules.into()),
         pins: word(shape.pins as u64),
         data_bytes_max: word(shape.data_bytes_max as u64),
-        flags: word(settings.flags),
+        flags: word(settings.flags | settings.durability << FLAG_BITS),
         retention_ms: word(settings.retention_ms),
         nonce: word(settings.nonce),
         consumers: word(shape.consumers as u64),
@@ -257,6 +267,10 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
             children: word(0),
         }),
     };
+    if shape.kept {
+        // SAFETY: as above; both parts lie inside the memory given.
+        unsafe { keep::format(base.add(offsets.keep), base.add(offsets.kept), &shape) };
+    }
     // SAFETY: as above; the head is first.
     unsafe { (base as *mut StreamHead).write(head) };
     Some(StreamPlace {
@@ -266,6 +280,7 @@ pub unsafe fn format(base: *mut u8, settings: &StreamSettings, clean: bool) -> O
         flags: settings.flags,
         retention_ms: settings.retention_ms,
         for_reading: false,
+        durability: settings.durability,
     })
 }
 
@@ -274,6 +289,12 @@ impl StreamPlace {
     #[inline(always)]
     pub const fn has_checksums(&self) -> bool {
         self.flags & FLAG_CHECKSUM != 0
+    }
+
+    /// Whether what is put survives the machine.
+    #[inline(always)]
+    pub const fn is_kept(&self) -> bool {
+        cfg!(feature = "mapped") && self.durability != DURABILITY_PROCESS
     }
 
     /// Whether a full shard gives up its oldest segment.
@@ -346,6 +367,11 @@ impl StreamPlace {
         option("readers", shape.pins as u64, wish.readers as u64)?;
         option("consumers", shape.consumers as u64, wish.consumers as u64)?;
         option("retention (ms)", self.retention_ms, wish.retention_ms)?;
+        option(
+            "durability (level, and interval in ms * 4)",
+            self.durability,
+            wish.durability,
+        )?;
         option("quota", self.has_quotas().into(), wish.quota.into())?;
         option(
             "on demand",

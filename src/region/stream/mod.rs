@@ -6,6 +6,7 @@
 
 mod consumers;
 mod demand;
+mod keep;
 mod layout;
 mod memory;
 #[cfg(feature = "std")]
@@ -21,12 +22,18 @@ mod waiting;
 
 pub use consumers::{NAME_BYTES_MAX, NAME_WORDS};
 pub use demand::Rate;
+#[cfg(feature = "mapped")]
+pub use keep::Keep;
+#[cfg(feature = "mapped")]
+pub(super) use keep::{KeptShard, LedgerHead, LedgerPlace, LedgerSeat};
 pub use layout::{
     CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
     TIME_MS_MAX,
 };
 #[cfg(feature = "mapped")]
-pub(super) use layout::{DELETED, Notes, StreamHead};
+pub(super) use layout::{DELETED, FLAG_POSITIONS, Notes, StreamHead};
+#[cfg(feature = "mapped")]
+pub(super) use memory::StreamSettings;
 pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]

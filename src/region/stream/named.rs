@@ -15,6 +15,7 @@ use super::memory::{StreamPlace, StreamWish};
 use super::site::Site;
 use crate::error::Error;
 use crate::region::home::{Intent, Region, Tended, Wish};
+use crate::region::layout::DURABILITY_PROCESS;
 use crate::region::memory::Place;
 use crate::region::shelf::{Home, Shelf};
 use crate::region::store::Store;
@@ -42,6 +43,7 @@ impl StreamWish {
         on_demand: false,
         md5: false,
         retention_ms: 0,
+        durability: DURABILITY_PROCESS,
     };
 }
 

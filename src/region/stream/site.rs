@@ -48,6 +48,15 @@ impl<R: Region> Site<R> {
         &self.region
     }
 
+    /// The same over a reference to the region.
+    #[cfg(feature = "mapped")]
+    pub fn by_ref(&self) -> Site<&R> {
+        Site {
+            region: &self.region,
+            place: self.place,
+        }
+    }
+
     /// Where the stream lies, and how it is made.
     #[inline(always)]
     pub fn place(&self) -> &StreamPlace {
@@ -179,7 +188,7 @@ impl<'a> Shard<'a> {
     ///
     /// `offset` is that of a part whose elements are `T`, and `T` consists of atomics.
     #[inline(always)]
-    unsafe fn part<T>(&self, offset: usize, len: usize) -> &'a [T] {
+    pub(super) unsafe fn part<T>(&self, offset: usize, len: usize) -> &'a [T] {
         // SAFETY: by the promises of `new` and of the caller; the number is one of a shard.
         unsafe {
             let first = self.place.base.add(offset) as *const T;
@@ -234,8 +243,14 @@ impl<'a> Shard<'a> {
     /// Pins of readers.
     #[inline(always)]
     pub fn pins(&self) -> &'a [Pin] {
+        &self.all_pins()[..self.place.shape.pins]
+    }
+
+    /// Pins of readers, and that of who reads for the mirror if there is one: the last.
+    #[inline(always)]
+    pub(super) fn all_pins(&self) -> &'a [Pin] {
         // SAFETY: where the pins are.
-        unsafe { self.part(self.place.offsets.pins, self.place.shape.pins) }
+        unsafe { self.part(self.place.offsets.pins, self.place.shape.pins_of_shard()) }
     }
 
     /// Its log.
@@ -247,7 +262,7 @@ impl<'a> Shard<'a> {
             positions: &self.head().writers.positions,
             // SAFETY: where the headers are.
             headers: unsafe { self.part(offsets.headers, shape.ring.granules as usize) },
-            pins: self.pins(),
+            pins: self.all_pins(),
         }
     }
 

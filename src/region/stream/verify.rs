@@ -1,13 +1,14 @@
 //! Checking what a mapped file says of its stream before any of it is used.
 
 use super::layout::{
-    CONSUMERS_MAX, FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS, FLAG_QUOTA,
-    GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX, StreamHead,
-    StreamShape,
+    CONSUMERS_MAX, FLAG_BITS, FLAG_CHECKSUM, FLAG_EVICT, FLAG_MD5, FLAG_ON_DEMAND, FLAG_POSITIONS,
+    FLAG_QUOTA, GRANULE_BYTES, PINS_MAX, RETENTION_MS_MAX, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX,
+    StreamHead, StreamShape,
 };
 use super::memory::{STORED_HEAD_BYTES, StreamPlace};
 use super::record::KEY_BYTES_MAX;
 use crate::error::Error;
+use crate::region::layout::{DURABILITY_PROCESS, is_durability};
 use crate::ring::log::{INDEX_BITS, Shape};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -50,11 +51,15 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
     let pins = number(&config.pins, 1..=PINS_MAX as u64, "number of readers")?;
     let most = CONSUMERS_MAX as u64;
     let consumers = number(&config.consumers, 0..=most, "number of consumers")?;
-    let flags = number(
-        &config.flags,
-        0..=FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND | FLAG_MD5 | FLAG_POSITIONS,
-        "flags",
-    )?;
+    let all = config.flags.load(Ordering::Acquire);
+    let (flags, durability) = (all & ((1 << FLAG_BITS) - 1), all >> FLAG_BITS);
+    if flags > FLAG_CHECKSUM | FLAG_EVICT | FLAG_QUOTA | FLAG_ON_DEMAND | FLAG_MD5 | FLAG_POSITIONS
+    {
+        return Err(damaged("flags"));
+    }
+    if !is_durability(durability) {
+        return Err(damaged("durability"));
+    }
     let room = (segment - 1) * GRANULE_BYTES as u64 - (STORED_HEAD_BYTES + KEY_BYTES_MAX) as u64;
     let shape = StreamShape {
         shards: shards as usize,
@@ -67,6 +72,7 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         consumers: consumers as usize,
         positions: flags & FLAG_POSITIONS != 0,
         data_bytes_max: number(&config.data_bytes_max, 1..=room, "longest data")? as usize,
+        kept: durability != DURABILITY_PROCESS,
     };
     let offsets = shape
         .offsets()
@@ -83,5 +89,6 @@ pub unsafe fn verify(base: *mut u8, len: usize) -> Result<StreamPlace, Error> {
         flags,
         retention_ms,
         for_reading: false,
+        durability,
     })
 }

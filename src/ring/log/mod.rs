@@ -133,6 +133,8 @@ mod append;
 mod read;
 mod reclaim;
 mod reserve;
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+mod restore;
 mod word;
 
 pub use append::Claim;

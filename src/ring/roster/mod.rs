@@ -85,4 +85,6 @@ mod seat;
 pub use change::Change;
 pub use change::{Refused, Roster};
 pub use feed::{Fed, Feed, HELD_MS, Held, Taken};
+#[cfg(all(feature = "mapped", not(ringmain_loom)))]
+pub use seat::State as SeatState;
 pub use seat::{Seat, Word};

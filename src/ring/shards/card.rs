@@ -159,6 +159,20 @@ impl Card {
         }
     }
 
+    /// The words, the name first: for who keeps them elsewhere.
+    #[cfg(all(feature = "mapped", not(ringmain_loom)))]
+    pub fn words(&self) -> [&AtomicU64; 8] {
+        let [a, b, c, d] = &self.range;
+        let Self {
+            name,
+            begin,
+            parents,
+            children,
+            ..
+        } = self;
+        [name, begin, a, b, c, d, parents, children]
+    }
+
     /// Writes what a prepared shard is.
     pub(super) fn describe(&self, range: (u128, u128), parents: u64, begin: Position) {
         let (first, last) = range;

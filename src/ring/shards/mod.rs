@@ -85,7 +85,7 @@ mod card;
 mod change;
 
 pub use card::Card;
-#[cfg(ringmain_loom)]
+#[cfg(any(feature = "mapped", ringmain_loom))]
 pub use card::{Name, State};
 pub use change::{Change, Refused};
 

@@ -69,6 +69,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
                 position.store(0, Ordering::Relaxed);
             }
         }
+        self.make_change_durable()?;
         Ok(StreamConsumer::new(self, seat, word, name, about))
     }
 
@@ -91,7 +92,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         let removed = self.site.places().roster().remove(&name.words());
         removed.map_err(|error| refused(error, self.site.place().shape.consumers))?;
         self.wake_all();
-        Ok(())
+        self.make_change_durable()
     }
 
     /// The registered consumer of a name.

@@ -52,7 +52,7 @@ fn told(record: &Buffered, result: Result<Put, Error>, part: u32) -> PutOutcome 
     PutOutcome {
         token: PutToken(record.token),
         attempts: match result {
-            Ok(_) => record.attempts + 1,
+            Ok(_) | Err(Error::NotDurable { .. }) => record.attempts + 1,
             Err(_) => record.attempts,
         },
         result,
@@ -257,8 +257,9 @@ impl<R: Region, C: Clock> StreamProducer<'_, R, C> {
         shard.seal(&mut writing, 0, len);
         shard.commit(writing);
         stream.wake(shard);
+        let durable = stream.make_durable(shard, at);
         for part in 0..count {
-            let result = Ok(put(shard, at));
+            let result = durable.clone().map(|()| put(shard, at));
             self.buffer
                 .settle_first(place, |record| told(record, result, part as u32));
         }
@@ -303,11 +304,13 @@ impl<R: Region, C: Clock> StreamProducer<'_, R, C> {
             shard.fill(&mut writing, at, key, data, digest);
             at = Position(at.0 + u64::from(granules(n)));
         }
+        let last = Position(writing.claim.end.0 - 1);
         shard.commit_batch(writing, mine.map(granules));
         stream.wake(shard);
+        let durable = stream.make_durable(shard, last);
         let mut at = first;
         for _ in 0..count {
-            let result = Ok(put(shard, at));
+            let result = durable.clone().map(|()| put(shard, at));
             self.buffer.settle_first(place, |record| {
                 at = Position(at.0 + u64::from(StreamShape::granules_of(record.len())));
                 told(record, result, 0)

@@ -182,20 +182,24 @@ impl<'s, R: Region, C: Clock> Prepared<'s, '_, R, C> {
     /// # Errors
     ///
     /// [`Error::Forked`]: they are the parent's, and stay so. [`Error::Truncated`],
-    /// [`Error::Deleted`].
+    /// [`Error::Deleted`]. [`Error::NotDurable`]: they are records.
     ///
     /// # Progress
     ///
-    /// Wait-free.
+    /// Wait-free, but for the disk where the handle waits for that.
     pub fn commit(mut self) -> Result<(), Error> {
         self.stream.region().check()?;
+        let mut last = heapless::Vec::<Put, PARTS_MAX>::new();
         for (shard, writing) in core::mem::take(&mut self.parts) {
+            let end = Position(writing.claim.end.0 - 1);
             let all = self.entries.iter().zip(&self.shards);
             let mine = all.filter(|(_, of)| **of == shard.id());
             shard.commit_batch(writing, mine.map(|(entry, _)| granules(entry)));
             self.stream.wake(&shard);
+            let _ = last.push(put(&shard, end)); // no more than there are parts
         }
-        Ok(())
+        last.into_iter()
+            .try_for_each(|put| self.stream.make_put_durable(put))
     }
 }
 

@@ -7,9 +7,9 @@ use super::super::tracer::{Stop, Traced, Way, told};
 use super::Streamed;
 use super::consumers::CONSUMERS;
 use super::ledger::{LARGE, MADE, put};
-use ringmain::{FullPolicy, Mapped, ShardId, ShardStats, Stream, StreamOptions};
+use ringmain::{Durability, FullPolicy, Mapped, ShardId, ShardStats, Stream, StreamOptions};
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -29,8 +29,10 @@ pub const SEGMENT: u64 = 8192;
 /// Segments of a shard.
 pub const SEGMENTS: u64 = 4;
 const REGION_BYTES: u64 = 20_480 + 2048 + PLACES as u64 * (SEGMENTS * (SEGMENT + 1200) + 1024);
+/// What a stream has beside that survives the machine.
+const KEPT_BYTES: u64 = 1024;
 
-fn options(evicts: bool) -> StreamOptions {
+fn options(evicts: bool, kept: bool) -> StreamOptions {
     StreamOptions::new()
         .shards(SHARDS)
         .max_shards(PLACES)
@@ -42,11 +44,22 @@ fn options(evicts: bool) -> StreamOptions {
         .readers(READERS as u32)
         .consumers(CONSUMERS)
         .max_data(3000)
+        .durability(match kept {
+            true => Durability::BeforeOk,
+            false => Durability::Process,
+        })
         .segment(SEGMENT as usize)
 }
 
 pub fn open(board: &'static Board, path: &Path) -> Log {
     Stream::open_with(open_region(path), Time(board)).expect("the stream opens")
+}
+
+/// The mirror of a region.
+fn mirror_of(path: &Path) -> PathBuf {
+    let mut mirror = path.as_os_str().to_owned();
+    mirror.push(".mirror");
+    PathBuf::from(mirror)
 }
 
 /// Which granule a sequence number means, counted from the first of all.
@@ -70,6 +83,8 @@ struct Known {
 /// A ground that can be laid again and again.
 pub struct Ground {
     bytes: Vec<u8>,
+    /// The file beside it, of a stream that survives the machine.
+    mirror: Option<Vec<u8>>,
     records: Vec<Known>,
     now_ms: u64,
     /// Where the shards began, by their numbers.
@@ -82,8 +97,11 @@ impl Ground {
     pub fn new(board: &'static Board, path: &Path, streamed: &Streamed) -> Self {
         board.clear();
         let _ = std::fs::remove_file(path);
-        let region = Arc::new(Mapped::create(path, REGION_BYTES).expect("a region"));
-        let made = Stream::create_with(region, options(streamed.evicts), Time(board));
+        let _ = std::fs::remove_file(mirror_of(path));
+        let bytes = REGION_BYTES + if streamed.kept { KEPT_BYTES } else { 0 };
+        let region = Arc::new(Mapped::create(path, bytes).expect("a region"));
+        let options = options(streamed.evicts, streamed.kept);
+        let made = Stream::create_with(region, options, Time(board));
         drop(made.expect("a stream"));
         let stream = open(board, path);
         let segments = first(&stream).capacity_bytes / SEGMENT;
@@ -111,6 +129,7 @@ impl Ground {
         };
         Self {
             bytes: image.bytes().to_vec(),
+            mirror: std::fs::read(mirror_of(path)).ok(),
             records: board.named().map(known).collect(),
             now_ms: board.now_ms(),
             oldest,
@@ -132,6 +151,9 @@ impl Ground {
         }
         let _ = std::fs::remove_file(path);
         std::fs::write(path, &self.bytes).expect("room in shared memory");
+        if let Some(mirror) = &self.mirror {
+            std::fs::write(mirror_of(path), mirror).expect("room in shared memory");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operations on streams: for each what there is before, and what is done under trace.
 
 mod consuming;
+mod keeping;
 mod reading;
 mod sharding;
 mod writing;
@@ -23,11 +24,19 @@ const PLAIN: Streamed = Streamed {
     does: |_, _| true,
     given_up: 0,
     reserves: false,
+    kept: false,
 };
 
 /// All of them, in the order of the tables.
 pub fn all() -> Vec<Streamed> {
-    [writing::ALL, reading::ALL, sharding::ALL, consuming::ALL].concat()
+    [
+        writing::ALL,
+        reading::ALL,
+        sharding::ALL,
+        consuming::ALL,
+        keeping::ALL,
+    ]
+    .concat()
 }
 
 impl Streamed {

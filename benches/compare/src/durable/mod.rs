@@ -11,6 +11,8 @@ mod place;
 mod raw;
 mod redb;
 mod sqlite;
+#[cfg(feature = "stream")]
+mod stream;
 
 use std::{
     path::{Path, PathBuf},
@@ -127,6 +129,11 @@ fn rows(folder: &Path) -> Result<Vec<Row>, Failure> {
         ),
         #[cfg(feature = "queue")]
         Row::new("ringmain, Durability::BeforeOk", ours::Store::new(folder)?),
+        #[cfg(feature = "stream")]
+        Row::new(
+            "ringmain stream, Durability::BeforeOk",
+            stream::Store::new(folder)?,
+        ),
         Row::new("okaywal 0.3.1", okaywal::Log::new(folder)?),
         Row::new(
             "redb 4.6.0, Durability::Immediate",

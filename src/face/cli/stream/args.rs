@@ -33,7 +33,7 @@ impl core::convert::From<PlacementArg> for Placement {
 pub(in crate::face::cli) struct StreamArgs {
     /// Make a stream: records by partition key, which any number read and replay
     #[arg(long, conflicts_with_all = [
-        "fifo", "visibility", "delay", "max_body", "typical_body", "durability", "max_receives",
+        "fifo", "visibility", "delay", "max_body", "typical_body", "max_receives",
     ])]
     pub(in crate::face::cli) stream: bool,
     /// Into how many shards the hashes of partition keys are divided, 1 to 1024 [default: 1]

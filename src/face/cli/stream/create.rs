@@ -58,6 +58,9 @@ fn options(args: &StreamArgs, shape: &ShapeArgs) -> StreamOptions {
     if let Some(age) = shape.retention {
         options = options.retention(age);
     }
+    if let Some(level) = shape.durability {
+        options = options.durability(level);
+    }
     if let Some(readers) = args.readers {
         options = options.readers(readers);
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::flow::PutRates;
 use super::followers::Consumer;
 use super::{AnyStream, shards_of, unless_gone};
-use crate::{Capacity, Error, FullPolicy, Placement, Region, ShardId, Start};
+use crate::{Capacity, Error, FullPolicy, Placement, Position, Region, ShardId, Start};
 
 /// The names under which a stream's figures are printed.
 #[derive(Debug, Clone, Serialize)]
@@ -49,6 +49,15 @@ pub(in crate::face::cli) struct Figures {
     peak_bytes_per_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wanted_shards: Option<u32>,
+    durability: String,
+    /// The latest commit that is on the disk, and that of what was put before; without a mirror
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durable_position: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
+    /// Holes that the last restart of the machine has found.
+    damaged: u64,
     attachments: u64,
     /// The registered ones, by their names.
     pub(in crate::face::cli) consumers: Vec<Consumer>,
@@ -61,6 +70,8 @@ struct Positions {
     shard: String,
     oldest_sequence_number: String,
     next_sequence_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durable_sequence_number: Option<String>,
 }
 
 /// A time in a region, which is close to Unix time, for people.
@@ -145,6 +156,10 @@ impl Figures {
             peak_records_per_s: demand.map(|demand| demand.peak_records),
             peak_bytes_per_s: demand.map(|demand| demand.peak_bytes),
             wanted_shards: demand.map(|demand| demand.wanted),
+            durability: options.get_durability().to_string(),
+            durable_position: stream.durable_position().ok().map(Position::as_u64),
+            position: stream.position().ok().map(Position::as_u64),
+            damaged: 0,
             attachments: stream.region().attachments(),
             consumers: Consumer::all(stream)?,
             positions: Vec::new(),
@@ -166,10 +181,12 @@ impl Figures {
             figures.latest_ms = figures.latest_ms.max(latest);
             figures.evicted_segments += stats.evicted_segments;
             figures.readers += u64::from(stats.readers);
+            figures.damaged += stats.damaged;
             figures.positions.push(Positions {
                 shard: shard.to_string(),
                 oldest_sequence_number: stats.oldest.to_string(),
                 next_sequence_number: stats.tail.to_string(),
+                durable_sequence_number: stats.durable.map(|at| at.to_string()),
             });
         }
         Ok(figures)
@@ -201,8 +218,14 @@ impl Figures {
             ("segment bytes", self.segment_bytes.to_string()),
             ("quota", if self.quota { "yes" } else { "no" }.to_owned()),
             ("placement", self.placement.to_owned()),
+            ("durability", self.durability.clone()),
             ("attachments", self.attachments.to_string()),
         ];
+        if let (Some(durable), Some(position)) = (self.durable_position, self.position) {
+            rows.push(("durable position", durable.to_string()));
+            rows.push(("position", position.to_string()));
+            rows.push(("damaged", self.damaged.to_string()));
+        }
         if let (Some(records), Some(bytes)) = (self.put_records_per_s, self.put_bytes_per_s) {
             rows.push(("records put", format!("{records:.1}/s")));
             rows.push(("bytes put", format!("{bytes:.1}/s")));
@@ -221,6 +244,7 @@ impl Figures {
             shard,
             oldest_sequence_number: oldest,
             next_sequence_number: next,
+            ..
         } in &self.positions
         {
             rows.push((shard, format!("{oldest} to {next}")));

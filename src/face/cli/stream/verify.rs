@@ -20,6 +20,11 @@ pub(in crate::face::cli) fn run(
         let (Some(stats), Some(mut cursor)) = (stats, cursor) else {
             continue;
         };
+        if stats.damaged != 0 {
+            damaged += stats.damaged;
+            let holes = format!("the disk has lost records in {} places", stats.damaged);
+            say(found(shard.to_string(), holes)?)?;
+        }
         let end = stats.tail;
         while cursor.position() < end {
             match cursor.read(READ_MAX) {

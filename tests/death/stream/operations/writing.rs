@@ -164,12 +164,12 @@ fn crossed(ground: &Ground, stream: &Log, granules: u64) -> u64 {
 }
 
 /// Whether the oldest segment was given up for it.
-fn gives_up(ground: &Ground, stream: &Log) -> bool {
+pub fn gives_up(ground: &Ground, stream: &Log) -> bool {
     let full = ground.first.bytes > (SEGMENTS - 1) * SEGMENT;
     full && first(stream).oldest > ground.first.oldest
 }
 
-fn put(stage: &Stage<'_>, number: u32, len: usize) {
+pub fn put(stage: &Stage<'_>, number: u32, len: usize) {
     let stream = opened(stage);
     let (key, data) = (key(number), body(TRACED, len));
     putting(stage.board, (TRACED, number), len);
@@ -210,7 +210,7 @@ fn says(stage: &Stage<'_>, seed: u64, put: &Result<Put, ringmain::Error>) {
     }
 }
 
-fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
+pub fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
     let stream = opened(stage);
     let board: &Board = stage.board;
     let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
