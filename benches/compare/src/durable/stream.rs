@@ -87,7 +87,9 @@ impl Writer for Putter<'_> {
                 .map(|body| StreamEntry::new(&self.key, body))
                 .collect();
             let mut refused = None;
-            stream.put_batch(&entries, |_, outcome| refused = outcome.err().or(refused.take()))?;
+            stream.put_batch(&entries, |_, outcome| {
+                refused = outcome.err().or(refused.take())
+            })?;
             if let Some(error) = refused {
                 return Err(error.into());
             }
