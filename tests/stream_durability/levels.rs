@@ -130,7 +130,7 @@ fn each_way_in_waits_for_the_disk() {
     let in_shard = (0..100).map(|n| format!("w-{n}"));
     let key = in_shard
         .into_iter()
-        .find(|key| stream.shard_of(Stream::<Heap>::hash_of(key)).expect("one") == shard);
+        .find(|key| stream.shard_of(stream.hash_of(key)).expect("one") == shard);
     let key = key.expect("a key of that shard");
     writer.put(&key, b"writer").expect("room");
     check("a writer, whose tail is reserved", 1);
@@ -306,7 +306,7 @@ fn a_claim_in_the_way_is_told() {
         })
     );
     let other = (0..100).map(|n| format!("o{n}")).find(|key| {
-        let of = |key: &str| stream.shard_of(Stream::<Heap>::hash_of(key)).expect("one");
+        let of = |key: &str| stream.shard_of(stream.hash_of(key)).expect("one");
         of(key) != of("a")
     });
     stream
