@@ -41,6 +41,33 @@ fn positions_move_when_the_disk_has_it() {
     region.sync().expect("the disk");
 }
 
+/// Who opened the region for reading writes no record, and to the mirror like anybody.
+#[test]
+fn who_only_reads_may_wait_for_the_disk() {
+    for level in [EVERY, Durability::BeforeOk] {
+        let machine = Machine::new("kept-reading", 1 << 20, options(level));
+        let region = machine.open();
+        let stream = Stream::open(&region).expect("the stream");
+        let process = stream.at(Durability::Process).expect("a level");
+        let put = process.put("a", b"only in memory").expect("room");
+        let reading = Mapped::open_for_reading(machine.path()).expect("the region");
+        let reader = Stream::open(&reading).expect("the stream");
+        assert_eq!(reader.put("a", b"no"), Err(Error::OpenedForReading));
+        let position = reader.position().expect("a position");
+        reader.wait_durable(position).expect("the disk");
+        assert!(stream.durable_position().expect("a position") >= position);
+        let durable = stream.stat(put.shard).expect("figures").durable;
+        assert!(durable.expect("a mirror") > put.sequence);
+        reader.register_consumer("dashboards").expect("a seat");
+        assert!(reader.sync().expect("the disk") >= position);
+        // Its end commits what is left.
+        process.put("a", b"only in memory, again").expect("room");
+        drop(reader);
+        drop(reading);
+        assert_eq!(stream.consumers().expect("a roster").count(), 1);
+    }
+}
+
 #[test]
 fn an_interval_commits_by_itself() {
     let machine = Machine::new("kept-interval", 1 << 20, options(EVERY));
