@@ -8,15 +8,21 @@ use ringmain::{
     Error, Heap, ProducerOptions, PutOutcome, ShardId, Start, Stream, StreamOptions, StreamProducer,
 };
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const KEYS: u64 = 30;
 const PRODUCERS: u64 = 2;
 const CHANGES: usize = 300;
+const RECORDS_A_CHANGE: u64 = 200;
 
-/// Produces until it is told to stop: how many records were put.
-fn produce(stream: &Stream<&Heap>, number: u64, stop: &AtomicBool) -> u64 {
+/// Produces until it is told to stop: how many records were put. It goes no further than so many
+/// records for each change of shards, so that none of them is full before its time has come.
+fn produce(
+    stream: &Stream<&Heap>,
+    number: u64,
+    (stop, changes): (&AtomicBool, &AtomicUsize),
+) -> u64 {
     let mut options = ProducerOptions::new()
         .batch_records(40)
         .linger(Duration::from_millis(2));
@@ -30,7 +36,9 @@ fn produce(stream: &Stream<&Heap>, number: u64, stop: &AtomicBool) -> u64 {
         told += 1;
     };
     while !stop.load(Ordering::Relaxed) {
-        for _ in 0..100 {
+        let most = RECORDS_A_CHANGE * (changes.load(Ordering::Relaxed) as u64 + 1);
+        let end = most.min(accepted + 100);
+        while accepted < end {
             let key = format!("{number}-{}", accepted % KEYS);
             let data = accepted.to_le_bytes();
             assert_eq!(producer.put(&key, &data).expect("room").number(), accepted);
@@ -39,6 +47,7 @@ fn produce(stream: &Stream<&Heap>, number: u64, stop: &AtomicBool) -> u64 {
         while let Some(outcome) = producer.next_outcome() {
             check(outcome);
         }
+        producer.poll().expect("put");
         std::thread::sleep(Duration::from_micros(200)); // so that the region is not full at once
     }
     producer.close(&mut check);
@@ -47,7 +56,7 @@ fn produce(stream: &Stream<&Heap>, number: u64, stop: &AtomicBool) -> u64 {
 }
 
 /// Splits and merges until it is told to stop, or there is no place left: how often.
-fn reshard(stream: &Stream<&Heap>, stop: &AtomicBool) -> usize {
+fn reshard(stream: &Stream<&Heap>, (stop, count): (&AtomicBool, &AtomicUsize)) -> usize {
     let (mut numbers, mut changes) = (Numbers(5), 0);
     while !stop.load(Ordering::Relaxed) && changes < CHANGES {
         let mut open: Vec<_> = stream
@@ -66,7 +75,10 @@ fn reshard(stream: &Stream<&Heap>, stop: &AtomicBool) -> usize {
             }
         };
         match changed {
-            Ok(()) => changes += 1,
+            Ok(()) => {
+                changes += 1;
+                count.store(changes, Ordering::Relaxed);
+            }
             Err(Error::ShardLimit { .. }) => break,
             Err(Error::SplitPoint) => {}
             Err(error) => panic!("{error}"),
@@ -120,16 +132,15 @@ fn producers_keep_the_order_of_keys_over_splits() {
         .max_shards(2 * CHANGES as u32)
         .segment(16 << 10);
     let stream = Stream::create(&region, options).expect("a stream");
-    let stop = AtomicBool::new(false);
+    let (stop, changes) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let state = (&stop, &changes);
     let time = Duration::from_secs(number_of("RINGMAIN_STREAM_SECONDS", 6)) / 3;
     let (accepted, changes) = std::thread::scope(|scope| {
         let producers = [0, 1].map(|n| {
-            scope.spawn({
-                let (stream, stop) = (&stream, &stop);
-                move || produce(stream, n, stop)
-            })
+            let stream = &stream;
+            scope.spawn(move || produce(stream, n, state))
         });
-        let resharder = scope.spawn(|| reshard(&stream, &stop));
+        let resharder = scope.spawn(|| reshard(&stream, state));
         let end = Instant::now() + time;
         while Instant::now() < end && !resharder.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
