@@ -186,9 +186,9 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     }
 
     /// Whether reads compare records with their checksums, if they have any: yes, unless this says
-    /// no. Without it a read of records of 100 bytes takes about a third of the time, and what is
-    /// damaged is read as it is; only lengths that cannot be are [`Error::RecordDamaged`]. For one
-    /// reader of several, or for data that has checksums of its own.
+    /// no. Without it a read of short records that caches hold takes about a third of the time,
+    /// and what is damaged is read as it is; only lengths that cannot be are
+    /// [`Error::RecordDamaged`]. For one reader of several, or for data with checksums of its own.
     pub fn verify_checksums(&mut self, on: bool) {
         self.check = on && self.stream.site.place().has_checksums();
     }
