@@ -62,7 +62,6 @@ fn who_only_reads_may_wait_for_the_disk() {
         assert!(reader.sync().expect("the disk") >= position);
         // Its end commits what is left.
         process.put("a", b"only in memory, again").expect("room");
-        drop(reader);
         drop(reading);
         assert_eq!(stream.consumers().expect("a roster").count(), 1);
     }
