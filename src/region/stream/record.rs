@@ -23,8 +23,12 @@ const TIME_BITS: u32 = 44;
 const KEY_MASK: u64 = (1 << 11) - 1;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// The most lines of a record that are asked for before it is written.
+/// The most lines of a record that are asked for before it is written or read.
 const FETCH_MAX: u32 = 32;
+/// So many bytes ahead of the next record a shard's only writer asks for lines, and a reader ahead
+/// of this one: what lies between takes as long as memory does.
+pub(super) const WRITE_AHEAD: usize = 1024;
+const READ_AHEAD: usize = 2048;
 
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -144,9 +148,9 @@ fn head_of(
     head
 }
 
-/// Asks the processor for the lines of a record of so many granules at an address: while another is
-/// copied and hashed, they come. Of a very long one some are enough: from there the processor goes
-/// on by itself.
+/// Asks the processor for the lines of a record of so many granules at an address, and for one at
+/// least behind the first: while another record is copied or hashed, they come. Of a very long one
+/// some are enough: from there the processor goes on by itself.
 #[inline(always)]
 pub(super) fn fetch_record(first: *const u8, granules: u32) {
     fetch(first);
@@ -386,6 +390,9 @@ impl<'a> Reading<'a> {
         let first = self
             .granules
             .wrapping_add(at.index() as usize * GRANULE_BYTES);
+        // Who does not check may not look at the bytes.
+        let lines = if check { granules } else { 1 };
+        fetch_record(first.wrapping_add(READ_AHEAD), lines);
         // SAFETY: `committed` gives granules of a segment of this shard, which are a record; the
         // caller has it pinned.
         Some((at, unsafe { stored(first, at, granules, check) }))

@@ -2,7 +2,7 @@
 
 use super::layout::{BLOCK_GRANULES, GRANULE_BYTES, StreamShape, TIME_MS_MAX};
 use super::memory::STORED_HEAD_BYTES;
-use super::record::{fetch_record, note, write};
+use super::record::{WRITE_AHEAD, fetch_record, note, write};
 use super::site::Shard;
 use crate::ring::log::{Log, Position, Refusal, Released, Reservation};
 use crate::sync::{AtomicU64, Ordering};
@@ -60,13 +60,14 @@ impl<'a> Reserved<'a> {
         reservation.is_some_and(|reservation| reservation.fits(granules))
     }
 
-    /// Asks the processor for the record behind the next one, which has so many granules, as if it
-    /// were as long.
+    /// Asks the processor for a record some way behind the next one, which has so many granules, as
+    /// if it were as long.
     #[inline(always)]
     pub fn fetch_behind(&self, granules: u32) {
         if let Some(reservation) = &self.reservation {
             let at = reservation.at.index() as usize + granules as usize;
-            fetch_record(self.granules.wrapping_add(at * GRANULE_BYTES), granules);
+            let first = self.granules.wrapping_add(at * GRANULE_BYTES + WRITE_AHEAD);
+            fetch_record(first, granules);
         }
     }
 
