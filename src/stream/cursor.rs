@@ -1,14 +1,14 @@
 //! Reading: a place in a shard that moves on.
 
 use super::consumers::Reader;
-use super::records::{Record, Records};
+use super::records::Records;
 use super::route::trouble;
 use super::shared::{ShardId, Stream, StreamSequence};
 use super::stat::Lag;
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::Shard;
-use crate::ring::log::{Log, Pin, Position, Refusal, Step};
+use crate::region::stream::{Shard, ShardReader, Stored};
+use crate::ring::log::{Log, Position, Refusal, Step};
 use crate::time::Clock;
 use core::fmt;
 
@@ -36,7 +36,7 @@ pub enum Start {
 pub struct Cursor<'s, R: Region, C: Clock> {
     pub(super) stream: &'s Stream<R, C>,
     pub(super) shard: Shard<'s>,
-    pin: &'s Pin,
+    held: ShardReader<'s>,
     pub(super) at: Position,
     /// Whether records are compared with their checksums.
     check: bool,
@@ -60,19 +60,19 @@ impl<R: Region, C: Clock> Stream<R, C> {
         self.region().check()?;
         let shard = self.shard(shard)?;
         let owner = self.region().owner();
-        let take = || shard.pins().iter().find(|pin| pin.take(owner));
+        let take = || ShardReader::take(shard, owner);
         // Perhaps those who have the pins have died.
-        let pin = match take() {
+        let held = match take() {
             None if self.ask(self.now_ms()) => take(),
-            pin => pin,
+            held => held,
         };
-        let pin = pin.ok_or(Error::Readers {
+        let held = held.ok_or(Error::Readers {
             max: shard.pins().len(),
         })?;
         let mut cursor = Cursor {
             stream: self,
             shard,
-            pin,
+            held,
             at: shard.log().floor(),
             check: self.site.place().has_checksums(),
             reader: None,
@@ -147,11 +147,11 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         Self::check_max(max)?;
         self.stream.region().check()?;
         self.admit()?;
-        let Some(segment) = self.arrive()? else {
+        if !self.arrive()? {
             return Ok(self.records(self.at, 0));
-        };
+        }
         let (from, mut len) = (self.at, 0);
-        let (mut reading, mut damaged) = (self.shard.read(from), None);
+        let (mut reading, mut damaged) = (self.held.read(from), None);
         while len < max
             && let Some((at, stored)) = reading.next(self.check)
         {
@@ -161,28 +161,29 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
             }
             len += 1;
         }
-        if len == 0 {
-            self.pin.rest(segment);
-        }
         let granules = match damaged {
             // The next read tells it.
             Some(at) if len != 0 => (at.0 - from.0) as u32,
             _ => reading.since(from),
         };
+        if len == 0 {
+            self.held.rest();
+        }
         let Some(behind) = self.log().shape.plus(from, granules) else {
-            self.pin.rest(segment);
+            self.held.rest();
             return Err(trouble(Refusal::Exhausted));
         };
         self.at = behind;
         if let (0, Some(at)) = (len, damaged) {
             return Err(Error::RecordDamaged { sequence: at.0 });
         }
-        let records = self.records(from, len);
         self.note_read(|| {
-            let len = |record: Record<'_>| record.key_bytes().len() + record.data().len();
-            records.iter().map(len).sum()
+            let mut reading = self.held.read(from);
+            let stored = core::iter::from_fn(|| reading.next(false)).take(len);
+            let len = |stored: Stored<'_>| stored.key.len() + stored.data.len();
+            stored.map(|(_, stored)| stored.map_or(0, len)).sum()
         });
-        Ok(records)
+        Ok(self.records(from, len))
     }
 
     /// Whether reads compare records with their checksums, if they have any: yes, unless this says
@@ -207,11 +208,11 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         })
     }
 
-    fn records(&self, from: Position, len: usize) -> Records<'_, R, C> {
+    fn records(&mut self, from: Position, len: usize) -> Records<'_, R, C> {
         Records {
             stream: self.stream,
             shard: self.shard,
-            pin: self.pin,
+            held: self.held.hold(),
             from,
             len,
         }
@@ -252,12 +253,12 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         let now_ms = self.stream.now_ms();
         let before = self.at;
         let next_ms = match self.arrive() {
-            Ok(Some(segment)) => {
+            Ok(true) => {
                 let time = self.time_at(self.at);
-                self.pin.rest(segment);
+                self.held.rest();
                 time
             }
-            Ok(None) => None,
+            Ok(false) => None,
             Err(Error::Lost { .. }) => {
                 self.at = before; // the next read tells it
                 None
@@ -302,8 +303,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         self.at = self.shard.before(from, tail, ms);
         // From there it is not far.
         while self.at < tail {
-            let segment = self.log().shape.start(self.at);
-            if !self.pin_at(segment) {
+            if !self.held.enter(self.at) {
                 self.at = self.log().floor(); // all of it is gone; what is left is younger
                 self.check()?;
                 continue;
@@ -316,7 +316,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                 Step::Skip(next) => Some(next),
                 _ => None,
             };
-            self.pin.rest(segment);
+            self.held.rest();
             match next {
                 Some(next) => self.at = next,
                 None => break,
@@ -328,24 +328,17 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
     /// The time of the record at a place in the pinned segment.
     fn time_at(&self, at: Position) -> Option<u64> {
         match self.log().step(at) {
-            Step::Record { granules, .. } => Some(self.shard.stored(at, granules)?.time_ms),
+            Step::Record { granules, .. } => Some(self.held.stored(at, granules)?.time_ms),
             _ => None,
         }
     }
 
-    /// Pins a segment.
+    /// Goes to the next record and enters its segment; false if there is none.
     #[inline(always)]
-    fn pin_at(&self, segment: Position) -> bool {
-        self.pin.go_on(segment) || self.log().enter(self.pin, segment)
-    }
-
-    /// Goes to the next record and pins its segment: which one that is; `None` if there is none.
-    #[inline(always)]
-    fn arrive(&mut self) -> Result<Option<Position>, Error> {
+    fn arrive(&mut self) -> Result<bool, Error> {
         let mut asked = false;
         loop {
-            let segment = self.log().shape.start(self.at);
-            if !self.pin_at(segment) {
+            if !self.held.enter(self.at) {
                 return Err(self.fallen(self.log().floor()));
             }
             let outcome = match self.log().step(self.at) {
@@ -354,27 +347,27 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                     let age = self.stream.site.place().retention_ms;
                     let time = self.time_at(self.at);
                     if time.is_none_or(|ms| ms.saturating_add(age) >= now_ms) {
-                        return Ok(Some(segment));
+                        return Ok(true);
                     }
-                    self.pin.rest(segment);
+                    self.held.rest();
                     return Err(self.fallen(self.at));
                 }
                 Step::Skip(next) => {
                     self.at = next;
                     continue;
                 }
-                Step::Empty => Ok(None),
+                Step::Empty => Ok(false),
                 Step::End => Err(self.ended()),
                 Step::Claimed(_) if !asked && self.stream.ask(self.stream.now_ms()) => {
                     asked = true; // perhaps the claimant has died
                     continue;
                 }
-                Step::Claimed(_) => Ok(None),
+                Step::Claimed(_) => Ok(false),
                 Step::Passed | Step::Damaged => Err(Error::Damaged {
                     field: "header of a record",
                 }),
             };
-            self.pin.rest(segment);
+            self.held.rest();
             return outcome;
         }
     }
@@ -431,7 +424,7 @@ impl<R: Region, C: Clock> Drop for Cursor<'_, R, C> {
     fn drop(&mut self) {
         // In a forked child the pin is the parent's.
         if self.stream.region().check().is_ok() {
-            self.pin.give_back();
+            self.held.give_back();
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::shared::{ShardId, Stream, StreamSequence};
 use crate::error::Error;
 use crate::region::Region;
-use crate::region::stream::{Reading, Shard, Stored};
-use crate::ring::log::{Pin, Position};
+use crate::region::stream::{Held, Reading, Shard, Stored};
+use crate::ring::log::Position;
 use crate::time::Clock;
 use core::fmt;
 
@@ -14,7 +14,7 @@ use core::fmt;
 pub struct Records<'c, R: Region, C: Clock> {
     pub(super) stream: &'c Stream<R, C>,
     pub(super) shard: Shard<'c>,
-    pub(super) pin: &'c Pin,
+    pub(super) held: Held<'c>,
     pub(super) from: Position,
     pub(super) len: usize,
 }
@@ -34,7 +34,7 @@ impl<R: Region, C: Clock> Records<'_, R, C> {
     pub fn iter(&self) -> RecordsIter<'_> {
         RecordsIter {
             shard: ShardId(self.shard.id()),
-            reading: self.shard.read(self.from),
+            reading: self.held.read(self.from),
             left: self.len,
         }
     }
@@ -44,7 +44,7 @@ impl<R: Region, C: Clock> Drop for Records<'_, R, C> {
     fn drop(&mut self) {
         // In a forked child the pin is the parent's.
         if self.len != 0 && self.stream.region().check().is_ok() {
-            self.pin.rest(self.shard.log().shape.start(self.from));
+            self.held.rest();
         }
     }
 }

@@ -394,12 +394,16 @@ impl<'a> Shard<'a> {
         self.all_pins().get(self.shape().pins)
     }
 
-    /// Copies granules to where the mirror is written from. The caller has pinned their segment,
-    /// and what begins there is committed or padding.
-    pub fn copy_out(&self, index: u32, into: &mut [u8]) {
+    /// Copies granules to where the mirror is written from.
+    ///
+    /// # Safety
+    ///
+    /// The caller has their segment pinned, or the stream to itself; what begins there is committed
+    /// or padding.
+    pub unsafe fn copy_out(&self, index: u32, into: &mut [u8]) {
         let granules = (into.len() / GRANULE_BYTES) as u32;
         // SAFETY: inside the shard's memory, as `address` checks. Nobody writes them before the pin
-        // goes, by the caller's word.
+        // goes, by the caller's promise.
         let bytes = unsafe {
             core::slice::from_raw_parts(
                 self.address(index, granules),
@@ -430,7 +434,8 @@ impl<'a> Shard<'a> {
     /// As [`copy_in`](Self::copy_in).
     pub unsafe fn restore_note(&self, at: Position) -> u64 {
         let mut head = [0; GRANULE_BYTES];
-        self.copy_out(at.index(), &mut head);
+        // SAFETY: by the caller's promise.
+        unsafe { self.copy_out(at.index(), &mut head) };
         let mut about = [0; 8];
         about.copy_from_slice(&head[8..16]);
         let time_ms = u64::from_le_bytes(about) & TIME_MS_MASK;

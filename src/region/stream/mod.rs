@@ -11,6 +11,7 @@ mod layout;
 mod memory;
 #[cfg(feature = "std")]
 mod named;
+mod reader;
 mod record;
 mod reserved;
 mod seek;
@@ -38,6 +39,7 @@ pub use memory::{StreamPlace, StreamWish};
 pub(super) use memory::{fit, format};
 #[cfg(feature = "std")]
 pub use named::{NamedStream, is_deleted, mark_deleted};
+pub use reader::{Held, ShardReader};
 pub use record::{KEY_BYTES_MAX, Reading, Stored, Writing};
 pub use reserved::Reserved;
 pub use site::{Places, Shard, Site};

@@ -350,19 +350,36 @@ impl<'a> Shard<'a> {
 
     /// The record of so many granules at `at`; `None` if its lengths are not what they should be.
     ///
-    /// The caller has pinned the segment, and found this record there.
-    pub fn stored(&self, at: Position, granules: u32) -> Option<Stored<'a>> {
+    /// # Safety
+    ///
+    /// The caller has found this record there, and has its segment pinned as long as it shows the
+    /// bytes.
+    pub(super) unsafe fn stored(&self, at: Position, granules: u32) -> Option<Stored<'a>> {
         let first = self.address(at.index(), granules);
-        // SAFETY: inside the shard's memory, as `address` checks, and found as `stored` asks.
+        // SAFETY: inside the shard's memory, as `address` checks; the rest by the caller's promise.
         unsafe { stored(first, at, granules, false) }
     }
 
-    /// The records from a boundary on in its segment, which the caller has pinned, and keeps pinned
-    /// as long as it shows their bytes.
+    /// The records from a boundary on in its segment.
+    ///
+    /// # Safety
+    ///
+    /// The caller has that segment pinned as long as it shows their bytes.
     #[inline(always)]
-    pub fn read(&self, at: Position) -> Reading<'a> {
+    pub(super) unsafe fn read(&self, at: Position) -> Reading<'a> {
+        self.reading(self.log().committed(at))
+    }
+
+    /// No record.
+    #[inline(always)]
+    pub(super) fn read_nothing(&self, at: Position) -> Reading<'a> {
+        self.reading(Committed::none(at))
+    }
+
+    #[inline(always)]
+    fn reading(&self, committed: Committed<'a>) -> Reading<'a> {
         Reading {
-            committed: self.log().committed(at),
+            committed,
             granules: self.address(0, self.place().shape.ring.granules),
         }
     }
@@ -393,8 +410,8 @@ impl<'a> Reading<'a> {
         // Who does not check may not look at the bytes.
         let lines = if check { granules } else { 1 };
         fetch_record(first.wrapping_add(READ_AHEAD), lines);
-        // SAFETY: `committed` gives granules of a segment of this shard, which are a record; the
-        // caller has it pinned.
+        // SAFETY: `committed` gives granules of a segment of this shard, which are a record; who
+        // made this has that pinned.
         Some((at, unsafe { stored(first, at, granules, check) }))
     }
 

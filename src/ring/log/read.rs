@@ -39,6 +39,11 @@ pub struct Committed<'a> {
 }
 
 impl Committed<'_> {
+    /// Of none.
+    pub const fn none(at: Position) -> Self {
+        Self { at, headers: &[] }
+    }
+
     /// The next record, and how many granules it has. `None` as well if a length cannot be.
     ///
     /// # Progress

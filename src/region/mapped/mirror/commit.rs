@@ -256,7 +256,8 @@ impl Mirror {
             return Err(damaged());
         };
         copying.begin(block);
-        copying.fill(shard, block, (at.0 - block.0) as u32, false, false)?;
+        // SAFETY: the segment is entered, a block lies in one, and what is before `at` is over.
+        unsafe { copying.fill(shard, block, (at.0 - block.0) as u32, false, false)? };
         let mut halt = Halt::None;
         while at < limit {
             if ring.start(at) != segment {
@@ -281,7 +282,8 @@ impl Mirror {
                 Step::Damaged => return Err(damaged()),
             };
             copying.boundary(is_padding);
-            copying.fill(shard, at, granules, is_padding, true)?;
+            // SAFETY: the segment is entered, and this is a record or padding.
+            unsafe { copying.fill(shard, at, granules, is_padding, true)? };
             at = next;
         }
         if at > from {
@@ -313,7 +315,8 @@ impl Mirror {
         let mut copying = Copying::new(self, &mut bytes, (place, number), tail);
         let mut at = first_of(&log, block, tail, Position(0)).ok_or(damaged())?;
         copying.begin(block);
-        copying.fill(&shard, block, (at.0 - block.0) as u32, false, false)?;
+        // SAFETY: the stream is being made again, by this caller alone.
+        unsafe { copying.fill(&shard, block, (at.0 - block.0) as u32, false, false)? };
         while at < tail {
             let (next, is_padding) = match log.step(at) {
                 Step::Record { next, .. } => (next, false),
@@ -321,7 +324,8 @@ impl Mirror {
                 _ => return Err(damaged()),
             };
             copying.boundary(is_padding);
-            copying.fill(&shard, at, (next.0 - at.0) as u32, is_padding, true)?;
+            // SAFETY: as above.
+            unsafe { copying.fill(&shard, at, (next.0 - at.0) as u32, is_padding, true)? };
             at = next;
         }
         let slot = 1 - kept.slot.load(Ordering::Relaxed) % 2;
@@ -425,7 +429,11 @@ impl<'m, 'f> Copying<'m, 'f> {
     }
 
     /// The next granules, from `at` on; `ends` says that something ends with them.
-    fn fill(
+    ///
+    /// # Safety
+    ///
+    /// That of [`Shard::copy_out`], unless it is padding.
+    unsafe fn fill(
         &mut self,
         shard: &Shard<'_>,
         at: Position,
@@ -443,7 +451,8 @@ impl<'m, 'f> Copying<'m, 'f> {
             let into = &mut self.bytes[from..from + some as usize * GRANULE_BYTES];
             match is_padding {
                 true => into.fill(0),
-                false => shard.copy_out(index, into),
+                // SAFETY: by the caller's promise.
+                false => unsafe { shard.copy_out(index, into) },
             }
             self.head.used += some;
             (index, left) = (index + some, left - some);
