@@ -7,8 +7,9 @@
 //! else; reading in place what is there, from the oldest record to the latest, with checksums
 //! compared and without. A figure is the time of one record. The last rows are two processes that
 //! put at once, each pinned to a core of its own, into one shard and into one each: records a
-//! second of both together, and of one alone; and two that wait for each other's records: how long
-//! from a put until the other has read it. Machine, kernel and flags are printed first.
+//! second of both together, and of one alone, singly and by tens; and two that wait for each
+//! other's records: how long from a put until the other has read it. Machine, kernel and flags are
+//! printed first.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{
@@ -135,11 +136,24 @@ fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize, ring: usize) {
     }
 }
 
-/// A process that puts for a second when it is told to: how many.
-fn child(path: &str, key: &str, core: usize) {
+/// A process that puts for a second when it is told to, so many with a call: how many.
+fn child(path: &str, key: &str, core: usize, together: usize) {
     pin(core);
     let stream = Stream::open(Mapped::open(path).expect("region")).expect("stream");
     let data = [7; 100];
+    let entries = [StreamEntry::new(key, &data); TEN];
+    let put = || match together {
+        1 => stream.put(key, &data).map(drop),
+        _ => {
+            let mut refused = Ok(());
+            let put = stream.put_batch(&entries, |_, outcome| {
+                if let Err(error) = outcome {
+                    refused = Err(error);
+                }
+            });
+            put.and(refused) // a batch of one shard is put as a whole, or not
+        }
+    };
     println!("ready");
     std::io::stdin()
         .read_line(&mut String::new())
@@ -149,12 +163,12 @@ fn child(path: &str, key: &str, core: usize) {
     while begun.elapsed() < Duration::from_secs(1) {
         for _ in 0..1000 {
             // The other one may be off its core with a claim in the oldest segment.
-            while let Err(error) = stream.put(key, &data) {
+            while let Err(error) = put() {
                 assert!(matches!(error, ringmain::Error::SegmentInUse { .. }));
                 std::thread::yield_now();
             }
         }
-        count += 1000;
+        count += 1000 * together as u64;
     }
     println!("{count}");
 }
@@ -168,8 +182,8 @@ fn pin(core: usize) {
     }
 }
 
-/// Records a second of processes that put at once, each with its key.
-fn processes(shards: u32, keys: &[&str]) -> f64 {
+/// Records a second of processes that put at once, each with its key, so many with a call.
+fn processes(shards: u32, keys: &[&str], together: usize) -> f64 {
     use std::io::{BufRead, BufReader, Write};
     let path = path("processes");
     let region = Mapped::create(&path, (shards as u64) << 21).expect("region");
@@ -177,12 +191,8 @@ fn processes(shards: u32, keys: &[&str]) -> f64 {
     let program = std::env::current_exe().expect("this program");
     let spawn = |(core, key): (usize, &&str)| {
         Command::new(&program)
-            .args([
-                "child",
-                path.to_str().expect("text"),
-                key,
-                &core.to_string(),
-            ])
+            .args(["child", path.to_str().expect("text"), key])
+            .args([core, together].map(|number| number.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -221,7 +231,7 @@ fn print_ping_pong() {
     let stream = Stream::create(region, options(2)).expect("stream");
     let program = std::env::current_exe().expect("this program");
     let mut child = Command::new(program)
-        .args(["answer", path.to_str().expect("text"), "", "1"])
+        .args(["answer", path.to_str().expect("text"), "", "1", "1"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("spawned");
@@ -284,20 +294,22 @@ fn print_processes() {
     let (Some(a), Some(b)) = (of(0), of(1)) else {
         return;
     };
-    let rows: [(&str, u32, Vec<&str>); 3] = [
-        ("one process", 1, vec![&a]),
-        ("two processes, one shard", 1, vec![&a, &b]),
-        ("two processes, a shard each", 2, vec![&a, &b]),
+    let rows: [(&str, u32, Vec<&str>, usize); 5] = [
+        ("one process", 1, vec![&a], 1),
+        ("two processes, one shard", 1, vec![&a, &b], 1),
+        ("two processes, a shard each", 2, vec![&a, &b], 1),
+        ("one process, by tens", 1, vec![&a], TEN),
+        ("two processes, one shard, by tens", 1, vec![&a, &b], TEN),
     ];
     // In turn, so that what the machine does meets all rows.
-    let mut figures = [vec![], vec![], vec![]];
+    let mut figures = [const { vec![] }; 5];
     for _ in 0..7 {
-        for ((_, shards, keys), figures) in rows.iter().zip(&mut figures) {
-            figures.push(processes(*shards, keys));
+        for ((_, shards, keys, together), figures) in rows.iter().zip(&mut figures) {
+            figures.push(processes(*shards, keys, *together));
         }
     }
     println!("stream/processes, 100 B, M records/s together, median of 7");
-    for ((name, _, _), figures) in rows.iter().zip(figures) {
+    for ((name, ..), figures) in rows.iter().zip(figures) {
         println!("  {name}: {:.1}", median(figures) / 1e6);
     }
 }
@@ -315,11 +327,10 @@ fn print_machine() {
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
-    if let [_, word, path, key, core] = &words[..] {
-        let core = core.parse();
-        match (word.as_str(), core) {
-            ("child", Ok(core)) => return child(path, key, core),
-            ("answer", Ok(core)) => return answer(path, core),
+    if let [_, word, path, key, core, together] = &words[..] {
+        match (word.as_str(), core.parse(), together.parse()) {
+            ("child", Ok(core), Ok(together)) => return child(path, key, core, together),
+            ("answer", Ok(core), _) => return answer(path, core),
             _ => {}
         }
     }
