@@ -259,12 +259,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
         };
         match self.write_in(&shard, total) {
             Ok(Some(mut writing)) => {
-                let mut at = writing.claim.at;
-                for (n, granules) in mine() {
-                    let (key, data) = (entries[n].key.as_bytes(), entries[n].data);
-                    let digest = self.site.place().digest(key, data);
-                    shard.fill(&mut writing, at, key, data, digest);
-                    at = Position(at.0 + u64::from(granules));
+                let mut filling = shard.fill(&mut writing);
+                for (n, _) in mine() {
+                    filling.record(entries[n].key.as_bytes(), entries[n].data);
                 }
                 let mut at = writing.claim.at;
                 shard.commit_batch(writing, mine().map(|(_, granules)| granules));

@@ -59,6 +59,34 @@ pub struct Writing {
     pub time_ms: u64,
 }
 
+/// A claim that is filled with records, one behind the other.
+#[derive(Debug)]
+pub struct Filling<'w> {
+    /// The granules that are left.
+    bytes: &'w mut [u8],
+    /// The first of them.
+    at: Position,
+    time_ms: u64,
+    place: &'w StreamPlace,
+}
+
+impl Filling<'_> {
+    /// Writes the next record: where it is. The claim has room for it.
+    #[inline(always)]
+    pub fn record(&mut self, key: &[u8], data: &[u8]) -> Position {
+        let (at, place) = (self.at, self.place);
+        let granules = StreamShape::granules_of(key.len() + data.len());
+        let bytes = core::mem::take(&mut self.bytes);
+        let (bytes, behind) = bytes.split_at_mut(granules as usize * GRANULE_BYTES);
+        write(bytes, at, self.time_ms, key, data, || {
+            place.digest(key, data)
+        });
+        self.bytes = behind;
+        self.at = Position(at.0 + u64::from(granules));
+        at
+    }
+}
+
 /// A record as it lies in its shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
@@ -285,19 +313,21 @@ impl<'a> Shard<'a> {
         &bytes[first..first + data_len]
     }
 
-    /// Writes a record into the granules from `at` on.
+    /// The claim, to be filled with records.
     #[inline(always)]
-    pub fn fill(
-        &self,
-        writing: &mut Writing,
-        at: Position,
-        key: &[u8],
-        data: &[u8],
-        digest: Option<Digest>,
-    ) {
-        let (len, time_ms) = (key.len() + data.len(), writing.time_ms);
-        let bytes = self.claimed(writing, at, StreamShape::granules_of(len));
-        write(bytes, at, time_ms, key, data, || digest);
+    pub fn fill<'w>(&self, writing: &'w mut Writing) -> Filling<'w>
+    where
+        'a: 'w,
+    {
+        let (at, granules, time_ms) = (writing.claim.at, writing.claim.granules, writing.time_ms);
+        let bytes = self.claimed(writing, at, granules);
+        fetch_record(bytes.as_ptr(), granules);
+        Filling {
+            bytes,
+            at,
+            time_ms,
+            place: self.place(),
+        }
     }
 
     /// Writes the key of a record that is written in place.
@@ -329,11 +359,18 @@ impl<'a> Shard<'a> {
     }
 
     /// Makes records of these lengths, in granules, of a claim that is filled.
+    #[inline(always)]
     pub fn commit_batch(&self, writing: Writing, lengths: impl Iterator<Item = u32> + Clone) {
         let (mut at, time_ms) = (writing.claim.at, writing.time_ms);
         self.log().commit_batch(writing.claim, lengths.clone());
+        let mut noted = None;
         for granules in lengths {
-            self.note(at, time_ms);
+            // The first of a block is the one to be entered.
+            let block = at.0 / BLOCK_GRANULES as u64;
+            if noted != Some(block) {
+                self.note(at, time_ms);
+                noted = Some(block);
+            }
             at = Position(at.0 + granules as u64);
         }
     }

@@ -125,31 +125,27 @@ impl Log<'_> {
     /// The first boundary of the segment at `start` that is not over for good; `None` if all are.
     /// Those of `over`, in one segment, need no look.
     fn first_open(&self, start: Position, over: Option<Run>) -> Result<Option<Position>, Kept> {
-        let mut offset = 0;
-        while offset < self.shape.segment {
-            let at = Position(start.0 + offset as u64);
-            if let Some(run) = over
-                && run.begin == at
-                && run.end > at
-            {
-                offset += (run.end.0 - at.0) as u32;
-                continue;
-            }
-            let header = self.header(at).ok_or(Kept::Damaged)?;
-            // ORDERING: Acquire; [committed], for whoever writes here next.
-            let seen = Header(header.load(Ordering::Acquire));
-            if !seen.is_over(at.lap()) {
-                return Ok(Some(at));
-            }
-            if seen.granules() == 0 {
-                return Err(Kept::Damaged);
-            }
-            offset += seen.granules();
+        let (first, lap) = (start.index() as usize, start.lap());
+        let segment = self.headers.get(first..first + self.shape.segment as usize);
+        let mut headers = segment.ok_or(Kept::Damaged)?;
+        let mut at = start;
+        while let Some(header) = headers.first() {
+            let granules = match over {
+                Some(run) if run.begin == at && run.end > at => (run.end.0 - at.0) as u32,
+                _ => {
+                    // ORDERING: Acquire; [committed], for whoever writes here next.
+                    let seen = Header(header.load(Ordering::Acquire));
+                    if !seen.is_over(lap) {
+                        return Ok(Some(at));
+                    }
+                    seen.granules()
+                }
+            };
+            let behind = headers.get(granules as usize..).filter(|_| granules != 0);
+            headers = behind.ok_or(Kept::Damaged)?;
+            at = Position(at.0 + u64::from(granules));
         }
-        match offset == self.shape.segment {
-            true => Ok(None),
-            false => Err(Kept::Damaged),
-        }
+        Ok(None)
     }
 
     fn unsettled(&self, start: Position) -> Kept {

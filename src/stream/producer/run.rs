@@ -297,12 +297,10 @@ impl<R: Region, C: Clock> StreamProducer<'_, R, C> {
         let mine = self.buffer.lined_up(place).take(count);
         let granules = |n| StreamShape::granules_of(self.buffer.slot(n).record.len());
         let first = writing.claim.at;
-        let mut at = first;
+        let mut filling = shard.fill(&mut writing);
         for n in mine.clone() {
             let (key, data) = self.buffer.parts(n);
-            let digest = stream.site.place().digest(key, data);
-            shard.fill(&mut writing, at, key, data, digest);
-            at = Position(at.0 + u64::from(granules(n)));
+            filling.record(key, data);
         }
         let last = Position(writing.claim.end.0 - 1);
         shard.commit_batch(writing, mine.map(granules));

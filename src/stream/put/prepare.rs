@@ -144,16 +144,13 @@ impl<'s, R: Region, C: Clock> Prepared<'s, '_, R, C> {
         }
         let refusal = match stream.write_in(&shard, total) {
             Ok(Some(mut writing)) => {
-                let mut at = writing.claim.at;
+                let mut filling = shard.fill(&mut writing);
                 for (n, entry) in self.entries.iter().enumerate() {
                     if self.shards[n] != id {
                         continue;
                     }
-                    let (key, data) = (entry.key.as_bytes(), entry.data);
-                    let digest = stream.site.place().digest(key, data);
-                    shard.fill(&mut writing, at, key, data, digest);
+                    let at = filling.record(entry.key.as_bytes(), entry.data);
                     outcome(n, Ok(put(&shard, at)));
-                    at = Position(at.0 + u64::from(granules(entry)));
                 }
                 let _ = self.parts.push((shard, writing)); // the caller has looked for room
                 return true;
