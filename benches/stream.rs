@@ -5,7 +5,10 @@
 //! Rows: records of 100 bytes and of 1 KiB, put one by one, by a writer that has the shard to
 //! itself, and by tens; the same bytes copied into a mapping of as many megabytes, with nothing
 //! else; reading in place what is there, from the oldest record to the latest, with checksums
-//! compared and without. A figure is the time of one record. The last rows are two processes that
+//! compared and without. A figure is the time of one record. Then records of 100 bytes by level of
+//! durability, into a ring of 64 megabytes with its mirror, beside the build (`cargo bench --bench
+//! stream -- level`): as the ring goes round, whoever gives up its oldest segment writes that to
+//! the disk first, so these rows are of disks. The last rows are two processes that
 //! put at once, each pinned to a core of its own, into one shard and into one each: records a
 //! second of both together, and of one alone, singly and by tens; and two that wait for each
 //! other's records: how long from a put until the other has read it. Machine, kernel and flags are
@@ -13,7 +16,8 @@
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{
-    FullPolicy, ManualClock, Mapped, Placement, ShardId, Start, Stream, StreamEntry, StreamOptions,
+    Durability, FullPolicy, ManualClock, Mapped, Placement, ShardId, Start, Stream, StreamEntry,
+    StreamOptions,
 };
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -99,6 +103,49 @@ fn put(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize, ring: usize) {
     });
     let latest = stream.stat(ShardId::from_number(0)).expect("stat").tail;
     assert!(latest.as_u64() > 4 << 30, "the ring came round");
+}
+
+/// Puts into a stream on the disk that survives the machine, by level.
+fn put_durably(group: &mut BenchmarkGroup<'_, WallTime>) {
+    const BYTES: usize = 100;
+    const RING: usize = 64;
+    let clock = ManualClock::new(1_000_000);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-stream");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("directory");
+    let region = Mapped::create(dir.join("ring"), (RING + RING / 4) as u64 * (1 << 20));
+    let every = Durability::Interval(Duration::from_millis(50));
+    let options = options(1).durability(every);
+    let stream = Stream::create_with(region.expect("region"), options, &clock).expect("stream");
+    let data = [7; BYTES];
+    let entries = [StreamEntry::new(KEY, &data); TEN];
+    let levels = [
+        (Durability::Process, "process"),
+        (every, "interval of 50 ms"),
+        (Durability::BeforeOk, "before Ok"),
+    ];
+    for (level, named) in levels {
+        let stream = stream.at(level).expect("level");
+        let name = |what: &str| format!("{what}, level {named}, {BYTES} B, ring of {RING} MiB");
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(name("put"), |b| {
+            b.iter(|| stream.put(black_box(KEY), black_box(&data)).expect("put"));
+        });
+        group.throughput(Throughput::Elements(TEN as u64));
+        group.bench_function(name("put by tens"), |b| {
+            b.iter(|| {
+                let put = stream.put_batch(black_box(&entries), |_, outcome| {
+                    black_box(outcome.expect("put"));
+                });
+                put.expect("put");
+            });
+        });
+    }
+    stream.sync().expect("the disk");
+    let stat = stream.stat(ShardId::from_number(0)).expect("stat");
+    assert_eq!(stat.durable, Some(stat.tail), "a level left something out");
+    drop(stream);
+    std::fs::remove_dir_all(&dir).expect("removed");
 }
 
 fn read(group: &mut BenchmarkGroup<'_, WallTime>, bytes: usize, ring: usize) {
@@ -343,6 +390,7 @@ fn main() {
             read(&mut group, bytes, ring);
         }
     }
+    put_durably(&mut group);
     group.finish();
     criterion.final_summary();
     if words.iter().any(|word| word == "--bench") && !words.iter().any(|word| word == "--test") {

@@ -99,6 +99,8 @@ pub use wait::{WaitAnyFuture, wait_any_async};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::queue::{place, sweep};
+    #[cfg(feature = "stream")]
+    pub use crate::region::kept;
     pub use crate::region::{
         arena, duty, event, fifo, layout, marks, moving, peek, repair, store, word,
     };

@@ -22,6 +22,9 @@ mod fifo;
 mod kept;
 #[path = "engine/processes.rs"]
 mod processes;
+#[cfg(feature = "stream")]
+#[path = "engine/reading.rs"]
+mod reading;
 #[path = "engine/redrive.rs"]
 mod redrive;
 #[path = "engine/settings.rs"]

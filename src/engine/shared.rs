@@ -18,12 +18,14 @@
 //! so its creator or deleter has died.
 
 use super::meta::Meta;
+#[cfg(feature = "stream")]
+use super::streams::Streams;
 use crate::error::Error;
 use crate::region::memory::Place;
 use crate::region::named::{Named, Resolver, mark_deleted};
 use crate::region::shelf::{Held, Home, Shelf, State, lock};
 #[cfg(feature = "stream")]
-use crate::region::stream::{self, NamedStream};
+use crate::region::stream;
 use crate::region::{Intent, Region, Wish};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -33,7 +35,10 @@ pub struct Shared<H: Home> {
     pub(super) shelf: H::Shelf,
     open: Mutex<BTreeMap<String, Weak<Named<H>>>>,
     #[cfg(feature = "stream")]
-    pub(super) streams: Mutex<BTreeMap<String, Weak<NamedStream<H>>>>,
+    pub(super) streams: Streams<H>,
+    /// Those of them that are open for reading only, by attachments of their own.
+    #[cfg(feature = "stream")]
+    pub(super) read_streams: Streams<H>,
     linking: Mutex<()>,
     /// Itself, for the queues that it opens.
     me: Weak<Self>,
@@ -55,6 +60,8 @@ impl<H: Home> Shared<H> {
             open: Mutex::default(),
             #[cfg(feature = "stream")]
             streams: Mutex::default(),
+            #[cfg(feature = "stream")]
+            read_streams: Mutex::default(),
             linking: Mutex::default(),
             me: me.clone(),
         })

@@ -17,6 +17,12 @@ use core::time::Duration;
 /// deletes and purges survive; receives do not: after the machine has stopped nobody holds
 /// anything, and every message is visible. Of a stream records survive, the shards with their
 /// splits and merges, and who is registered; where somebody reads does not.
+///
+/// Of a shard nothing is durable before all that comes before it: after the machine has stopped it
+/// ends behind some record, and lacks none before that. So who waits for a record waits for those
+/// before it that are claimed and not yet committed, for 2 s at most: it is told
+/// [`NotDurable`](Error::NotDurable) (`ETIMEDOUT`), keeps what it has put, and may wait again. A
+/// claim whose claimant has died is in nobody's way, and a slow one's is never taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// The kernel has it: a message or record survives the death of every process.

@@ -11,6 +11,8 @@ pub mod body;
 pub mod duty;
 pub mod event;
 pub mod fifo;
+#[cfg(feature = "stream")]
+pub mod kept;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 pub mod latency;
 pub mod layout;

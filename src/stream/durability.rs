@@ -60,7 +60,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// [`Error::NoJournal`], [`Error::Forked`].
     pub fn position(&self) -> Result<Position, Error> {
-        Ok(Position(self.keep()?.position()))
+        Ok(Position(self.keep()?.head.position()))
     }
 
     /// The position up to which everything is on the disk.
@@ -69,7 +69,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     ///
     /// [`Error::NoJournal`], [`Error::Forked`].
     pub fn durable_position(&self) -> Result<Position, Error> {
-        Ok(Position(self.keep()?.durable_position()))
+        Ok(Position(self.keep()?.head.durable_position()))
     }
 
     /// Waits until everything up to `position` is on the disk. Who waits writes: one of those that
@@ -88,7 +88,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// and not yet committed. If one of those dies, the kernel lets the next one in; if it is
     /// stopped, this waits.
     pub fn wait_durable(&self, position: Position) -> Result<(), Error> {
-        position.check(self.keep()?.position())?;
+        position.check(self.keep()?.head.position())?;
         let until = Until::Commit(position.0);
         self.region().commit_stream(self.site.place(), until)
     }
@@ -184,7 +184,7 @@ impl<R: Region, C: Clock> Stream<R, C> {
         );
         if timed
             && let Some(keep) = self.site.places().keep()
-            && !keep.is_pending()
+            && !keep.head.is_pending()
         {
             self.region().rouse_stream(place);
         }
@@ -207,8 +207,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
     pub(super) fn kept(&self, place: usize) -> Option<(StreamSequence, u64)> {
         let keep = self.site.places().keep()?;
         let kept = keep.shards.get(place)?;
-        let at = log::Position(kept.kept.load(Ordering::Acquire));
-        Some((StreamSequence(at), kept.damaged.load(Ordering::Relaxed)))
+        Some((
+            StreamSequence(kept.position()),
+            kept.damaged.load(Ordering::Relaxed),
+        ))
     }
 }
 

@@ -45,8 +45,9 @@ impl<R: Region, C: Clock> Stream<R, C> {
             _ => return Ok(Fate::Unclaimed),
         };
         let mut step = log.step(at);
-        // Perhaps the claimant has died.
-        if matches!(step, Step::Claimed(_)) && self.ask(self.now_ms()) {
+        // Perhaps the claimant has died. If somebody else has just asked, he may have been told.
+        if matches!(step, Step::Claimed(_)) {
+            self.ask(self.now_ms());
             step = log.step(at);
         }
         match step {

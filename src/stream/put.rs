@@ -80,9 +80,18 @@ impl<R: Region, C: Clock> Stream<R, C> {
     /// [`Error::ProvisionedThroughputExceeded`], [`Error::Forked`], [`Error::Damaged`],
     /// [`Error::Exhausted`].
     ///
+    /// [`Error::NotDurable`], where the handle waits for the disk ([`Durability::BeforeOk`]): the
+    /// record is there, readers get it, and the next commit tries again. To put it once more would
+    /// double it; `sync` or `wait_durable` tells when it is on the disk. With `ETIMEDOUT` a record
+    /// before it in its shard was claimed by somebody alive who has not committed it in 2 s: none
+    /// is durable before those that come before it.
+    ///
     /// # Progress
     ///
-    /// Lock-free.
+    /// Lock-free; but a handle that waits for the disk blocks as `wait_durable` does.
+    ///
+    /// [`Durability::BeforeOk`]: crate::Durability::BeforeOk
+    /// [`Durability::BeforeOk`]: crate::region::Durability::BeforeOk
     #[inline]
     pub fn put(&self, key: &str, data: &[u8]) -> Result<Put, Error> {
         self.put_entry(&StreamEntry {
@@ -520,10 +529,11 @@ impl<R: Region, C: Clock> PutClaim<'_, R, C> {
     /// # Errors
     ///
     /// [`Error::Forked`]: the claim is the parent's, and stays so. [`Error::Truncated`].
+    /// [`Error::NotDurable`]: it is a record; as with [`put`](Stream::put).
     ///
     /// # Progress
     ///
-    /// Wait-free.
+    /// Wait-free; but where the handle waits for the disk it blocks for that.
     pub fn commit(mut self) -> Result<Put, Error> {
         self.stream.region().check()?;
         if let Some(mut writing) = self.writing.take() {

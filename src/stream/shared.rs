@@ -281,7 +281,10 @@ impl<R: Region, C: Clock> Stream<R, C> {
         if !is_over && !self.site.place().evicts() {
             return Err(Error::Full);
         }
-        self.keep_oldest(shard, oldest);
+        // What is too old nobody misses: no need to wait for who writes to the disk.
+        if !is_over {
+            self.keep_oldest(shard, oldest);
+        }
         let (mut asked, mut settled) = (false, false);
         let mine = loop {
             let (owner, reading) = match log.reclaim(oldest) {

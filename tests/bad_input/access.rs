@@ -1,6 +1,8 @@
 //! What the operating system refuses: access, writing, room.
 
 use crate::common::{Dir, child};
+#[cfg(feature = "stream")]
+use ringmain::{Durability, ShardId, Stream, StreamOptions};
 use ringmain::{Error, Mapped, Queue, QueueOptions};
 use std::ffi::CString;
 use std::fs;
@@ -187,6 +189,8 @@ fn on_a_small_disk(dir: &std::path::Path) {
         assert!(Mapped::open_or_create(&path, LEN).is_err_and(|error| error == Error::NoSpace));
         assert_eq!(names(dir), 0, "nothing half-made stays behind");
     }
+    #[cfg(feature = "stream")]
+    mirror_on_a_small_disk(dir);
     // All of its room comes back: a region that fits can be made, and its space is its own.
     let region = Mapped::create(&path, 128 << 10).expect("it fits");
     let queue = Queue::create(&region, QueueOptions::new()).expect("a queue");
@@ -213,6 +217,63 @@ fn on_a_small_disk(dir: &std::path::Path) {
     assert_eq!(names(dir), 1);
 }
 
+/// A stream whose mirror finds no room: nothing half-made is in the way of the next try, be it by
+/// the same attachment or by another.
+#[cfg(feature = "stream")]
+fn mirror_on_a_small_disk(dir: &std::path::Path) {
+    let (path, filler) = (dir.join("s.ring"), dir.join("filler"));
+    for others in [false, true] {
+        let region = Mapped::create(&path, REGION_OF_STREAM).expect("it fits");
+        while fs::write(&filler, vec![1; 256 << 10]).is_ok() {}
+        for _ in 0..3 {
+            let made = Stream::create(&region, kept()).map(drop);
+            assert_eq!(made, Err(Error::NoSpace));
+            let made = Stream::open_or_create(&region, kept()).map(drop);
+            assert_eq!(made, Err(Error::NoSpace));
+            assert_eq!(names(dir), 2, "the region, and what fills the disk");
+            assert_eq!(Stream::open(&region).map(drop), Err(Error::Vacant));
+        }
+        fs::remove_file(&filler).expect("a file");
+        let region = match others {
+            true => {
+                drop(region);
+                Mapped::open(&path).expect("it stands")
+            }
+            false => region,
+        };
+        is_a_stream(&region);
+        drop(region);
+        let region = Mapped::open(&path).expect("with its mirror");
+        let stream = Stream::open(&region).expect("the stream");
+        assert_eq!(
+            stream.stat(ShardId::from_number(0)).expect("one").damaged,
+            0
+        );
+        drop(region);
+        for name in ["s.ring", "s.ring.mirror"] {
+            fs::remove_file(dir.join(name)).expect("a file");
+        }
+    }
+}
+
+#[cfg(feature = "stream")]
+const REGION_OF_STREAM: u64 = 64 << 10;
+
+#[cfg(feature = "stream")]
+fn kept() -> StreamOptions {
+    let options = StreamOptions::new().max_data(1000);
+    options.durability(Durability::BeforeOk)
+}
+
+/// A stream can be made there now, and what is put is on the disk.
+#[cfg(feature = "stream")]
+fn is_a_stream(region: &Mapped) {
+    let stream = Stream::create(region, kept()).expect("there is room now");
+    let put = stream.put("boiler-7", b"81.5").expect("on the disk");
+    let durable = stream.stat(put.shard).expect("figures").durable;
+    assert!(durable.expect("a mirror") > put.sequence);
+}
+
 /// A process that may not make files as large as that.
 #[test]
 fn a_limit_of_file_sizes_is_told() {
@@ -235,7 +296,16 @@ fn a_limit_of_file_sizes_is_told() {
             "{error:?}"
         );
         assert!(!path.exists());
-        Mapped::create(&path, 64 << 10).expect("within the limit");
+        let region = Mapped::create(&path, 64 << 10).expect("within the limit");
+        #[cfg(feature = "stream")]
+        {
+            let made = Stream::create(&region, kept()).map(drop);
+            assert!(
+                matches!(made, Err(Error::RegionTooLarge { len, .. }) if len > REGION_OF_STREAM),
+                "{made:?}"
+            );
+        }
+        drop(region);
         return;
     }
     for dir in [Dir::new("rlimit"), Dir::shm("rlimit")] {
@@ -245,6 +315,8 @@ fn a_limit_of_file_sizes_is_told() {
             .status()
             .expect("a child");
         assert!(status.success(), "{status}");
-        assert_eq!(dir.names(), ["q.ring"]);
+        assert_eq!(dir.names(), ["q.ring"], "and no mirror");
+        #[cfg(feature = "stream")]
+        is_a_stream(&Mapped::open(dir.file("q.ring")).expect("it stands"));
     }
 }

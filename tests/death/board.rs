@@ -61,6 +61,12 @@ pub mod state {
     pub const CAME: u32 = 1 << 8;
     /// Its send has returned that it is a duplicate: it must not come. Beside [`REFUSED`].
     pub const DUPLICATE: u32 = 1 << 10;
+    /// Its writer prepares it: it is there when that is committed, and not before.
+    pub const PREPARED: u32 = 1 << 11;
+    /// The writer has been told where it will be.
+    pub const PLACED: u32 = 1 << 12;
+    /// It is on the disk, as its put or a commit has said.
+    pub const DURABLE: u32 = 1 << 13;
 }
 
 /// Who holds a message; 0 is nobody.

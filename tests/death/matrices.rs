@@ -187,13 +187,25 @@ impl Run {
             });
             self.stream_kills.push(row);
         }
+        let timed = streamed.timed();
+        let on_timed = timed.filter(|_| stops).map(|timed| {
+            let world = &self.world;
+            world.begin_round(timed.name);
+            let ground = timed.ground(world);
+            let path = Path::new(&stream::record(world, &timed, &ground), ALIKE_FROM);
+            (timed, ground, path)
+        });
+        let (streamed, ground, path) = match &on_timed {
+            Some((timed, ground, path)) => (timed, ground, path),
+            None => (streamed, &ground, &path),
+        };
         for meanwhile in stream::MEANWHILES.into_iter().filter(|_| stops) {
-            if streamed.reserves || streamed.kept {
-                self.cells_left -= 1; // whoever would put is refused meanwhile
+            if !stream::applies(streamed) {
+                self.cells_left -= 1;
                 continue;
             }
-            let row = self.cell((streamed.name, meanwhile.name()), &path, |world, k, row| {
-                stream::stop(world, streamed, &ground, meanwhile, (k, &path), row);
+            let row = self.cell((streamed.name, meanwhile.name()), path, |world, k, row| {
+                stream::stop(world, streamed, ground, meanwhile, (k, path), row);
                 true
             });
             self.stream_stops.push(row);

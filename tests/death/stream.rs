@@ -4,10 +4,12 @@
 //! at all; who comes next goes on at once; and no pin, segment or place of a shard stays behind.
 
 mod consumers;
+mod fates;
 mod ground;
 mod ledger;
 mod operations;
 mod stop;
+mod survives;
 mod survivor;
 
 use super::board::{Fault, monotonic_ns};
@@ -20,7 +22,7 @@ pub use ground::Ground;
 use ground::{Log, Maker, open};
 pub use operations::all;
 use std::sync::atomic::Ordering::SeqCst;
-pub use stop::{MEANWHILES, Meanwhile};
+pub use stop::{MEANWHILES, Meanwhile, applies};
 use survivor::Survivor;
 
 /// An operation on a stream.
@@ -40,9 +42,20 @@ pub struct Streamed {
     given_up: u64,
     /// Whether it keeps others out of a shard: they are refused while it stands still.
     pub reserves: bool,
-    /// Whether the stream survives the machine, and each put waits for the disk: others wait for
-    /// who writes there, also while that stands still.
-    pub kept: bool,
+    /// What survives the machine.
+    pub kept: Kept,
+}
+
+/// What of a stream survives the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    No,
+    /// Each put waits for the disk, whoever puts: others wait for who writes there, also while that
+    /// stands still.
+    BeforeOk,
+    /// With an interval whose end nobody sees: only who asks for it commits. So others go on.
+    Timed,
 }
 
 /// Records the path of an operation, and sees that it does what its name says. The traced one is
@@ -115,8 +128,10 @@ fn kill_once(
     advance(streamed, &traced, way, row);
     board.dead.store(1, SeqCst);
     traced.kill();
+    let lost = streamed.lost(world);
     let since_ns = monotonic_ns();
     let mut survivor = Survivor::new(board, &world.path, &stream);
+    survivor.puts_durably = streamed.kept != Kept::No;
     survivor.parents_are_closed();
     // Who writes goes on at once, before anybody has asked who is dead.
     survivor.puts();
@@ -126,12 +141,16 @@ fn kill_once(
     } else {
         board.pass_ms(ground::ASKED_MS); // a reader that is held up asks by itself
     }
+    survivor.fates_are_settled();
     survivor.reads();
     survivor.own_are_read();
     let recovery_ns = monotonic_ns() - since_ns;
     survivor.tend();
-    if streamed.kept && stream.sync().is_err() {
-        board.fault(Fault::Stuck, 0, "a commit of the survivor fails");
+    if let Some(lost) = lost {
+        survivor.survives(&lost);
+        survivor.syncs();
+        let lost = streamed.lost(world).expect("as before");
+        survivor.survives(&lost);
     }
     survivor.close(ground, streamed.given_up);
     recovery_ns

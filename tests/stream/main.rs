@@ -24,6 +24,8 @@ mod model;
 mod placement;
 mod processes;
 mod producer;
+#[cfg(feature = "async")]
+mod producer_futures;
 mod producer_model;
 mod producer_threads;
 mod quotas;

@@ -6,6 +6,7 @@ use ringmain::{
     Capacity, Clock, Durability, Error, Heap, ManualClock, Mapped, ProducerOptions, ShardId,
     Stream, StreamEntry, StreamOptions, StreamProducer, SystemClock,
 };
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 const EVERY: Durability = Durability::Interval(Duration::from_millis(20));
@@ -341,4 +342,43 @@ fn a_claim_in_the_way_is_told() {
     drop(claim);
     stream.sync().expect("the disk");
     assert_eq!(all(&stream).len(), 2);
+}
+
+/// A claim of somebody slow is in the way for as long as it takes, and what is behind it is durable
+/// when both are.
+#[test]
+fn a_put_behind_a_claim_waits_for_it() {
+    let machine = Machine::new("kept-slow", 1 << 20, options(Durability::BeforeOk));
+    let (region, other) = (machine.open(), machine.open());
+    let stream = Stream::open(&region).expect("the stream");
+    let slow = Stream::open(&other).expect("the stream");
+    let slow = slow.at(Durability::Process).expect("a level");
+    let mut claim = slow.claim("a", 4).expect("room");
+    let committed = OnceLock::new();
+    std::thread::scope(|scope| {
+        let behind = scope.spawn(|| {
+            let put = stream.put("a", b"behind it").expect("the disk");
+            assert!(
+                committed.get().is_some(),
+                "durable before what is before it"
+            );
+            put
+        });
+        // Until it waits: its record is there, and not on the disk.
+        while stream.position().expect("one").as_u64() < 3 {
+            std::thread::yield_now();
+        }
+        claim.copy_from_slice(b"slow");
+        committed.set(()).expect("once");
+        claim.commit().expect("a record");
+        let put = behind.join().expect("no panic");
+        let durable = stream.stat(put.shard).expect("figures").durable;
+        assert!(durable.expect("a mirror") > put.sequence);
+    });
+    let mut copy = machine.copy("kept-slow-copy");
+    copy.stop();
+    let region = copy.open();
+    let again = Stream::open(&region).expect("the stream");
+    let data: Vec<_> = all(&again).into_iter().map(|read| read.3).collect();
+    assert_eq!(data, [&b"slow"[..], b"behind it"]);
 }

@@ -3,6 +3,8 @@
 use super::spec::StreamSpec;
 use crate::engine::handle::{Engine, EngineStream};
 use crate::error::Error;
+#[cfg(feature = "mapped")]
+use crate::region::Mapped;
 use crate::region::shelf::{Held, Home};
 use crate::stream::Stream;
 use crate::time::Clock;
@@ -137,5 +139,46 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// ```
     pub fn delete_stream(&self, name: &str) -> Result<(), Error> {
         self.shared.delete_stream(name)
+    }
+}
+
+#[cfg(feature = "mapped")]
+impl<C: Clock + Clone> Engine<Mapped, C> {
+    /// Opens a stream to read it, with its records mapped read-only: a wild store of this process
+    /// into them is a fault, and changes nothing. What
+    /// [`Mapped::open_for_reading`](crate::Mapped::open_for_reading) says holds: cursors, waits,
+    /// consumers and help after a death work as ever, and whatever would put, split or merge is
+    /// [`Error::OpenedForReading`].
+    ///
+    /// Within one engine value and its clones there is one such attachment to a stream, beside that
+    /// of [`open_stream`](Engine::open_stream).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_stream`](Engine::open_stream).
+    ///
+    /// # Progress
+    ///
+    /// As [`open_stream`](Engine::open_stream).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = std::env::temp_dir().join(format!("ringmain-reader-{}", std::process::id()));
+    /// use ringmain::{Engine, Error, Start, StreamSpec};
+    ///
+    /// let engine = Engine::open_or_create(&dir)?;
+    /// let put = engine.create_stream("telemetry", &StreamSpec::new())?.put("boiler-7", b"81.5")?;
+    /// let reader = engine.open_stream_for_reading("telemetry")?;
+    /// let mut cursor = reader.cursor(put.shard, Start::Oldest)?;
+    /// assert_eq!(cursor.read(10)?.len(), 1);
+    /// assert_eq!(reader.put("boiler-7", b"81.7"), Err(Error::OpenedForReading));
+    /// # drop((cursor, reader, engine));
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), ringmain::Error>(())
+    /// ```
+    pub fn open_stream_for_reading(&self, name: &str) -> Result<EngineStream<Mapped, C>, Error> {
+        let stream = self.shared.find_stream_for_reading(name)?;
+        Stream::open_with(stream, self.clock.clone())
     }
 }

@@ -9,5 +9,7 @@ mod describe;
 mod shared;
 mod spec;
 
+pub(in crate::engine) use shared::Streams;
+
 pub use describe::StreamDescription;
 pub use spec::StreamSpec;

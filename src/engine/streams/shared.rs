@@ -4,22 +4,40 @@ use super::spec::StreamSpec;
 use crate::engine::meta::{Meta, check_tags};
 use crate::engine::shared::Shared;
 use crate::error::Error;
+#[cfg(feature = "mapped")]
+use crate::region::Mapped;
 use crate::region::shelf::{Held, Home, Shelf, lock};
 use crate::region::stream::NamedStream;
 use crate::time::wall_ms;
 use crate::trace::event;
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+
+/// Streams that are open, by their names.
+pub(in crate::engine) type Streams<H> = Mutex<BTreeMap<String, Weak<NamedStream<H>>>>;
+
+/// A way to take part in a stream.
+type Attach<'a, H> = &'a dyn Fn() -> Result<Arc<NamedStream<H>>, Error>;
 
 impl<H: Home> Shared<H> {
     /// The stream of this name, opened once.
     fn attach_stream(&self, name: &str) -> Result<Arc<NamedStream<H>>, Error> {
-        let mut open = lock(&self.streams);
+        self.attach_by(&self.streams, name, |shelf| shelf.open(Held::Stream, name))
+    }
+
+    /// The stream of this name, opened once by `attach`.
+    fn attach_by(
+        &self,
+        open: &Streams<H>,
+        name: &str,
+        attach: impl FnOnce(&H::Shelf) -> Result<H::Region, Error>,
+    ) -> Result<Arc<NamedStream<H>>, Error> {
+        let mut open = lock(open);
         let known = open.get(name).and_then(Weak::upgrade);
         if let Some(named) = known.filter(|named| !named.is_deleted()) {
             return Ok(named);
         }
-        let region = self.shelf.open(Held::Stream, name)?;
-        let named = Arc::new(NamedStream::new(region, name)?);
+        let named = Arc::new(NamedStream::new(attach(&self.shelf)?, name)?);
         if named.is_deleted() {
             return Err(Error::Deleted);
         }
@@ -35,19 +53,27 @@ impl<H: Home> Shared<H> {
     /// [`Error::NoStream`], [`Error::Name`], [`Error::Kind`] for a queue's name, and those of
     /// opening a region.
     pub(super) fn find_stream(&self, name: &str) -> Result<Arc<NamedStream<H>>, Error> {
+        self.find_by(name, &|| self.attach_stream(name))
+    }
+
+    fn find_by(&self, name: &str, attach: Attach<'_, H>) -> Result<Arc<NamedStream<H>>, Error> {
         self.check_name(Held::Stream, name)?;
-        match self.attach_stream(name) {
+        match attach() {
             Ok(named) => Ok(named),
             Err(Error::NotFound) => Err(self.nothing(Held::Stream, name)),
             // Perhaps somebody is making or deleting it. In a turn nobody is.
-            Err(_) => self.shelf.turn(|| self.present_stream(name)),
+            Err(_) => self.shelf.turn(|| self.present_stream(name, attach)),
         }
     }
 
     /// In a turn: the stream of this name.
-    fn present_stream(&self, name: &str) -> Result<Arc<NamedStream<H>>, Error> {
+    fn present_stream(
+        &self,
+        name: &str,
+        attach: Attach<'_, H>,
+    ) -> Result<Arc<NamedStream<H>>, Error> {
         match self.finish(Held::Stream, name)? {
-            true => self.attach_stream(name),
+            true => attach(),
             false => Err(self.nothing(Held::Stream, name)),
         }
     }
@@ -96,17 +122,47 @@ impl<H: Home> Shared<H> {
     pub(super) fn delete_stream(&self, name: &str) -> Result<(), Error> {
         self.check_name(Held::Stream, name)?;
         self.shelf.turn(|| {
-            self.present_stream(name)?.mark_deleted()?;
-            lock(&self.streams).remove(name);
+            let attach = || self.attach_stream(name);
+            self.present_stream(name, &attach)?.mark_deleted()?;
+            for open in [&self.streams, &self.read_streams] {
+                lock(open).remove(name);
+            }
             self.shelf.remove(Held::Stream, name)
         })?;
         event!(INFO, "stream deleted"; stream = name);
         Ok(())
     }
 
-    /// The streams that are open.
+    /// The streams that are open; one that is open twice is there once.
     pub(in crate::engine) fn opened_streams(&self) -> Vec<Arc<NamedStream<H>>> {
-        let open = lock(&self.streams);
-        open.values().filter_map(Weak::upgrade).collect()
+        let mut all = BTreeMap::new();
+        for open in [&self.read_streams, &self.streams] {
+            let open = lock(open);
+            let opened = open.iter().filter_map(|(name, named)| {
+                let named = named.upgrade()?;
+                Some((name.clone(), named))
+            });
+            all.extend(opened);
+        }
+        all.into_values().collect()
+    }
+}
+
+#[cfg(feature = "mapped")]
+impl Shared<Mapped> {
+    /// The stream of this name, by an attachment that only reads it.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_stream`](Self::find_stream).
+    pub(super) fn find_stream_for_reading(
+        &self,
+        name: &str,
+    ) -> Result<Arc<NamedStream<Mapped>>, Error> {
+        self.find_by(name, &|| {
+            self.attach_by(&self.read_streams, name, |directory| {
+                directory.open_for_reading(name)
+            })
+        })
     }
 }

@@ -80,7 +80,7 @@ pub(super) enum Found {
     Stream(Box<AnyStream>),
 }
 
-/// Opens a queue or a stream, whichever it is.
+/// Opens a queue, or a stream to read it, whichever it is.
 pub(super) fn find(path: &Path) -> Result<Found, Trouble> {
     let told = about(path.display());
     let found = match Spot::of(path)? {
@@ -89,12 +89,16 @@ pub(super) fn find(path: &Path) -> Result<Found, Trouble> {
             match AnyQueue::open(Arc::clone(&region)) {
                 Err(Error::Kind {
                     found: KIND_STREAM, ..
-                }) => Stream::open(region).map(Box::new).map(Found::Stream),
+                }) => {
+                    drop(region);
+                    let region: AnyRegion = Arc::new(Mapped::open_for_reading(file)?);
+                    Stream::open(region).map(Box::new).map(Found::Stream)
+                }
                 queue => queue.map(Box::new).map(Found::Queue),
             }
         }),
         Spot::Named(engine, name) => match open_named(&engine, &name) {
-            Err(error) if is_of_stream(&error) => open_named_stream(&engine, &name)
+            Err(error) if is_of_stream(&error) => read_named_stream(&engine, &name)
                 .map(Box::new)
                 .map(Found::Stream),
             queue => queue.map(Box::new).map(Found::Queue),
@@ -105,17 +109,22 @@ pub(super) fn find(path: &Path) -> Result<Found, Trouble> {
 
 /// Opens a stream.
 pub(super) fn open_stream(path: &Path) -> Result<AnyStream, Trouble> {
-    open_stream_by(path, |file| Mapped::open(file))
+    open_stream_by(path, |file| Mapped::open(file), open_named_stream)
 }
 
-/// Opens a stream to read it: one in a file has its records read-only.
+/// Opens a stream to read it: its records are mapped read-only.
 pub(super) fn open_stream_for_reading(path: &Path) -> Result<AnyStream, Trouble> {
-    open_stream_by(path, |file| Mapped::open_for_reading(file))
+    open_stream_by(
+        path,
+        |file| Mapped::open_for_reading(file),
+        read_named_stream,
+    )
 }
 
 fn open_stream_by(
     path: &Path,
     open: impl FnOnce(&Path) -> Result<Mapped, Error>,
+    open_named: impl FnOnce(&Engine, &str) -> Result<AnyStream, Error>,
 ) -> Result<AnyStream, Trouble> {
     let told = about(path.display());
     match Spot::of(path)? {
@@ -123,9 +132,15 @@ fn open_stream_by(
             let region: AnyRegion = Arc::new(region);
             Stream::open(region)
         }),
-        Spot::Named(engine, name) => open_named_stream(&engine, &name),
+        Spot::Named(engine, name) => open_named(&engine, &name),
     }
     .map_err(told)
+}
+
+/// Opens a stream of an engine to read it.
+fn read_named_stream(engine: &Engine, name: &str) -> Result<AnyStream, Error> {
+    let region: AnyRegion = engine.open_stream_for_reading(name)?.region().clone();
+    Stream::open(region)
 }
 
 /// Opens a stream of an engine.

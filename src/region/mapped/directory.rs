@@ -168,6 +168,12 @@ impl Directory {
         }
     }
 
+    /// Takes part in a stream to read it.
+    #[cfg(feature = "stream")]
+    pub fn open_for_reading(&self, name: &str) -> Result<Mapped, Error> {
+        Mapped::open_for_reading(self.file(name, region_end(Held::Stream)))
+    }
+
     /// Opens the directory of an engine, or makes one.
     ///
     /// # Errors

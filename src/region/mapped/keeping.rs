@@ -213,7 +213,10 @@ impl Attachment {
 
     /// Makes all that is in a stream survive the machine.
     pub(super) fn sync_stream(&self, place: &StreamPlace) -> Result<(), Error> {
-        let number = self.places(place).keep().map_or(0, |keep| keep.position());
+        let number = self
+            .places(place)
+            .keep()
+            .map_or(0, |keep| keep.head.position());
         self.commit_stream(place, Until::Commit(number))
     }
 

@@ -3,6 +3,7 @@
 //!
 //! The words here are changed by who has the commit lock alone, but for `pending`. As everything in
 //! a region they are not believed: wherever they point, a commit stays inside the stream's memory.
+//! `region::kept` tells of them.
 
 #[cfg(feature = "mapped")]
 use super::layout::GRANULE_BYTES;
@@ -15,70 +16,17 @@ use super::record::note;
 use super::site::{Places, Shard};
 #[cfg(feature = "mapped")]
 use crate::pod::{Pod, Zeroable};
+use crate::region::kept::{KeepHead, KeptShard};
 #[cfg(feature = "mapped")]
-use crate::ring::log::Pin;
-use crate::ring::log::Position;
+use crate::ring::log::{Pin, Position};
 #[cfg(feature = "mapped")]
 use crate::ring::roster::{SeatState, Word};
 #[cfg(feature = "mapped")]
 use crate::ring::shards::{Name, Shards, State, Table};
-use crate::sync::{AtomicU32, AtomicU64, Padded};
 #[cfg(feature = "mapped")]
-use crate::sync::{Ordering, store_load};
-
-/// What is known of the mirror once.
-#[derive(Debug)]
-#[repr(C)]
-pub struct KeepHead {
-    /// The futex word of who commits from time to time: 1 while there is something to commit.
-    pub pending: Padded<[AtomicU32; 2]>,
-    /// What commits have done.
-    pub notes: Padded<KeepNotes>,
-}
-
-/// What commits have done.
-#[derive(Debug)]
-#[repr(C)]
-pub struct KeepNotes {
-    /// The latest commit that was begun: `{ life:24, count:40 }`.
-    pub begun: AtomicU64,
-    /// The latest that has everything that was there when it began.
-    pub durable: AtomicU64,
-    /// The latest ledger on the disk.
-    pub ledger: AtomicU64,
-    /// The word of the last change of shards that it has.
-    pub change: AtomicU64,
-    /// The word of the roster that it has.
-    pub roster: AtomicU64,
-    /// A sum of the days of demand that it has.
-    pub days: AtomicU64,
-}
-
-/// What is known there of a place for a shard.
-#[derive(Debug)]
-#[repr(C)]
-pub struct KeptShard {
-    /// Up to where it is on the disk.
-    pub kept: AtomicU64,
-    /// Its floor in the latest ledger.
-    pub floor: AtomicU64,
-    /// Its name there.
-    pub name: AtomicU64,
-    /// The first boundary in the block of `kept`; anything else if it is not known.
-    pub first: AtomicU64,
-    /// Which of its two slots has what is durable of that block.
-    pub slot: AtomicU64,
-    /// Holes that were found when it was made again last.
-    pub damaged: AtomicU64,
-    /// Zero.
-    pub reserved: [AtomicU64; 2],
-}
-
-const _: () = {
-    assert!(size_of::<KeptShard>() == 64);
-    #[cfg(not(target_os = "none"))]
-    assert!(size_of::<KeepHead>() == 256);
-};
+use crate::sync::AtomicU64;
+#[cfg(feature = "mapped")]
+use crate::sync::Ordering;
 
 /// Lays out what is known of an empty mirror.
 ///
@@ -86,32 +34,15 @@ const _: () = {
 ///
 /// Both parts are the caller's alone, aligned, and as long as the shape says.
 pub(super) unsafe fn format(head: *mut u8, shards: *mut u8, shape: &StreamShape) {
-    let word = AtomicU64::new;
-    let empty = KeepHead {
-        pending: Padded([AtomicU32::new(0), AtomicU32::new(0)]),
-        notes: Padded(KeepNotes {
-            begun: word(0),
-            durable: word(0),
-            ledger: word(0),
-            change: word(0),
-            roster: word(0),
-            days: word(0),
-        }),
-    };
     // SAFETY: the caller's promise.
-    unsafe { (head as *mut KeepHead).write(empty) };
+    unsafe { (head as *mut KeepHead).write(KeepHead::new()) };
     for place in 0..shape.places {
-        let kept = KeptShard {
-            kept: word(Position::FIRST.0),
-            floor: word(Position::FIRST.0),
-            name: word(0),
-            first: word(Position::FIRST.0),
-            slot: word(1),
-            damaged: word(0),
-            reserved: [word(0), word(0)],
-        };
         // SAFETY: as above.
-        unsafe { (shards as *mut KeptShard).add(place).write(kept) };
+        unsafe {
+            (shards as *mut KeptShard)
+                .add(place)
+                .write(KeptShard::new())
+        };
     }
 }
 
@@ -184,29 +115,6 @@ const _: () = assert!(
         && size_of::<LedgerPlace>() == 128
         && size_of::<LedgerSeat>() == 144
 );
-
-#[cfg(feature = "mapped")]
-impl Keep<'_> {
-    /// The number of a commit that has all that the caller has put, and whatever he knows of.
-    pub fn position(&self) -> u64 {
-        // ORDERING: [put-before-begun], behind what was put.
-        store_load();
-        let begun = self.head.notes.begun.load(Ordering::Acquire);
-        begun.wrapping_add(1)
-    }
-
-    /// The greatest commit that is on the disk.
-    pub fn durable_position(&self) -> u64 {
-        self.head.notes.durable.load(Ordering::Acquire)
-    }
-
-    /// Whether the timed committer has been told. Behind what was put, and a fence.
-    #[inline(always)]
-    pub fn is_pending(&self) -> bool {
-        // ORDERING: Relaxed; [pending], behind a fence.
-        self.head.pending.0[0].load(Ordering::Relaxed) != 0
-    }
-}
 
 #[cfg(feature = "mapped")]
 impl LedgerPlace {

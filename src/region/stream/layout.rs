@@ -2,7 +2,7 @@
 
 use super::consumers::ConsumerSeat;
 use super::demand::DEMAND_WORDS;
-use super::keep::{KeepHead, KeptShard};
+use crate::region::kept::{KeepHead, KeptShard};
 use crate::region::layout::{EventSide, align_up};
 use crate::ring::log::{Pin, Positions, Shape};
 use crate::ring::roster::Feed;

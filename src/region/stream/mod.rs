@@ -26,7 +26,7 @@ pub use demand::Rate;
 #[cfg(feature = "mapped")]
 pub use keep::Keep;
 #[cfg(feature = "mapped")]
-pub(super) use keep::{KeptShard, LedgerHead, LedgerPlace, LedgerSeat};
+pub(super) use keep::{LedgerHead, LedgerPlace, LedgerSeat};
 pub use layout::{
     CONSUMERS_MAX, GRANULE_BYTES, KIND_STREAM, PINS_MAX, RETENTION_MS_MAX, SHARDS_MAX, StreamShape,
     TIME_MS_MAX,

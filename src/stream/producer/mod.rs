@@ -38,6 +38,8 @@
 //! [`Error::ShardReserved`]: crate::Error::ShardReserved
 //! [`Error::ProvisionedThroughputExceeded`]: crate::Error::ProvisionedThroughputExceeded
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod backoff;
 mod buffered;
 mod options;

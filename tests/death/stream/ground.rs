@@ -4,9 +4,9 @@ use super::super::board::{Board, Entry, Time, state};
 use super::super::ground::{Image, open_region};
 use super::super::stage::Stage;
 use super::super::tracer::{Stop, Traced, Way, told};
-use super::Streamed;
 use super::consumers::CONSUMERS;
 use super::ledger::{LARGE, MADE, put};
+use super::{Kept, Streamed};
 use ringmain::{Durability, FullPolicy, Mapped, ShardId, ShardStats, Stream, StreamOptions};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -29,10 +29,12 @@ pub const SEGMENT: u64 = 8192;
 /// Segments of a shard.
 pub const SEGMENTS: u64 = 4;
 const REGION_BYTES: u64 = 20_480 + 2048 + PLACES as u64 * (SEGMENTS * (SEGMENT + 1200) + 1024);
+/// Longer than a round.
+pub const EVERY: Durability = Durability::Interval(Duration::from_secs(3600));
 /// What a stream has beside that survives the machine.
 const KEPT_BYTES: u64 = 1024;
 
-fn options(evicts: bool, kept: bool) -> StreamOptions {
+fn options(evicts: bool, kept: Kept) -> StreamOptions {
     StreamOptions::new()
         .shards(SHARDS)
         .max_shards(PLACES)
@@ -45,8 +47,9 @@ fn options(evicts: bool, kept: bool) -> StreamOptions {
         .consumers(CONSUMERS)
         .max_data(3000)
         .durability(match kept {
-            true => Durability::BeforeOk,
-            false => Durability::Process,
+            Kept::BeforeOk => Durability::BeforeOk,
+            Kept::Timed => EVERY,
+            Kept::No => Durability::Process,
         })
         .segment(SEGMENT as usize)
 }
@@ -56,7 +59,7 @@ pub fn open(board: &'static Board, path: &Path) -> Log {
 }
 
 /// The mirror of a region.
-fn mirror_of(path: &Path) -> PathBuf {
+pub fn mirror_of(path: &Path) -> PathBuf {
     let mut mirror = path.as_os_str().to_owned();
     mirror.push(".mirror");
     PathBuf::from(mirror)
@@ -98,7 +101,12 @@ impl Ground {
         board.clear();
         let _ = std::fs::remove_file(path);
         let _ = std::fs::remove_file(mirror_of(path));
-        let bytes = REGION_BYTES + if streamed.kept { KEPT_BYTES } else { 0 };
+        let bytes = REGION_BYTES
+            + if streamed.kept == Kept::No {
+                0
+            } else {
+                KEPT_BYTES
+            };
         let region = Arc::new(Mapped::create(path, bytes).expect("a region"));
         let options = options(streamed.evicts, streamed.kept);
         let made = Stream::create_with(region, options, Time(board));
@@ -115,6 +123,13 @@ impl Ground {
             next,
         };
         let image = (streamed.prepare)(&maker);
+        if streamed.kept != Kept::No {
+            maker.stream.sync().expect("a mirror");
+            maker
+                .board
+                .named()
+                .for_each(|(_, entry)| entry.add(state::DURABLE));
+        }
         let stats = |id| maker.stream.stat(id).ok();
         let stats: Vec<_> = maker.stream.shards().filter_map(stats).collect();
         let oldest = stats.iter().map(|s| (s.shard, s.oldest.as_u64())).collect();

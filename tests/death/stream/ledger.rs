@@ -4,7 +4,10 @@ use super::super::board::{Board, Fault, state};
 use super::super::common::{body, seed_of};
 use super::super::stage::seed_in;
 use super::ground::Log;
-use ringmain::{Error, Part, Placement, Put, Record, ShardId, Start, StreamSequence};
+use ringmain::{
+    Clock, Durability, Error, Part, Placement, Put, Record, Region, ShardId, Start, Stream,
+    StreamSequence,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -50,15 +53,30 @@ pub fn told(board: &Board, seed: u64, put: &Result<Put, Error>) {
 }
 
 /// Puts a record and keeps the ledger.
-pub fn put(
+pub fn put<R: Region>(
     board: &Board,
-    stream: &Log,
+    stream: &Stream<R, impl Clock>,
     (seed, number): (u64, u32),
     len: usize,
 ) -> Result<Put, Error> {
     putting(board, (seed, number), len);
     let put = stream.put(&key(number), &body(seed, len));
     told(board, seed, &put);
+    put
+}
+
+/// The same, and it is on the disk when that has returned.
+pub fn put_durably(
+    board: &Board,
+    stream: &Log,
+    record: (u64, u32),
+    len: usize,
+) -> Result<Put, Error> {
+    let durable = stream.at(Durability::BeforeOk)?;
+    let put = put(board, &durable, record, len);
+    if put.is_ok() {
+        board.known(record.0).add(state::DURABLE);
+    }
     put
 }
 

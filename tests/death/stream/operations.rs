@@ -2,6 +2,7 @@
 
 mod consuming;
 mod keeping;
+mod preparing;
 mod reading;
 mod sharding;
 mod writing;
@@ -10,9 +11,9 @@ use super::super::board::Fault;
 use super::super::ground::Image;
 use super::super::stage::Stage;
 use super::super::world::World;
-use super::Streamed;
 use super::ground::{Ground, Log, Maker, open};
 use super::ledger::SMALL;
+use super::{Kept, Streamed};
 use ringmain::Error;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -24,7 +25,7 @@ const PLAIN: Streamed = Streamed {
     does: |_, _| true,
     given_up: 0,
     reserves: false,
-    kept: false,
+    kept: Kept::No,
 };
 
 /// All of them, in the order of the tables.
@@ -35,11 +36,21 @@ pub fn all() -> Vec<Streamed> {
         sharding::ALL,
         consuming::ALL,
         keeping::ALL,
+        preparing::ALL,
     ]
     .concat()
 }
 
 impl Streamed {
+    /// The same on a stream with an interval, if here all who put would wait for who is stopped.
+    pub fn timed(&self) -> Option<Self> {
+        let waits = self.kept == Kept::BeforeOk;
+        waits.then_some(Self {
+            kept: Kept::Timed,
+            ..*self
+        })
+    }
+
     /// What there is before.
     pub fn ground(&self, world: &World) -> Ground {
         Ground::new(world.board, &world.path, self)

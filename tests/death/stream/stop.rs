@@ -9,7 +9,7 @@ use super::super::world::{Row, World};
 use super::ground::{ASKED_MS, Ground, open};
 use super::ledger::{SURVIVOR, TRACED};
 use super::survivor::Survivor;
-use super::{Streamed, advance, start};
+use super::{Kept, Streamed, advance, start};
 use ringmain::Error;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -36,6 +36,14 @@ impl Meanwhile {
     }
 }
 
+/// Whether an operation can be stopped in this way at all. Who would put is refused while one who
+/// reserves the shard stands still; and where the oldest segment is to be given up, all wait for
+/// who brings it to the disk.
+pub fn applies(streamed: &Streamed) -> bool {
+    let waits = streamed.kept != Kept::No && streamed.evicts;
+    !streamed.reserves && !waits
+}
+
 const TENDS: u32 = 20;
 
 pub fn once(
@@ -55,6 +63,7 @@ pub fn once(
     board.alone.store(alone, SeqCst);
     advance(streamed, &traced, way, row);
     let pid = traced.stop();
+    let lost = streamed.lost(world);
     let mut survivor = Survivor::new(board, &world.path, &stream);
     survivor.reading.lossy = meanwhile == Meanwhile::Wrapped;
     works(&mut survivor, pid);
@@ -68,6 +77,18 @@ pub fn once(
     board.dead.store(1, SeqCst);
     all_are_told(board);
     survivor.tend();
+    if !survivor.reading.lossy {
+        survivor.fates_are_settled();
+    }
+    if let Some(lost) = lost {
+        survivor.survives(&lost);
+        // What was told to be durable meanwhile.
+        let lost = streamed.lost(world).expect("as before");
+        survivor.survives(&lost);
+        survivor.syncs();
+        let lost = streamed.lost(world).expect("as before");
+        survivor.survives(&lost);
+    }
     survivor.close(ground, streamed.given_up);
 }
 
@@ -78,11 +99,13 @@ fn works(survivor: &mut Survivor<'_>, pid: Pid) {
     survivor.puts();
     survivor.reads();
     survivor.consumers_go_on();
+    survivor.fates_are_open();
     for _ in 0..TENDS {
         survivor.board.pass_ms(ASKED_MS); // who is held up asks the kernel each time
         survivor.tend();
         survivor.reads();
     }
+    survivor.fates_are_open();
     survivor.puts();
     if Image::of(survivor.path).index_of(pid) != index {
         survivor.fault(Fault::Taken, 0, "it lost its place in the registry");
@@ -106,7 +129,7 @@ fn reshards(survivor: &mut Survivor<'_>, splits: bool) {
 fn all_are_told(board: &Board) {
     for seed in TRACED..SURVIVOR {
         let entry = board.known(seed);
-        if entry.has(state::SENDING) && !entry.has(state::SENT | state::REFUSED) {
+        if entry.has(state::SENDING) && !entry.has(state::SENT | state::REFUSED | state::HELD) {
             board.fault(Fault::Taken, seed, "nobody said what became of it");
         }
     }

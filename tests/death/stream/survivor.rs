@@ -4,7 +4,7 @@ use super::super::board::{Board, Fault, state};
 use super::super::common::{body, seed_of};
 use super::super::ground::Image;
 use super::ground::{Ground, Log, PLACES, READERS, SEGMENT, SEGMENTS, age, granule};
-use super::ledger::{FILL, LARGE, Reading, SMALL, SURVIVOR, TRACED, put};
+use super::ledger::{FILL, LARGE, Reading, SMALL, SURVIVOR, TRACED, put, put_durably};
 use ringmain::{Error, ShardId, ShardInfo, Start, StreamEntry};
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
@@ -21,6 +21,8 @@ pub struct Survivor<'s> {
     pub path: &'s Path,
     pub stream: &'s Log,
     pub reading: Reading,
+    /// Its puts wait for the disk.
+    pub puts_durably: bool,
     next: u64,
     filled: u64,
 }
@@ -32,6 +34,7 @@ impl<'s> Survivor<'s> {
             path,
             stream,
             reading: Reading::new(board),
+            puts_durably: false,
             next: SURVIVOR,
             filled: FILL,
         }
@@ -42,7 +45,11 @@ impl<'s> Survivor<'s> {
         for key in 0..KEYS {
             let seed = self.next;
             self.next += 1;
-            if let Err(error) = put(self.board, self.stream, (seed, key), SMALL) {
+            let put = match self.puts_durably {
+                true => put_durably(self.board, self.stream, (seed, key), SMALL),
+                false => put(self.board, self.stream, (seed, key), SMALL),
+            };
+            if let Err(error) = put {
                 eprintln!("a put: {error}");
                 self.fault(Fault::Stuck, seed, "the next writer cannot go on");
             }

@@ -64,7 +64,7 @@ impl Line {
 
 /// Prints a line for each shard.
 pub(in crate::face::cli) fn run(args: &ShardsArgs) -> Result<Exit, Trouble> {
-    let stream = spot::open_stream(&args.path)?;
+    let stream = spot::open_stream_for_reading(&args.path)?;
     let shards = shards_of(&stream).into_iter();
     let lines = shards.filter_map(|shard| unless_gone(Line::of(&stream, shard)).transpose());
     let lines: Result<Vec<Line>, Error> = lines.collect();

@@ -5,10 +5,11 @@ use super::{Ground, Mirror, Outcome, Stuck, Until, ledger};
 use crate::error::Error;
 use crate::hash::xxh3_64_seeded;
 use crate::pod::bytes_of;
-use crate::region::stream::{GRANULE_BYTES, KeptShard, Shard, StreamShape};
+use crate::region::kept::KeptShard;
+use crate::region::stream::{GRANULE_BYTES, Shard, StreamShape};
 use crate::ring::log::{Log, Pin, Position, Refusal, Step};
 use crate::ring::shards::{Name, State};
-use crate::sync::{Ordering, spin_hint, store_load};
+use crate::sync::{Ordering, spin_hint};
 
 /// Blocks that are written at once.
 const RUN_BLOCKS: usize = 64;
@@ -90,11 +91,7 @@ impl Mirror {
         until: Until,
     ) -> Result<Outcome, Error> {
         let keep = ground.places.keep().ok_or(Error::NoJournal)?;
-        let notes = &keep.head.notes;
-        // ORDERING: AcqRel and a fence; [put-before-begun]: who has put and then read the number
-        // before this one is seen by the looks below.
-        let number = notes.begun.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
-        store_load();
+        let number = keep.head.begin();
         let mut stuck = None;
         match self.needs_ledger(ground, frame)? {
             Needs::Nothing => {}
@@ -126,15 +123,10 @@ impl Mirror {
         }
         for written in &frame.written {
             let kept = &keep.shards[written.place];
-            kept.first.store(written.first.0, Ordering::Release);
-            // Before `kept`: who dies in between leaves a slot that has more than that.
-            if let Some(slot) = written.slot {
-                kept.slot.store(slot, Ordering::Release);
-            }
-            kept.kept.store(written.kept.0, Ordering::Release);
+            kept.note(written.kept, written.first, written.slot);
         }
         if stuck.is_none() {
-            notes.durable.store(number, Ordering::Release);
+            keep.head.end(number);
         }
         Ok(match stuck {
             Some(stuck) if !self.is_done(&keep, until) => Outcome::Stuck(stuck),
@@ -151,6 +143,7 @@ impl Mirror {
         if places.complete().is_ok_and(|was| was) {
             (ground.rouse)();
         }
+        // ORDERING: Acquire; [mirror-ledger].
         let seen = |word: &crate::sync::AtomicU64| word.load(Ordering::Acquire);
         let mut floors = false;
         let table = places.change_word() != seen(&notes.change)
@@ -165,7 +158,7 @@ impl Mirror {
                 Err(_) => return Err(damaged()),
             };
             frame.limits.push(limit);
-            let (at, floor) = (Position(seen(&kept.kept)), Position(seen(&kept.floor)));
+            let (at, floor) = (kept.position(), Position(seen(&kept.floor)));
             let name = places.name(number).ok_or(damaged())?;
             if at >= limit || !matches!(name.state(), State::Open | State::Closed) {
                 continue;
@@ -192,7 +185,7 @@ impl Mirror {
         limit: Position,
         number: u64,
     ) -> Result<Halt, Error> {
-        let from = Position(kept.kept.load(Ordering::Acquire));
+        let from = kept.position();
         let name = ground.places.name(place).ok_or(damaged())?;
         if from >= limit || !matches!(name.state(), State::Open | State::Closed) {
             return Ok(Halt::None);
@@ -202,6 +195,7 @@ impl Mirror {
         if !log.shape.has(from) {
             return Err(damaged());
         }
+        // ORDERING: Acquire; [mirror-ledger].
         let known = Name(kept.name.load(Ordering::Acquire));
         let ours = known.id() == name.id() && matches!(known.state(), State::Open | State::Closed);
         if !ours {
@@ -247,12 +241,8 @@ impl Mirror {
             return Ok((written, Halt::Gone));
         }
         let block = sizes.block_of(from);
-        let Some(mut at) = first_of(
-            &log,
-            block,
-            from,
-            Position(kept.first.load(Ordering::Acquire)),
-        ) else {
+        let (slot, first) = kept.block();
+        let Some(mut at) = first_of(&log, block, from, first) else {
             return Err(damaged());
         };
         copying.begin(block);
@@ -287,8 +277,7 @@ impl Mirror {
             at = next;
         }
         if at > from {
-            let next = 1 - kept.slot.load(Ordering::Acquire) % 2;
-            written.slot = copying.finish(next)?;
+            written.slot = copying.finish(1 - slot % 2)?;
             written.first = copying.first.unwrap_or(at);
             written.kept = at;
         }

@@ -107,20 +107,23 @@ pub fn place_in(bytes: &[u8], sizes: &Sizes, number: usize) -> LedgerPlace {
 
 /// Notes in the region that a ledger is on the disk. Its number first: who dies in between leaves
 /// what makes the next one write a ledger, and over the other copy.
+///
+/// The commit lock is the caller's, or nobody else uses the stream.
 pub fn publish(bytes: &[u8], sizes: &Sizes, ground: &Ground<'_>) {
     let Some(keep) = ground.places.keep() else {
         return;
     };
     let (head, notes) = (head_of(bytes), &keep.head.notes);
-    notes.ledger.store(head.number, Ordering::Release);
+    // ORDERING: Relaxed before stores with Release; [mirror-ledger].
+    notes.ledger.store(head.number, Ordering::Relaxed);
     for (number, kept) in keep.shards.iter().enumerate() {
         let place = place_in(bytes, sizes, number);
         let floor = place.floor;
+        // ORDERING: Release, as those below; [mirror-ledger].
         kept.floor.store(floor, Ordering::Release);
         // What was given up before it was on the disk, or another shard's: it goes on there.
-        if kept.kept.load(Ordering::Relaxed) < floor {
-            kept.first.store(floor, Ordering::Release);
-            kept.kept.store(floor, Ordering::Release);
+        if kept.position().0 < floor {
+            kept.note(Position(floor), Position(floor), None);
         }
         kept.name.store(place.card[0], Ordering::Release);
     }
@@ -141,11 +144,13 @@ impl Mirror {
         };
         let days = days_of(ground);
         let notes = &keep.head.notes;
-        let number = notes.ledger.load(Ordering::Acquire).wrapping_add(1);
+        // ORDERING: Relaxed; [commit-lock].
+        let number = notes.ledger.load(Ordering::Relaxed).wrapping_add(1);
         fill(bytes, &self.sizes, ground, [number, begun], self.seed)?;
         self.write(bytes, self.sizes.ledger_at(number))?;
         self.sync()?;
         publish(bytes, &self.sizes, ground);
+        // ORDERING: Release; [mirror-ledger].
         notes.days.store(days, Ordering::Release);
         Ok(())
     }

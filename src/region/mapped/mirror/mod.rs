@@ -74,8 +74,15 @@
 //!
 //! - `[put-before-begun]`: who wants to know the number of a commit that has all he has put loads
 //!   `begun` behind a fence; the committer moves `begun` on, and looks at the shards behind a
-//!   fence. One of the two sees the other.
-//! - `[pending]`: told in `committer.rs`.
+//!   fence. One of the two sees the other: the commit that had begun has the record, or the number
+//!   that is told is a later one. A committer that dies has not ended its commit, so nobody takes
+//!   its number for durable; the next one has a greater number, and looks anew.
+//! - `[pending]`: told in `committer.rs`. Who puts stores the header, and looks at the word behind
+//!   a fence; the committer clears it, and looks at the shards behind a fence. Who puts and dies
+//!   before he has told, and a committer that dies when it has cleared the word, leave a record
+//!   that nobody was told of: a repair after a death tells all committers.
+//! - `[commit-lock]`, `[mirror-kept]`, `[mirror-durable]`, `[mirror-ledger]`: of the words in the
+//!   region, told in `region/kept.rs`.
 
 mod commit;
 mod file;
@@ -90,7 +97,6 @@ use super::os;
 use crate::error::Error;
 use crate::region::stream::{Keep, Places};
 use crate::ring::log::Position;
-use crate::sync::Ordering;
 use crate::trace::event;
 use commit::Frame;
 use layout::Sizes;
@@ -160,9 +166,9 @@ impl Mirror {
         match until {
             Until::Record(place, at) => {
                 let kept = keep.shards.get(place);
-                kept.is_some_and(|kept| kept.kept.load(Ordering::Acquire) > at.0)
+                kept.is_some_and(|kept| kept.position() > at)
             }
-            Until::Commit(number) => keep.head.notes.durable.load(Ordering::Acquire) >= number,
+            Until::Commit(number) => keep.head.durable_position() >= number,
             Until::Now => false,
         }
     }

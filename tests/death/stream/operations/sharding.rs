@@ -7,7 +7,7 @@ use super::super::Streamed;
 use super::super::ground::{Log, Maker};
 use super::super::ledger::SMALL;
 use super::{PLAIN, may_be, opened, some};
-use ringmain::{Error, ShardId};
+use ringmain::{Clock, Error, Region, ShardId, Stream};
 
 /// In the midst of the hashes of the first shard.
 const POINT: u128 = 1 << 126;
@@ -56,7 +56,7 @@ pub const ALL: &[Streamed] = &[
 ];
 
 /// The numbers of the shards that are there.
-fn numbers(stream: &Log) -> Vec<u32> {
+pub fn numbers(stream: &Log) -> Vec<u32> {
     let mut numbers: Vec<_> = stream.shards().map(ShardId::number).collect();
     numbers.sort_unstable();
     numbers
@@ -75,7 +75,15 @@ pub fn split_first(stage: &Stage<'_>) {
 }
 
 fn split(stage: &Stage<'_>, shard: u32, point: u128) {
-    let stream = opened(stage);
+    split_in(stage, &opened(stage), shard, point);
+}
+
+pub fn split_in<R: Region>(
+    stage: &Stage<'_>,
+    stream: &Stream<R, impl Clock>,
+    shard: u32,
+    point: u128,
+) {
     begin();
     let split = stream.split(ShardId::from_number(shard), point);
     end();

@@ -9,7 +9,10 @@ use super::super::ground::{Ground, Log, Maker, SEGMENT, SEGMENTS, first, granule
 use super::super::ledger::{LARGE, SMALL, TRACED, key, putting, told};
 use super::sharding::split_first;
 use super::{PLAIN, may_be, opened, some};
-use ringmain::{Mapped, ProducerOptions, Put, ShardId, ShardWriter, StreamEntry, StreamProducer};
+use ringmain::{
+    Clock, Durability, Mapped, ProducerOptions, Put, Region, ShardId, ShardWriter, Stream,
+    StreamEntry, StreamProducer,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -148,7 +151,7 @@ pub const ALL: &[Streamed] = &[
 ];
 
 /// The first shard has records up to so many granules behind its begin.
-fn up_to(maker: &Maker<'_>, granules: u64) -> Option<super::Image> {
+pub fn up_to(maker: &Maker<'_>, granules: u64) -> Option<super::Image> {
     some(maker);
     while first(&maker.stream).bytes / 64 < granules {
         maker.put(0, SMALL);
@@ -157,7 +160,7 @@ fn up_to(maker: &Maker<'_>, granules: u64) -> Option<super::Image> {
 }
 
 /// How many borders of so many granules the tail of the first shard has come over.
-fn crossed(ground: &Ground, stream: &Log, granules: u64) -> u64 {
+pub fn crossed(ground: &Ground, stream: &Log, granules: u64) -> u64 {
     let tails = [ground.first.tail, first(stream).tail];
     let [before, after] = tails.map(|tail| granule(tail.as_u64()) / granules);
     after - before
@@ -204,14 +207,17 @@ fn reserved(stage: &Stage<'_>, before: u64) {
     says(stage, last, &put);
 }
 
-fn says(stage: &Stage<'_>, seed: u64, put: &Result<Put, ringmain::Error>) {
+pub fn says(stage: &Stage<'_>, seed: u64, put: &Result<Put, ringmain::Error>) {
     if let Err(error) = put {
         may_be(stage, seed, error);
     }
 }
 
-pub fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
-    let stream = opened(stage);
+fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
+    put_batch_in(stage, &opened(stage), numbers);
+}
+
+pub fn put_batch_in<R: Region>(stage: &Stage<'_>, stream: &Stream<R, impl Clock>, numbers: &[u32]) {
     let board: &Board = stage.board;
     let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
     let seeds = TRACED..TRACED + numbers.len() as u64;
@@ -225,9 +231,14 @@ pub fn put_batch(stage: &Stage<'_>, numbers: &[u32]) {
         // Those of one shard are there together.
         board.known(seed).holder.store(1 + number % 2, SeqCst);
     }
+    let level = stream.durability();
     begin();
     let done = stream.put_batch(&entries, |place, outcome| {
-        told(board, TRACED + place as u64, &outcome);
+        let seed = TRACED + place as u64;
+        told(board, seed, &outcome);
+        if outcome.is_ok() && level == Durability::BeforeOk {
+            board.known(seed).add(state::DURABLE);
+        }
     });
     end();
     if let Err(error) = done {
