@@ -5,6 +5,9 @@
 #![cfg(all(feature = "mapped", not(ringmain_loom)))]
 
 mod common;
+#[macro_use]
+#[path = "common/over_each_home.rs"]
+mod over_each_home;
 
 #[path = "conformance/attributes.rs"]
 mod attributes;
@@ -39,27 +42,8 @@ mod upkeep;
 #[path = "conformance/visibility.rs"]
 mod visibility;
 
-macro_rules! over_each_home {
-    ($($module:ident: $($check:ident)*;)*) => {
-        over_each_home!(@home in_a_static $($module: $($check)*;)*);
-        over_each_home!(@home on_the_stack $($module: $($check)*;)*);
-        over_each_home!(@home in_the_heap $($module: $($check)*;)*);
-        over_each_home!(@home in_a_file $($module: $($check)*;)*);
-        over_each_home!(@home in_shared_memory $($module: $($check)*;)*);
-    };
-    (@home $home:ident $($module:ident: $($check:ident)*;)*) => {
-        mod $home {
-            $($(
-                #[test]
-                fn $check() {
-                    crate::homes::$home(crate::$module::$check);
-                }
-            )*)*
-        }
-    };
-}
-
 over_each_home! {
+    [in_a_static on_the_stack in_the_heap in_a_file in_shared_memory]
     basics: what_is_sent_is_received_until_deleted order_is_close_to_send_order
         claims_are_sent_by_commit_alone ids_counts_and_times_are_told
         sizes_beyond_the_limits_are_refused a_full_queue_says_so_and_has_room_again

@@ -29,21 +29,29 @@ mod common;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[path = "crash"]
 mod linux {
-    pub mod check;
     pub mod disk;
     pub mod faults;
+    pub mod image;
     pub mod machine;
+    pub mod plan;
+    pub mod queue {
+        pub mod check;
+        pub mod subject;
+        pub mod tale;
+        pub mod work;
+        pub use subject::Queues;
+    }
     #[cfg(feature = "stream")]
     pub mod stream {
         pub mod check;
-        pub mod machine;
-        pub mod run;
+        pub mod subject;
         pub mod tale;
         pub mod work;
+        pub use subject::Streams;
     }
+    pub mod subject;
     pub mod tale;
     pub mod trace;
-    pub mod work;
 }
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use linux::*;

@@ -2,6 +2,9 @@
 #![cfg(all(feature = "mapped", feature = "fifo", not(ringmain_loom)))]
 
 mod common;
+#[macro_use]
+#[path = "common/over_each_home.rs"]
+mod over_each_home;
 
 #[path = "fifo/attempts.rs"]
 mod attempts;
@@ -30,26 +33,8 @@ mod visibility;
 #[path = "fifo/waits.rs"]
 mod waits;
 
-macro_rules! over_each_home {
-    ($($module:ident: $($check:ident)*;)*) => {
-        over_each_home!(@home in_borrowed_bytes $($module: $($check)*;)*);
-        over_each_home!(@home in_the_heap $($module: $($check)*;)*);
-        over_each_home!(@home in_a_file $($module: $($check)*;)*);
-        over_each_home!(@home in_shared_memory $($module: $($check)*;)*);
-    };
-    (@home $home:ident $($module:ident: $($check:ident)*;)*) => {
-        mod $home {
-            $($(
-                #[test]
-                fn $check() {
-                    crate::homes::$home(crate::$module::$check);
-                }
-            )*)*
-        }
-    };
-}
-
 over_each_home! {
+    [in_borrowed_bytes in_the_heap in_a_file in_shared_memory]
     attempts: a_repetition_gives_the_same a_repetition_begins_the_timeout_anew
         a_repetition_ends_at_what_is_gone an_attempt_is_kept_for_five_minutes
         attempt_ids_keep_the_rules a_full_table_of_attempts_refuses a_purge_ends_attempts

@@ -6,6 +6,8 @@ pub mod cycle;
 pub mod filter;
 #[cfg(feature = "stream")]
 pub mod log;
+#[cfg(feature = "mapped")]
+pub mod machine;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

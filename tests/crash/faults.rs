@@ -2,7 +2,8 @@
 //! written is said, stays in the queue, and is written later.
 
 use crate::common::Dir;
-use crate::tale::Note;
+use crate::queue::tale::Note;
+use crate::tale::Note as _;
 use crate::trace::{self, Call, End, Fate, Watcher};
 use ringmain::{Durability, Error, Mapped, Queue, QueueOptions};
 use std::ffi::CString;

@@ -1,11 +1,15 @@
 //! The run: trials in turn until there are enough images, and a table of what was found.
 
-use crate::check::Tally;
 use crate::common::{Dir, Numbers};
 use crate::faults;
+use crate::image::{COLUMNS, Tally};
 use crate::machine::{Machine, Trial};
+use crate::plan::Level;
+use crate::queue::Queues;
+#[cfg(feature = "stream")]
+use crate::stream::Streams;
+use crate::subject::{Subject, Twin};
 use crate::trace;
-use crate::work::Level;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -16,7 +20,7 @@ const TRIAL: Trial = Trial {
     threads: 1,
     errors: false,
     deaths: false,
-    twin: false,
+    twin: Twin::None,
 };
 const TRIALS: [Trial; 10] = [
     TRIAL,
@@ -76,12 +80,12 @@ const TRIALS: [Trial; 10] = [
     },
 ];
 
-pub struct Options {
-    pub images: u64,
-    pub minutes: Option<u64>,
-    pub seed: u64,
-    pub dir: PathBuf,
-    pub only: String,
+struct Options {
+    images: u64,
+    minutes: Option<u64>,
+    seed: u64,
+    dir: PathBuf,
+    only: String,
     twin: bool,
 }
 
@@ -137,35 +141,105 @@ struct Row {
     tally: Tally,
 }
 
-fn print(rows: &[Row]) {
-    println!(
-        "{:<28} {:>9} {:>7} {:>7} {:>9} {:>5} {:>7} {:>11} {:>5} {:>5}",
-        "level",
-        "histories",
-        "strikes",
-        "images",
-        "durable",
-        "lost",
-        "damaged",
-        "resurrected",
-        "twice",
-        "stuck"
-    );
+impl Row {
+    fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.strikes += other.strikes;
+        self.tally.add(&other.tally);
+    }
+
+    fn print<S: Subject>(&self, name: &str) {
+        print!("{name:<36} {:>9} {:>7}", self.histories, self.strikes);
+        for (column, number) in COLUMNS.iter().zip(self.tally.numbers()) {
+            if *column != S::NEVER {
+                print!(" {number:>0$}", width(column));
+            }
+        }
+        println!();
+    }
+}
+
+fn width(column: &str) -> usize {
+    column.len().max(7)
+}
+
+fn name_of<S: Subject>(trial: &Trial) -> String {
+    format!("{}{}", S::NAME, trial.name)
+}
+
+/// Prints the table. Returns its last row.
+fn print<S: Subject>(rows: &[Row]) -> Row {
+    print!("{:<36} {:>9} {:>7}", "level", "histories", "strikes");
+    for column in COLUMNS.iter().filter(|column| **column != S::NEVER) {
+        print!(" {column:>0$}", width(column));
+    }
+    println!();
     let mut all = Row::default();
-    for row in rows {
-        all.histories += row.histories;
-        all.strikes += row.strikes;
-        all.tally.add(&row.tally);
+    for (trial, row) in TRIALS.iter().zip(rows) {
+        row.print::<S>(&name_of::<S>(trial));
+        all.add(row);
     }
-    let names = TRIALS.iter().map(|trial| trial.name).chain(["all"]);
-    for (name, row) in names.zip(rows.iter().chain([&all])) {
-        let [images, durable, lost, damaged, resurrected, twice, stuck] = row.tally.numbers();
-        println!(
-            "{name:<28} {:>9} {:>7} {images:>7} {durable:>9} {lost:>5} {damaged:>7} \
-             {resurrected:>11} {twice:>5} {stuck:>5}",
-            row.histories, row.strikes
-        );
+    all.print::<S>("all");
+    all
+}
+
+/// Runs trials; what was found in all.
+fn run<S: Subject>(options: &Options, twin: Twin) -> Row {
+    let began = Instant::now();
+    let limit = options.minutes.map(|n| Duration::from_secs(60 * n));
+    let each = if options.images < 2000 { S::FEW } else { 25 };
+    let mut numbers = Numbers(options.seed);
+    let mut rows = vec![Row::default(); TRIALS.len()];
+    let mut words = 0;
+    let wanted = |(_, trial): &(usize, &Trial)| name_of::<S>(trial).contains(&options.only);
+    for (nth, trial) in TRIALS.iter().enumerate().filter(wanted).cycle() {
+        let images: u64 = rows.iter().map(|row| row.tally.images).sum();
+        let enough = match limit {
+            Some(limit) => began.elapsed() >= limit,
+            None => images >= options.images,
+        };
+        let is_found = twin != Twin::None && rows.iter().any(|row| row.tally.lost != 0);
+        if enough || is_found || words > 20 {
+            break;
+        }
+        let dir = Dir::under(&options.dir, "crash");
+        let copies = Dir::shm("crash-images");
+        let trial = Trial { twin, ..*trial };
+        let life = Machine::<S>::new(trial, &dir, &copies, numbers.next()).live(3, each);
+        for text in life.words.iter().filter(|_| twin == Twin::None) {
+            words += 1;
+            println!("{}: {text}", name_of::<S>(&trial));
+        }
+        rows[nth].add(&Row {
+            histories: 1,
+            strikes: life.strikes,
+            tally: life.tally,
+        });
     }
+    let all = print::<S>(&rows);
+    let seconds = began.elapsed().as_secs_f64();
+    println!("seed {}, twin {twin:?}, {seconds:.1} s", options.seed);
+    all
+}
+
+/// Whether a run has found what it must, and nothing else.
+fn is_right<S: Subject>(options: &Options) -> bool {
+    if !options.twin {
+        let faults = run::<S>(options, Twin::None).tally.faults();
+        if faults != 0 {
+            println!("failed: {faults} faults");
+        }
+        return faults == 0;
+    }
+    S::TWINS.iter().all(|&twin| {
+        let found = run::<S>(options, twin);
+        match (found.histories, found.tally.lost) {
+            (0, _) => return true, // other trials were asked for
+            (_, 0) => println!("failed: nobody noticed that syncs were swallowed"),
+            (_, lost) => println!("failed as it must: {lost} lost by syncs that were swallowed"),
+        }
+        found.tally.lost != 0
+    })
 }
 
 pub fn main() -> ExitCode {
@@ -173,102 +247,14 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     trace::tick();
-    let began = Instant::now();
     if !options.twin && options.only.is_empty() {
         faults::run(&options.dir);
     }
-    let limit = options
-        .minutes
-        .map(|minutes| Duration::from_secs(60 * minutes));
-    // Short histories in a thinned run, so that each trial has one.
-    let each = if options.images < 2000 { 14 } else { 25 };
-    let mut numbers = Numbers(options.seed);
-    let mut rows = vec![Row::default(); TRIALS.len()];
-    let mut words = 0;
-    let wanted = |(_, trial): &(usize, &Trial)| trial.name.contains(&options.only);
-    for (nth, trial) in TRIALS.iter().enumerate().filter(wanted).cycle() {
-        let images: u64 = rows.iter().map(|row| row.tally.images).sum();
-        let enough = match limit {
-            Some(limit) => began.elapsed() >= limit,
-            None => images >= options.images,
-        };
-        let failed = rows.iter().any(|row| row.tally.faults() != 0);
-        if enough || (failed && options.twin) || words > 20 {
-            break;
-        }
-        let dir = Dir::under(&options.dir, "crash");
-        let copies = Dir::shm("crash-images");
-        let trial = Trial {
-            twin: options.twin,
-            ..*trial
-        };
-        let seed = numbers.next();
-        let life = Machine::new(trial, &dir, &copies, seed).live(3, each);
-        for text in &life.words {
-            words += 1;
-            println!("{}: {text}", trial.name);
-        }
-        let row = &mut rows[nth];
-        row.histories += 1;
-        row.strikes += life.strikes;
-        row.tally.add(&life.tally);
-    }
-    print(&rows);
-    println!(
-        "seed {}, {:.1} s",
-        options.seed,
-        began.elapsed().as_secs_f64()
-    );
-    let queues = verdict(&rows, options.twin);
-    match queues && streams(&options) {
+    let is_right = is_right::<Queues>(&options);
+    #[cfg(feature = "stream")]
+    let is_right = is_right && self::is_right::<Streams>(&options);
+    match is_right {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    }
-}
-
-/// The same of streams; whether it is as it must be.
-#[cfg(feature = "stream")]
-fn streams(options: &Options) -> bool {
-    use crate::stream::machine::Twin;
-    if !options.twin {
-        let (faults, _) = crate::stream::run::run(options, Twin::None);
-        println!("streams: {faults} faults");
-        return faults == 0;
-    }
-    [Twin::Syncs, Twin::Ledgers].into_iter().all(|twin| {
-        let (_, lost) = crate::stream::run::run(options, twin);
-        println!("streams, {twin:?} swallowed: {lost} lost, as it must be, or nobody noticed");
-        lost != 0
-    })
-}
-
-#[cfg(not(feature = "stream"))]
-fn streams(_: &Options) -> bool {
-    true
-}
-
-/// Whether the run has found what it must, and nothing else.
-fn verdict(rows: &[Row], twin: bool) -> bool {
-    let faults: u64 = rows.iter().map(|row| row.tally.faults()).sum();
-    let lost: u64 = rows.iter().map(|row| row.tally.lost).sum();
-    if rows.iter().all(|row| row.histories == 0) {
-        return true; // other trials were asked for
-    }
-    match (twin, faults) {
-        (false, 0) => true,
-        (false, faults) => {
-            println!("failed: {faults} faults");
-            false
-        }
-        (true, _) if lost != 0 => {
-            println!(
-                "failed as it must: {lost} durable messages lost by syncs that were swallowed"
-            );
-            true
-        }
-        (true, _) => {
-            println!("failed: nobody noticed that syncs were swallowed");
-            false
-        }
     }
 }

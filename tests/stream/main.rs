@@ -8,6 +8,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[macro_use]
+#[path = "../common/over_each_home.rs"]
+mod over_each_home;
 
 mod basics;
 mod consumer_damage;
@@ -38,27 +41,8 @@ mod threads;
 mod waiting;
 mod writers;
 
-macro_rules! over_each_home {
-    ($($module:ident: $($check:ident)*;)*) => {
-        over_each_home!(@home in_borrowed_bytes $($module: $($check)*;)*);
-        over_each_home!(@home in_the_heap $($module: $($check)*;)*);
-        over_each_home!(@home in_a_file $($module: $($check)*;)*);
-        over_each_home!(@home in_shared_memory $($module: $($check)*;)*);
-        over_each_home!(@home in_a_region_opened_twice $($module: $($check)*;)*);
-    };
-    (@home $home:ident $($module:ident: $($check:ident)*;)*) => {
-        mod $home {
-            $($(
-                #[test]
-                fn $check() {
-                    crate::homes::$home(crate::$module::$check);
-                }
-            )*)*
-        }
-    };
-}
-
 over_each_home! {
+    [in_borrowed_bytes in_the_heap in_a_file in_shared_memory in_a_region_opened_twice]
     consumers: names_are_those_of_kinesis as_many_as_there_may_be a_consumer_is_one_registration
         roster_and_map_agree a_name_has_one_holder each_has_a_quota_of_its_own
         without_quotas_it_has_none where_it_stands_is_told;

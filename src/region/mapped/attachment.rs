@@ -544,7 +544,7 @@ impl Attachment {
         }
         let region = self.header().birth[3].load(Ordering::Relaxed);
         let journaled = settings.durability != DURABILITY_PROCESS;
-        let stale = journal::remove_stale(&self.path, region);
+        let stale = Journal::remove_stale(&self.path, region);
         if journaled {
             stale?; // in the way; else it is none of ours
         }

@@ -86,7 +86,7 @@ impl Attachment {
 
     /// Removes a mirror that is left of a stream before. An error only if it is in the way.
     pub(super) fn remove_stale_mirror(&self, region: u64, is_kept: bool) -> Result<(), Error> {
-        match mirror::remove_stale(&self.path, region) {
+        match Mirror::remove_stale(&self.path, region) {
             Err(error) if is_kept => Err(error),
             _ => Ok(()),
         }

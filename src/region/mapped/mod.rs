@@ -5,6 +5,7 @@ compile_error!("feature `mapped` needs a 64-bit target: locks lie beyond 2 GiB o
 
 mod attachment;
 mod committer;
+mod companion;
 mod directory;
 mod header;
 mod inspect;

@@ -2,7 +2,8 @@
 
 use super::attachment::Attachment;
 use super::header::SECTIONS_OFFSET;
-use super::{journal, os};
+use super::journal::Journal;
+use super::os;
 use crate::error::Error;
 use crate::region::futex_wake;
 use crate::region::section::Section;
@@ -28,7 +29,7 @@ impl Attachment {
         }
         // One that is left of a queue before: none of this stream's.
         let region = self.header().birth[3].load(Ordering::Relaxed);
-        let _ = journal::remove_stale(&self.path, region);
+        let _ = Journal::remove_stale(&self.path, region);
         self.remove_stale_mirror(region, settings.shape.kept)?;
         // A death in here leaves a vacant section that is no longer clean.
         let clean = section.dirty.swap(1, Ordering::AcqRel) == 0;

@@ -1,7 +1,7 @@
 //! What a child tells of a stream, and what follows from it: which records have to be there after a
 //! crash at some moment, where, and which may be missing.
 
-use crate::trace;
+use crate::tale::{self, NOW};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A record: its shard, its sequence number, and the seed of its data.
@@ -28,9 +28,6 @@ pub enum Note {
     Looked(Vec<u64>),
 }
 
-/// The position of what is on the disk already.
-pub const NOW: u64 = 0;
-
 /// Consumers that come and go.
 pub const NAMES: usize = 4;
 
@@ -48,9 +45,8 @@ fn triples(words: &[u64]) -> Vec<Told> {
         .collect()
 }
 
-impl Note {
-    /// Tells the tracer.
-    pub fn tell(&self) {
+impl tale::Note for Note {
+    fn words(&self) -> Vec<u64> {
         let (kind, number, rest) = match self {
             Self::Putting(seeds) => (1, 0, seeds.clone()),
             Self::Put(position, records) => (2, *position, flat(records)),
@@ -63,11 +59,10 @@ impl Note {
         };
         let mut words = vec![kind, number];
         words.extend(rest);
-        trace::note(&words);
+        words
     }
 
-    /// What the numbers of a note say.
-    pub fn read(words: &[u64]) -> Self {
+    fn read(words: &[u64]) -> Self {
         let (number, rest) = (words[1], &words[2..]);
         match words[0] {
             1 => Self::Putting(rest.to_vec()),
@@ -81,22 +76,10 @@ impl Note {
             other => panic!("no note {other}"),
         }
     }
-}
 
-/// What happened, in the tracer's order.
-#[derive(Debug)]
-pub enum Event {
-    /// Bytes of the mirror's file were given to the kernel.
-    Write(usize, Vec<u8>),
-    /// They are on the disk.
-    Synced,
-    /// They may never be.
-    SyncFailed,
-    Note(Note),
-    /// Which shard each place has by now, and where that begins: what is before was given up.
-    Places(Vec<(u64, u64)>),
-    /// The region as the kernel had it.
-    Copy(Vec<u8>),
+    fn has_looked(&self) -> bool {
+        matches!(self, Self::Looked(_))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -2,15 +2,15 @@
 //! and after.
 #![allow(clippy::disallowed_types)] // when a clock began; the rule is for the library
 
-use super::tale::{NAMES, NOW, Note, Told};
-use crate::common::{Dir, Numbers};
-use crate::tale::{body, seed, seed_of};
-use crate::work::Level;
+use super::tale::{NAMES, Note, Told};
+use crate::common::Numbers;
+use crate::plan::{Level, Plan, spell};
+use crate::tale::{NOW, Note as _, body, seed, seed_of};
 use ringmain::{
     Clock, DefaultClock, Durability, Error, FullPolicy, Mapped, Put, Region, ShardId, Start,
     Stream, StreamEntry, StreamOptions,
 };
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -133,29 +133,14 @@ impl Form {
     }
 }
 
-/// A child's part of a history.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub path: PathBuf,
-    pub level: Level,
-    pub form: Form,
-    pub threads: u64,
-    pub steps: u64,
-    /// Which child of the history this is.
-    pub child: u64,
-    /// Whether it first looks at what is there, since the machine has just started.
-    pub look: bool,
-    pub seed: u64,
-}
-
-/// Makes the stream of a history; in a child of its own, since it may start threads.
-pub fn make(dir: &Dir, level: Level, form: Form) {
-    let region = Mapped::create(dir.file("s.ring"), form.region).expect("a region");
+/// Makes the stream of a history.
+pub fn make(path: &Path, level: Level, form: Form) {
+    let region = Mapped::create(path, form.region).expect("a region");
     Stream::create(&region, form.options(level)).expect("a stream");
 }
 
 /// The child: exits with 0 if all went as it should.
-pub fn run(plan: &Plan) -> i32 {
+pub fn run(plan: &Plan<Form>) -> i32 {
     if plan.look {
         let region = Mapped::open(&plan.path).expect("the region");
         let stream = Stream::open_with(&region, Still).expect("the stream");
@@ -164,12 +149,7 @@ pub fn run(plan: &Plan) -> i32 {
         }
         Note::Looked(names(&stream)).tell();
     }
-    std::thread::scope(|scope| {
-        for who in 1..plan.threads {
-            scope.spawn(move || Worker::new(plan, who).work());
-        }
-        Worker::new(plan, 0).work();
-    });
+    plan.by_threads(|who| Worker::new(plan, who).work());
     0
 }
 
@@ -215,32 +195,29 @@ pub fn key_of(seed: u64) -> String {
 }
 
 struct Worker<'p> {
-    plan: &'p Plan,
+    plan: &'p Plan<Form>,
     who: u64,
     numbers: Numbers,
     put: u64,
 }
 
 impl<'p> Worker<'p> {
-    fn new(plan: &'p Plan, who: u64) -> Self {
+    fn new(plan: &'p Plan<Form>, who: u64) -> Self {
         Self {
             plan,
             who,
-            numbers: Numbers(plan.seed ^ (who << 32)),
+            numbers: plan.numbers(who),
             put: 0,
         }
     }
 
     fn work(&mut self) {
         let mut left = self.plan.steps;
-        while left != 0 {
-            // Now and then an attachment of its own goes, and another one comes.
-            let some = left.min(20 + self.numbers.below(200));
-            left -= some;
+        while let Some(some) = spell(&mut left, &mut self.numbers) {
             let region = Mapped::open(&self.plan.path).expect("the region");
             let stream = Stream::open_with(&region, Fast).expect("the stream");
             for _ in 0..some {
-                if self.plan.level == Level::Process && self.numbers.below(16) != 0 {
+                if self.plan.is_at_process(&mut self.numbers) {
                     self.step(&stream.at(Durability::Process).expect("a level"));
                 } else {
                     self.step(&stream);
@@ -274,8 +251,7 @@ impl<'p> Worker<'p> {
             _ => self.numbers.below(200),
         };
         self.put += 1;
-        let number = self.plan.child << 24 | self.who << 20 | self.put;
-        seed(number, len.max(8) as usize)
+        seed(self.plan.number(self.who, self.put), len.max(8) as usize)
     }
 
     fn next_hash(&mut self) -> u128 {

@@ -3,34 +3,22 @@
 use super::Journal;
 use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
 use crate::error::Error;
-use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
+use crate::pod::{Pod, Zeroable};
 use crate::region::layout::{DURABILITY_PROCESS, FifoShape, SLOT_HEAD_BYTES, Settings, Shape};
+use crate::region::mapped::companion::{self, Head, Label, Words};
 use crate::region::mapped::os;
 use crate::region::policy::PolicyNumbers;
 use crate::ring::blocks::BLOCK_SLOTS;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::Path;
 
-/// "RINGJRNL" in the file's first eight bytes.
-const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
-/// 3: the page has all of the queue's settings.
-const VERSION: u32 = 3;
 /// Where the ring begins.
 pub const RING_OFFSET: u64 = 4096;
 
-/// The first page: written once, before the file has a name.
+/// The first page.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub struct JournalHead {
-    magic: u64,
-    version: u32,
-    reserved: u32,
-    /// The nonce of the region that it belongs to.
-    region: u64,
-    /// The nonce of the queue.
-    queue: u64,
+    label: Label,
     slot_bytes: u64,
     slots: u64,
     body_bytes_max: u64,
@@ -45,8 +33,33 @@ pub struct JournalHead {
     check: u64,
 }
 
-const CHECKED_BYTES: usize = core::mem::offset_of!(JournalHead, check);
-const _: () = assert!(size_of::<JournalHead>() == 160 && CHECKED_BYTES == 152);
+const _: () = {
+    assert!(size_of::<JournalHead>() == 160);
+    assert!(core::mem::offset_of!(JournalHead, label) == 0);
+    assert!(core::mem::offset_of!(JournalHead, check) == 152);
+};
+
+impl Head for JournalHead {
+    const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
+    /// 3: the page has all of the queue's settings.
+    const VERSION: u32 = 3;
+    const END: &'static str = ".journal";
+    const WORDS: Words = Words {
+        foreign: "cannot be made: a file of its name (region.journal) is another one's",
+        missing: "is missing (region.journal)",
+        opening: "opening the journal",
+        reading: "reading the journal",
+        removing: "removing a stale journal",
+        sizing: "reading the journal's size",
+        writing: "writing the journal",
+    };
+    type Sizes = Sizes;
+    type Frame = Frame;
+
+    fn problem(problem: &'static str) -> Error {
+        Error::Journal { problem }
+    }
+}
 
 /// The lengths that follow from a queue's shape. See the module's text above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,38 +123,9 @@ impl Sizes {
     }
 }
 
-/// The journal's path.
-fn path_of(region: &Path) -> Result<PathBuf, Error> {
-    os::beside(region, ".journal")
-}
-
-fn read_head(file: &File) -> Result<JournalHead, Error> {
-    let damaged = Error::Journal {
-        problem: "is damaged: its first page",
-    };
-    let mut bytes = [0; size_of::<JournalHead>()];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(|_| damaged.clone())?;
-    let head: JournalHead = pod_read_unaligned(&bytes);
-    if head.magic != MAGIC {
-        return Err(damaged);
-    }
-    if head.version != VERSION {
-        return Err(Error::Version {
-            found: head.version,
-            supported: VERSION,
-        });
-    }
-    if head.reserved != 0 || head.check != crate::hash::xxh3_64(&bytes[..CHECKED_BYTES]) {
-        return Err(damaged);
-    }
-    Ok(head)
-}
-
 /// What the journal beside region `nonce` has kept of the queue's configuration, if it is whole.
 pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
-    let file = File::open(path_of(region).ok()?).ok()?;
-    let head = read_head(&file).ok()?;
+    let head: JournalHead = companion::head_beside(region, nonce)?;
     let shape = Shape {
         slot_bytes: usize::try_from(head.slot_bytes).ok()?,
         slots: usize::try_from(head.slots).ok()?,
@@ -151,39 +135,15 @@ pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
     let settings = Settings {
         policy: head.policy,
         flags: head.flags,
-        nonce: head.queue,
+        nonce: head.label.section,
         durability: head.durability,
         window: 0,
     };
-    (head.region == nonce && head.durability != DURABILITY_PROCESS).then_some((shape, settings))
-}
-
-/// Removes the journal that a creator of region `nonce` left when it died before the queue was
-/// there. The set-up lock is the caller's, and the region is vacant.
-///
-/// # Errors
-///
-/// [`Error::Journal`] if the file is another region's journal, or none: it is not ours to remove.
-pub fn remove_stale(region: &Path, nonce: u64) -> Result<(), Error> {
-    let path = path_of(region)?;
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(os::error("opening the journal", &e)),
-    };
-    match read_head(&file) {
-        Ok(head) if head.region == nonce => {
-            std::fs::remove_file(&path).map_err(|e| os::error("removing a stale journal", &e))
-        }
-        _ => Err(Error::Journal {
-            problem: "cannot be made: a file of its name (region.journal) is another one's",
-        }),
-    }
+    (head.durability != DURABILITY_PROCESS).then_some((shape, settings))
 }
 
 impl Journal {
-    /// Makes an empty journal beside `region`: all of its space is there and initialised when it
-    /// gets its name, so that a commit changes no metadata.
+    /// Makes an empty journal beside `region`.
     pub fn create(
         region: &Path,
         nonce: u64,
@@ -194,12 +154,9 @@ impl Journal {
             len: u64::MAX,
             max: isize::MAX as u64,
         })?;
-        let mut head = JournalHead {
-            magic: MAGIC,
-            version: VERSION,
-            reserved: 0,
-            region: nonce,
-            queue: settings.nonce,
+        let nonces = [nonce, settings.nonce];
+        let head = JournalHead {
+            label: Label::new::<JournalHead>(nonces),
             slot_bytes: shape.slot_bytes as u64,
             slots: shape.slots as u64,
             body_bytes_max: shape.body_bytes_max as u64,
@@ -210,53 +167,23 @@ impl Journal {
             seed: os::random(),
             check: 0,
         };
-        head.check = crate::hash::xxh3_64(&bytes_of(&head)[..CHECKED_BYTES]);
-        let path = path_of(region)?;
-        let unnamed = os::Unnamed::new(&path)?;
-        let file = &unnamed.file;
-        os::reserve(file, RING_OFFSET + sizes.ring)?;
-        os::initialise(file, RING_OFFSET + sizes.ring)
-            .and_then(|()| file.write_all_at(bytes_of(&head), 0))
-            .and_then(|()| file.sync_all())
-            .map_err(|e| os::error("writing the journal", &e))?;
+        let made = companion::make(region, &head, RING_OFFSET + sizes.ring, |_| Ok(()));
+        let (unnamed, path) = made?;
         unnamed.name(&path)?;
-        Self::open(region, [nonce, settings.nonce], shape)
+        Self::open(region, nonces, shape)
     }
 
     /// Opens the journal of a region.
     pub fn open(region: &Path, nonces: [u64; 2], shape: &Shape) -> Result<Self, Error> {
-        let problem = |problem| Error::Journal { problem };
-        let path = path_of(region)?;
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => problem("is missing (region.journal)"),
-                _ => os::error("opening the journal", &e),
-            })?;
-        let head = read_head(&file)?;
-        if [head.region, head.queue] != nonces {
-            return Err(problem("belongs to another region"));
-        }
+        let (file, head) = companion::find::<JournalHead>(region, nonces)?;
         let same = head.slot_bytes == shape.slot_bytes as u64
             && head.slots == shape.slots as u64
             && head.body_bytes_max == shape.body_bytes_max as u64;
         let sizes = sizes_of(shape).filter(|sizes| same && sizes.ring == head.ring_bytes);
-        let sizes = sizes.ok_or(problem("is damaged: its shape is not the queue's"))?;
-        let found = file
-            .metadata()
-            .map_err(|e| os::error("reading the journal's size", &e))?
-            .len();
+        let sizes = sizes.ok_or(Error::Journal {
+            problem: "is damaged: its shape is not the queue's",
+        })?;
         let expected = RING_OFFSET + sizes.ring;
-        if found < expected {
-            return Err(Error::Truncated { found, expected });
-        }
-        Ok(Self {
-            file,
-            sizes,
-            seed: head.seed,
-            writing: Mutex::new(Frame::default()),
-        })
+        Self::of(file, expected, sizes, head.seed, Frame::default())
     }
 }

@@ -10,9 +10,9 @@
 //! Not what was done, but what is there. A *commit* takes the marks of all blocks
 //! (`region::marks`) and writes for each slot a *record*: the message that lies there now, or that
 //! there is none. A message that came and went between two commits costs a record of eight bytes.
-//! One participant commits at a time, under the lock of [`COMMIT_BYTE`] that the kernel frees at
-//! its death; whoever wants durability queues for that lock, and finds most of the time that the
-//! one before has written for it as well. That is the group commit.
+//! One participant commits at a time, under the lock of [`COMMIT_BYTE`](super::companion) that the
+//! kernel frees at its death; whoever wants durability queues for that lock, and finds most of the
+//! time that the one before has written for it as well. That is the group commit.
 //!
 //! # Ring
 //!
@@ -20,8 +20,8 @@
 //! ring's length. Frames are aligned to 4 KiB, since a disk may damage the sector that it is
 //! writing when the power goes, and that must not be one with older frames. The ring wraps round
 //! and overwrites the oldest frames, so every message is written anew from time to time: the
-//! *sweep* visits the blocks in turn, as far as [`Sizes::visits_at`] says for a position, and
-//! writes what is there.
+//! *sweep* visits the blocks in turn, as far as [`Sizes::visits_at`](file::Sizes) says for a
+//! position, and writes what is there.
 //!
 //! # Why nothing durable is overwritten
 //!
@@ -70,78 +70,42 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use file::{kept, remove_stale};
+pub use file::kept;
 
-use super::os;
+use super::companion::{Companion, tell_last};
 use crate::error::Error;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
-use crate::trace::event;
-use file::{RING_OFFSET, Sizes};
+use file::{JournalHead, RING_OFFSET};
 use frame::Frame;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 
-/// The lock that lets one participant commit.
-pub const COMMIT_BYTE: i64 = 1024;
-
-/// A journal's file, and what one needs to write to it.
-#[derive(Debug)]
-pub struct Journal {
-    file: File,
-    sizes: Sizes,
-    /// Seeds the checksums of frames, so that nothing that was sent looks like one.
-    seed: u64,
-    /// What is written next. Threads of this attachment share its locks, so they exclude each
-    /// other here.
-    writing: Mutex<Frame>,
-}
+/// The journal of a queue.
+pub type Journal = Companion<JournalHead>;
 
 impl Journal {
     /// Waits until commit `until` is on the disk, and writes if nobody has.
     pub fn commit(&self, region: &File, store: &Store<'_>, until: u64) -> Result<(), Error> {
-        if store.durable_position() >= until {
+        let is_done = || store.durable_position() >= until;
+        if is_done() {
             return Ok(());
         }
-        let mut frame = self
-            .writing
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        os::lock(region, COMMIT_BYTE)?;
-        let result = if store.durable_position() >= until {
-            Ok(()) // who was before us has written it
-        } else {
-            self.commit_now(store, &mut frame)
-        };
-        os::unlock(region, COMMIT_BYTE);
-        result
+        self.in_turn(region, |frame| match is_done() {
+            true => Ok(()), // who was before us has written it
+            false => self.commit_now(store, frame),
+        })
     }
 
     /// Commits, unless somebody does so at this moment.
     pub fn commit_if_free(&self, region: &File, store: &Store<'_>) {
-        if let Ok(mut frame) = self.writing.try_lock()
-            && os::try_lock(region, COMMIT_BYTE)
-        {
-            // `sync` is for those who want to know.
-            if let Err(error) = self.commit_now(store, &mut frame) {
-                event!(ERROR, "the last commit failed"; error = error);
-            }
-            os::unlock(region, COMMIT_BYTE);
-        }
+        self.if_free(region, |frame| tell_last(self.commit_now(store, frame)));
     }
 
     /// Makes dirty again what a dead committer left, if nobody commits now.
     pub fn restore(&self, region: &File, store: &Store<'_>) {
-        let Ok(_frame) = self.writing.try_lock() else {
-            return;
-        };
-        if os::try_lock(region, COMMIT_BYTE) {
-            store.restore_marks(extent(store));
-            os::unlock(region, COMMIT_BYTE);
-        }
+        self.if_free(region, |_| store.restore_marks(extent(store)));
     }
 
     /// Writes all that is marked. The commit lock is ours.
@@ -266,12 +230,9 @@ impl Commit<'_, '_> {
         let bytes = self
             .frame
             .seal(self.position, self.number, time_ms, self.journal.seed);
-        let file = &self.journal.file;
-        file.write_all_at(bytes, RING_OFFSET + self.position % ring)
-            .and_then(|()| file.sync_data())
-            .map_err(|e| Error::NotDurable {
-                errno: e.raw_os_error().unwrap_or(libc::EIO),
-            })?;
+        self.journal
+            .write(bytes, RING_OFFSET + self.position % ring)?;
+        self.journal.sync()?;
         self.position += len;
         seldom.journal_end.store(self.position, Ordering::Release);
         seldom.swept.store(self.frame.swept, Ordering::Release);

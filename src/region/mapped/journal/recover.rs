@@ -9,13 +9,11 @@ use super::gaps::gaps;
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::body::{seed, size_of_stored};
-use crate::region::mapped::os;
 use crate::region::marks::Look;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
-use std::os::unix::fs::FileExt;
 
 /// What a journal told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +60,7 @@ impl Journal {
         let mut bytes = Vec::new();
         for frame in frames {
             bytes.resize(frame.len, 0);
-            self.read(&mut bytes, frame.offset)?;
+            self.read(&mut bytes, RING_OFFSET + frame.offset)?;
             // Within a frame as well the later record is the newer one.
             let records: Vec<Record<'_>> = Records::of(&bytes).collect();
             for record in records.iter().rev() {
@@ -79,20 +77,6 @@ impl Journal {
         Ok(recovered)
     }
 
-    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.file
-            .read_exact_at(bytes, RING_OFFSET + offset)
-            .map_err(|e| os::error("reading the journal", &e))
-    }
-
-    /// Reads, unless the disk cannot: a sector that cannot be read is as good as a damaged one.
-    fn is_read(&self, bytes: &mut [u8], offset: u64) -> Result<bool, Error> {
-        match self.read(bytes, offset) {
-            Err(Error::Os { errno, .. }) if errno == libc::EIO => Ok(false),
-            read => read.map(|()| true),
-        }
-    }
-
     /// All whole frames in the ring, in the order of their places.
     pub(super) fn frames(&self, recovered: &mut Recovered) -> Result<Vec<Found>, Error> {
         let ring = self.sizes.ring;
@@ -100,12 +84,14 @@ impl Journal {
         let mut offset = 0;
         while offset < ring {
             bytes.resize(HEAD_BYTES, 0);
-            let is_read = self.is_read(&mut bytes, offset)?;
+            let is_read = self.is_read(&mut bytes, RING_OFFSET + offset)?;
             let head = FrameHead::read(&bytes, offset, ring, self.sizes.frame_max);
             let mut next = offset + ALIGN as u64;
             if let Some(head) = head.filter(|_| is_read) {
                 bytes.resize(head.len as usize, 0);
-                if self.is_read(&mut bytes, offset)? && is_whole(&mut bytes, self.seed) {
+                if self.is_read(&mut bytes, RING_OFFSET + offset)?
+                    && is_whole(&mut bytes, self.seed)
+                {
                     next = offset + head.padded_len();
                     frames.push(Found {
                         position: head.position,

@@ -1,15 +1,14 @@
 //! What lies where in a mirror's file. `docs/file-format-stream.md` draws it.
 
+use super::commit::Frame;
+use crate::error::Error;
 use crate::pod::{Pod, Zeroable};
+use crate::region::mapped::companion::{Head, Label, Words};
 use crate::region::stream::{
     GRANULE_BYTES, LedgerHead, LedgerPlace, LedgerSeat, StreamPlace, StreamShape,
 };
 use crate::ring::log::Position;
 
-/// "RINGMIRR" in the file's first eight bytes.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"RINGMIRR");
-/// The format that this library writes and reads.
-pub const VERSION: u32 = 1;
 /// Blocks begin at multiples of this.
 pub const BLOCK_BYTES: usize = 4096;
 /// Granules of a block, beside its head.
@@ -17,20 +16,12 @@ pub const BLOCK_GRANULES: u32 = 63;
 /// Words of demand in a ledger.
 const DAYS: usize = 31;
 
-/// The first page: written once, before the file has a name.
+/// The first page.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub struct MirrorHead {
-    /// [`MAGIC`].
-    pub magic: u64,
-    /// [`VERSION`].
-    pub version: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// The nonce of the region that it belongs to.
-    pub region: u64,
-    /// The nonce of the stream.
-    pub stream: u64,
+    /// Whose it is.
+    pub label: Label,
     /// Shards, places, segment, granules, readers, longest data, consumers: as in the stream.
     pub shape: [u64; 7],
     /// As in the stream.
@@ -45,8 +36,26 @@ pub struct MirrorHead {
     pub check: u64,
 }
 
-/// Bytes before the check.
-pub const CHECKED_BYTES: usize = core::mem::offset_of!(MirrorHead, check);
+impl Head for MirrorHead {
+    const MAGIC: u64 = u64::from_le_bytes(*b"RINGMIRR");
+    const VERSION: u32 = 1;
+    const END: &'static str = ".mirror";
+    const WORDS: Words = Words {
+        foreign: "cannot be made: a file of its name (region.mirror) is another one's",
+        missing: "is missing (region.mirror)",
+        opening: "opening the mirror",
+        reading: "reading the mirror",
+        removing: "removing a stale mirror",
+        sizing: "reading the mirror's size",
+        writing: "writing the mirror",
+    };
+    type Sizes = Sizes;
+    type Frame = Frame;
+
+    fn problem(problem: &'static str) -> Error {
+        Error::Mirror { problem }
+    }
+}
 
 /// The head of a block.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -78,7 +87,9 @@ pub const BLOCK_HEAD_BYTES: usize = size_of::<BlockHead>();
 const _: () = {
     assert!(BLOCK_HEAD_BYTES == GRANULE_BYTES);
     assert!(BLOCK_BYTES == (1 + BLOCK_GRANULES as usize) * GRANULE_BYTES);
-    assert!(size_of::<MirrorHead>() == 128 && CHECKED_BYTES == 120);
+    assert!(size_of::<MirrorHead>() == 128);
+    assert!(core::mem::offset_of!(MirrorHead, label) == 0);
+    assert!(core::mem::offset_of!(MirrorHead, check) == 120);
 };
 
 /// Where the parts lie, for a stream of this shape.

@@ -19,7 +19,7 @@
 //!
 //! # Commit
 //!
-//! One participant commits at a time, under the lock of [`COMMIT_BYTE`](super::journal) that the
+//! One participant commits at a time, under the lock of [`COMMIT_BYTE`](super::companion) that the
 //! kernel frees at its death. Whoever wants durability queues for it, and finds most of the time
 //! that the one before has written for it as well. A commit has a number, greater than all before.
 //! It copies what each shard has from the *kept* position on, which is what is on the disk, up to
@@ -90,31 +90,17 @@ mod layout;
 mod ledger;
 mod recover;
 
-pub use file::{kept, remove_stale};
+pub use file::kept;
 
-use super::journal::COMMIT_BYTE;
-use super::os;
+use super::companion::{Companion, tell_last};
 use crate::error::Error;
 use crate::region::stream::{Keep, Places};
 use crate::ring::log::Position;
-use crate::trace::event;
-use commit::Frame;
-use layout::Sizes;
+use layout::MirrorHead;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 
-/// A mirror's file, and what one needs to write to it.
-#[derive(Debug)]
-pub struct Mirror {
-    file: File,
-    sizes: Sizes,
-    /// Seeds the checksums of blocks and ledgers.
-    seed: u64,
-    /// What is written next. Threads of this attachment share its locks, so they exclude each
-    /// other here.
-    writing: Mutex<Frame>,
-}
+/// The mirror of a stream.
+pub type Mirror = Companion<MirrorHead>;
 
 /// What a commit needs of its participant.
 pub struct Ground<'a> {
@@ -179,52 +165,16 @@ impl Mirror {
         if self.is_done(&keep, until) {
             return Ok(Outcome::Done);
         }
-        let mut frame = self
-            .writing
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        os::lock(ground.region, COMMIT_BYTE)?;
-        let result = match self.is_done(&keep, until) {
+        self.in_turn(ground.region, |frame| match self.is_done(&keep, until) {
             true => Ok(Outcome::Done), // who was before us has written it
-            false => self.commit_now(ground, &mut frame, until),
-        };
-        os::unlock(ground.region, COMMIT_BYTE);
-        result
+            false => self.commit_now(ground, frame, until),
+        })
     }
 
     /// Commits, unless somebody does so at this moment.
     pub fn commit_if_free(&self, ground: &Ground<'_>) {
-        if let Ok(mut frame) = self.writing.try_lock()
-            && os::try_lock(ground.region, COMMIT_BYTE)
-        {
-            // `sync` is for those who want to know.
-            if let Err(error) = self.commit_now(ground, &mut frame, Until::Now) {
-                event!(ERROR, "the last commit failed"; error = error);
-            }
-            os::unlock(ground.region, COMMIT_BYTE);
-        }
+        self.if_free(ground.region, |frame| {
+            tell_last(self.commit_now(ground, frame, Until::Now));
+        });
     }
-
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
-        not_durable(self.file.write_all_at(bytes, at))
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        not_durable(self.file.sync_data())
-    }
-
-    /// Reads, unless the disk cannot: a sector that cannot be read is as good as a damaged one.
-    fn is_read(&self, bytes: &mut [u8], at: u64) -> Result<bool, Error> {
-        let read = self.file.read_exact_at(bytes, at);
-        match read.map_err(|e| os::error("reading the mirror", &e)) {
-            Err(Error::Os { errno, .. }) if errno == libc::EIO => Ok(false),
-            read => read.map(|()| true),
-        }
-    }
-}
-
-fn not_durable(result: std::io::Result<()>) -> Result<(), Error> {
-    result.map_err(|e| Error::NotDurable {
-        errno: e.raw_os_error().unwrap_or(libc::EIO),
-    })
 }

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::arena::{Hold, stamp};
 use crate::region::layout::{DURABILITY_BEFORE_OK, DURABILITY_PROCESS, Settings, Shape};
+use crate::region::mapped::os;
 use crate::region::marks::Look;
 use crate::region::memory::Place;
 use crate::region::store::Store;
@@ -135,7 +136,7 @@ pub struct Written<'b> {
 impl Bench {
     /// A queue of at most `bytes` bytes; slots for bodies of `typical` bytes.
     pub fn new(name: &str, bytes: usize, typical: usize, longest: usize) -> Self {
-        let unique = super::super::os::random();
+        let unique = os::random();
         let dir = std::env::temp_dir().join(format!("ringmain-journal-{name}-{unique:016x}"));
         std::fs::create_dir_all(&dir).expect("a directory");
         let path = dir.join("q");

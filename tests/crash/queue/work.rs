@@ -1,32 +1,14 @@
 //! What a child does: a random history on a journaled queue, each step told before and after.
 
-use crate::common::{Dir, Minutes, Numbers};
-use crate::tale::{NOW, Note, body, seed, seed_of};
+use super::tale::Note;
+use crate::common::{Minutes, Numbers};
+use crate::plan::{Level, Plan, spell};
+use crate::tale::{NOW, Note as _, body, seed, seed_of};
 use ringmain::{
     Clock, DefaultClock, Durability, Error, Mapped, Outcomes, Queue, QueueOptions, Receipt, Region,
 };
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
-
-/// When a history's operations are on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// When they return.
-    BeforeOk,
-    /// Some milliseconds later, or when `sync` returns.
-    Interval,
-    /// When `sync` returns, or an operation through the queue's own handle.
-    Process,
-}
-
-impl Level {
-    pub fn durability(self) -> Durability {
-        match self {
-            Self::BeforeOk | Self::Process => Durability::BeforeOk,
-            Self::Interval => Durability::Interval(Duration::from_millis(3)),
-        }
-    }
-}
 
 /// A queue's size and the bodies that are sent to it.
 #[derive(Debug, Clone, Copy)]
@@ -88,39 +70,19 @@ impl Form {
     }
 }
 
-/// A child's part of a history.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub path: PathBuf,
-    pub level: Level,
-    pub form: Form,
-    pub threads: u64,
-    pub steps: u64,
-    /// Which child of the history this is.
-    pub child: u64,
-    /// Whether it first looks at what is there, since the machine has just started.
-    pub look: bool,
-    pub seed: u64,
-}
-
-/// Makes the queue of a history; in a child of its own, since it may start threads.
-pub fn make(dir: &Dir, level: Level, form: Form) {
-    let region = Mapped::create(dir.file("q.ring"), form.region).expect("a region");
+/// Makes the queue of a history.
+pub fn make(path: &Path, level: Level, form: Form) {
+    let region = Mapped::create(path, form.region).expect("a region");
     Queue::create(&region, form.options(level)).expect("a queue");
 }
 
 /// The child: exits with 0 if all went as it should.
-pub fn run(plan: &Plan) -> i32 {
+pub fn run(plan: &Plan<Form>) -> i32 {
     if plan.look {
         let region = Mapped::open(&plan.path).expect("the region");
         look(&Queue::open(&region).expect("the queue"));
     }
-    std::thread::scope(|scope| {
-        for who in 1..plan.threads {
-            scope.spawn(move || Worker::new(plan, who).work());
-        }
-        Worker::new(plan, 0).work();
-    });
+    plan.by_threads(|who| Worker::new(plan, who).work());
     0
 }
 
@@ -169,7 +131,7 @@ enum Mood {
 }
 
 struct Worker<'p> {
-    plan: &'p Plan,
+    plan: &'p Plan<Form>,
     who: u64,
     numbers: Numbers,
     sent: u64,
@@ -182,11 +144,11 @@ struct Worker<'p> {
 }
 
 impl<'p> Worker<'p> {
-    fn new(plan: &'p Plan, who: u64) -> Self {
+    fn new(plan: &'p Plan<Form>, who: u64) -> Self {
         Self {
             plan,
             who,
-            numbers: Numbers(plan.seed ^ (who << 32)),
+            numbers: plan.numbers(who),
             sent: 0,
             held: Vec::new(),
             mood: Mood::Filling,
@@ -196,10 +158,7 @@ impl<'p> Worker<'p> {
 
     fn work(&mut self) {
         let mut left = self.plan.steps;
-        while left != 0 {
-            // Now and then an attachment of its own goes, and another one comes.
-            let some = left.min(20 + self.numbers.below(200));
-            left -= some;
+        while let Some(some) = spell(&mut left, &mut self.numbers) {
             self.held.clear(); // what is in flight comes back when the attachment goes
             let region = Mapped::open(&self.plan.path).expect("the region");
             let queue = Queue::open(&region).expect("the queue");
@@ -210,7 +169,7 @@ impl<'p> Worker<'p> {
     }
 
     fn step(&mut self, queue: &Queue<&Mapped, DefaultClock>) {
-        if self.plan.level == Level::Process && self.numbers.below(16) != 0 {
+        if self.plan.is_at_process(&mut self.numbers) {
             let handle = queue.at(Durability::Process).expect("a level");
             self.operate(&handle);
         } else {
@@ -275,7 +234,7 @@ impl<'p> Worker<'p> {
     fn next_seed(&mut self) -> u64 {
         let len = self.plan.form.len(&mut self.numbers);
         self.sent += 1;
-        seed(self.plan.child << 24 | self.who << 20 | self.sent, len)
+        seed(self.plan.number(self.who, self.sent), len)
     }
 
     /// The position that makes durable what has just been done.
@@ -332,7 +291,7 @@ impl<'p> Worker<'p> {
 
     fn send_short<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
         self.sent += 1;
-        let seed = seed(self.plan.child << 24 | self.who << 20 | self.sent, 8);
+        let seed = seed(self.plan.number(self.who, self.sent), 8);
         Note::Sending(vec![seed]).tell();
         let outcome = queue.send(&body(seed));
         self.tell_one(queue, seed, outcome, Note::Sent);
