@@ -13,6 +13,7 @@ mod survivor;
 use super::board::{Fault, monotonic_ns};
 use super::kill::in_time;
 use super::path::Path as Recorded;
+use super::recovery::Recovery;
 use super::stage::Stage;
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
@@ -115,7 +116,7 @@ fn kill_once(
     advance(streamed, &traced, way, row);
     board.dead.store(1, SeqCst);
     traced.kill();
-    let since_ns = monotonic_ns();
+    let recovery = Recovery::begins(None);
     let mut survivor = Survivor::new(board, &world.path, &stream);
     survivor.parents_are_closed();
     // Who writes goes on at once, before anybody has asked who is dead.
@@ -128,7 +129,7 @@ fn kill_once(
     }
     survivor.reads();
     survivor.own_are_read();
-    let recovery_ns = monotonic_ns() - since_ns;
+    let recovery_ns = recovery.took_ns(monotonic_ns());
     survivor.tend();
     if streamed.kept && stream.sync().is_err() {
         board.fault(Fault::Stuck, 0, "a commit of the survivor fails");
