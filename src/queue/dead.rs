@@ -21,7 +21,7 @@ use crate::region::store::Store;
 use crate::region::word::TARGET_SLOTS_MAX;
 use crate::region::{Linked, Neighbour, Region, id_of};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, left_out};
 use crate::time::Clock;
 use core::mem::ManuallyDrop;
 
@@ -322,7 +322,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 if !usable(&to) {
                     return Landing::Unknown;
                 }
-                let landed = !cfg!(ringmain_twin = "landing") && target.land(slot, nonce, from);
+                let landed = !left_out!("landing") && target.land(slot, nonce, from);
                 order_landed(to, &target, slot);
                 if landed {
                     notify(to.region, &target, 1);

@@ -24,7 +24,7 @@ use super::arena::{Hold, stamp_sent_ms};
 use super::store::Store;
 use super::word::{PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, left_out};
 
 /// A cell: `{ 0:3, peek:1, owner:10, generation:18 }`. With `peek` it is reserved.
 pub(super) const CELL_MASK: u64 = (1 << CELL_BITS) - 1;
@@ -228,7 +228,7 @@ impl Store<'_> {
         // A reservation goes after its pin: until then nobody else uses the cell.
         for cell in 0..PIN_CELLS {
             let theirs = is_reserved(former, cell) && dead(owner_in(former, cell));
-            if !cfg!(ringmain_twin = "cells") && theirs {
+            if !left_out!("cells") && theirs {
                 self.open_cell(index, cell);
             }
         }

@@ -27,13 +27,13 @@
 //! Each block that is looked at is noted in the maps for the bits that it has: one who died may
 //! have struck it out and not have looked again (`ring::maps`).
 //!
-//! `cfg(ringmain_twin)` names a step that is left out, in builds that the kill matrix must find
-//! broken (`docs/recovery.md`).
+//! `left_out!` names a step that a twin leaves out, which the kill matrix must find broken
+//! (`docs/recovery.md`).
 
 use super::store::Store;
 use super::word::{INTERIOR, Phase, Word};
 use crate::ring::blocks::{self, BLOCK_SLOTS};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, left_out};
 
 /// Blocks that have been used so far, at least 1, whatever the memory says.
 pub fn extent(store: &Store<'_>) -> usize {
@@ -47,7 +47,7 @@ const BLOCKS_IN_TURN: usize = 64;
 
 fn put_missing(word: &AtomicU64, set: u64) {
     let missing = set & !word.load(Ordering::Acquire);
-    if !cfg!(ringmain_twin = "bits") && missing != 0 {
+    if !left_out!("bits") && missing != 0 {
         blocks::put(word, missing); // who calls this notes the block
     }
 }
@@ -155,7 +155,7 @@ impl Store<'_> {
         // the dead gives its name a pin.
         found.returned += self.return_held(index, dead) as u32;
         let pinned = found.peeked || Word(word.load(Ordering::Acquire)).pins() != 0;
-        if !cfg!(ringmain_twin = "pins") && pinned {
+        if !left_out!("pins") && pinned {
             self.drop_dead_pins(index, dead, owner);
         }
         let seen = Word(word.load(Ordering::Acquire));
@@ -168,14 +168,14 @@ impl Store<'_> {
             // It has gone, or is complete: only who sees the other queue too can tell.
             Phase::Claimed if seen.is_departed() => {}
             Phase::Claimed if seen.is_arrival() => {
-                if !cfg!(ringmain_twin = "arrivals") && seen.owner() != 0 && dead(seen.owner()) {
+                if !left_out!("arrivals") && seen.owner() != 0 && dead(seen.owner()) {
                     self.orphan(index, seen);
                 }
             }
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());
-                if !cfg!(ringmain_twin = "claimed") && (orphan || theirs) {
+                if !left_out!("claimed") && (orphan || theirs) {
                     found.free |= self.reclaim(index, seen, owner) as u64 * bit;
                 }
             }
@@ -188,7 +188,7 @@ impl Store<'_> {
     fn return_held(&self, index: usize, dead: &dyn Fn(u32) -> bool) -> bool {
         let word = &self.words()[index];
         let mut seen = Word(word.load(Ordering::Acquire));
-        while !cfg!(ringmain_twin = "held") && seen.phase() == Phase::Held && dead(seen.owner()) {
+        while !left_out!("held") && seen.phase() == Phase::Held && dead(seen.owner()) {
             let ready = Word::ready(seen.generation(), seen.pins());
             // ORDERING: AcqRel; [slot-returned] on behalf of the dead, whose reads have ended.
             match word.compare_exchange(seen.0, ready.0, Ordering::AcqRel, Ordering::Acquire) {

@@ -32,3 +32,22 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+#[cfg(ringmain_twin = "chosen")]
+pub mod twin;
+
+/// Whether a step of recovery is left out: in a twin, which the kill matrix must find broken
+/// (docs/recovery.md). Otherwise nothing is, and the question costs nothing.
+#[cfg(ringmain_twin = "chosen")]
+macro_rules! left_out {
+    ($step:literal) => {
+        $crate::sync::twin::is_without($step)
+    };
+}
+#[cfg(not(ringmain_twin = "chosen"))]
+macro_rules! left_out {
+    ($step:literal) => {
+        false
+    };
+}
+pub(crate) use left_out;

@@ -38,8 +38,8 @@ const ORDERS: [Order; 7] = [
     Order::Wait,
     Order::Leave,
 ];
-/// Nothing that it is told takes this long.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Nothing that it is told takes this long, on a busy machine neither.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How many messages of its own it leaves in the queue: so that others find some too.
 const WAITING_MIN: u32 = 6;
 const WAITING_MAX: u32 = 12;
@@ -79,6 +79,10 @@ impl Busy {
             work(inbox)
         });
         Self { board, pid }
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.pid
     }
 
     /// Gives an order.
@@ -342,7 +346,7 @@ impl Worker<'_> {
     }
 
     fn wait(&self) {
-        match self.queue().receive_timeout(Duration::from_secs(5)) {
+        match self.queue().receive_timeout(PATIENCE) {
             Ok(Some(held)) => {
                 self.came(held, 0);
             }

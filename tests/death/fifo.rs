@@ -11,12 +11,12 @@ mod operations;
 mod stop;
 mod survivor;
 
-use super::board::monotonic_ns;
 use super::kill::in_time;
 use super::path::Path as Recorded;
+use super::recovery::Recovery;
 use super::stage::Stage;
 use super::stop::Meanwhile;
-use super::survivor::recovery_ns;
+use super::survivor::came_ns;
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
 pub use busy::Busy;
@@ -108,7 +108,7 @@ fn kill_once(
     advance(grouped, &traced, way, row);
     board.dead.store(1, SeqCst);
     traced.kill();
-    let since_ns = monotonic_ns();
+    let recovery = Recovery::begins(busy.map(Busy::pid));
     let survivor = Survivor::new(board, &world.path, &queue, [10, 1, 3][k % 3]);
     survivor.tend();
     if let Some(busy) = busy
@@ -122,7 +122,7 @@ fn kill_once(
         survivor.again();
     }
     survivor.drain(false);
-    let recovery_ns = recovery_ns(board, since_ns);
+    let recovery_ns = recovery.took_ns(came_ns(board));
     if !at_once {
         survivor.is_at_rest(own.len() as u64);
         survivor.again();

@@ -2,14 +2,15 @@
 //! busy survivor.
 
 use super::board::Time;
-use super::board::{Fault, monotonic_ns, seeds, state};
+use super::board::{Fault, seeds, state};
 use super::busy::{Busy, Order};
 use super::ground::{Ground, Held, Image, Jobs, Kind, ONE, Single, open_apart, open_both};
 use super::ground::{open_or_create, open_region, options, send, unlinked};
 use super::machine;
 use super::operations::Operation;
+use super::recovery::Recovery;
 use super::stage::Stage;
-use super::survivor::{Survivor, recovery_ns};
+use super::survivor::{Survivor, came_ns};
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
 use ringmain::{Mapped, Queue};
@@ -206,7 +207,7 @@ fn kill_once(
     if ground.kind() == Kind::Journaled && busy.is_none() {
         machine::stops_here(world);
     }
-    let since_ns = monotonic_ns();
+    let recovery = Recovery::begins(busy.map(Busy::pid));
     living.link(world);
 
     let made;
@@ -229,7 +230,7 @@ fn kill_once(
         None => true,
     };
     survivor.drain(false);
-    let recovery_ns = recovery_ns(board, since_ns);
+    let recovery_ns = recovery.took_ns(came_ns(board));
     if goes_on {
         survivor.close(held);
     }

@@ -13,6 +13,7 @@ mod kill;
 mod machine;
 mod operations;
 mod path;
+mod recovery;
 mod stage;
 mod stop;
 mod stream;

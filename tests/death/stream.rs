@@ -15,6 +15,7 @@ mod survivor;
 use super::board::{Fault, monotonic_ns};
 use super::kill::in_time;
 use super::path::Path as Recorded;
+use super::recovery::Recovery;
 use super::stage::Stage;
 use super::tracer::{Stop, Traced, Way, told};
 use super::world::{Row, World};
@@ -129,7 +130,7 @@ fn kill_once(
     board.dead.store(1, SeqCst);
     traced.kill();
     let lost = streamed.lost(world);
-    let since_ns = monotonic_ns();
+    let recovery = Recovery::begins(None);
     let mut survivor = Survivor::new(board, &world.path, &stream);
     survivor.puts_durably = streamed.kept != Kept::No;
     survivor.parents_are_closed();
@@ -144,7 +145,7 @@ fn kill_once(
     survivor.fates_are_settled();
     survivor.reads();
     survivor.own_are_read();
-    let recovery_ns = monotonic_ns() - since_ns;
+    let recovery_ns = recovery.took_ns(monotonic_ns());
     survivor.tend();
     if let Some(lost) = lost {
         survivor.survives(&lost);

@@ -266,9 +266,9 @@ pub fn index_is_free(board: &Board, path: &Path) {
     }
 }
 
-/// How long what the dead one held took to come, from `since_ns` on.
-pub fn recovery_ns(board: &Board, since_ns: u64) -> u64 {
+/// When the last of what the dead one held came; 0 if it held nothing.
+pub fn came_ns(board: &Board) -> u64 {
     let held = board.named().filter(|(_, entry)| entry.has(state::HELD));
     let came = held.map(|(_, entry)| entry.came_ns.load(SeqCst));
-    came.max().unwrap_or(0).saturating_sub(since_ns)
+    came.max().unwrap_or(0)
 }

@@ -67,10 +67,10 @@ impl Store<'_> {
 
     #[cfg(feature = "mapped")]
     fn mend_both(&self, slots: Range<usize>, groups: Range<usize>, owner: u32) {
-        if !cfg!(ringmain_twin = "sends") {
+        if !crate::sync::left_out!("sends") {
             self.mend_sends(slots, owner);
         }
-        if !cfg!(ringmain_twin = "tickets") {
+        if !crate::sync::left_out!("tickets") {
             self.mend_tickets(groups, self.latest_ms(), owner);
         }
     }

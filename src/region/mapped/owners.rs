@@ -28,7 +28,7 @@ use crate::region::home::Tended;
 use crate::region::policy::DEAD_LETTERS;
 use crate::region::store::Store;
 use crate::region::word::OWNER_MAX;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, left_out};
 use crate::trace::{event, span};
 
 const ATTACHED: u64 = 1;
@@ -152,7 +152,7 @@ impl Attachment {
                     tended.returned += returned;
                     tended.dead += 1;
                     // The twin (see `region::repair`) keeps the dead in the registry.
-                    entry.set(cfg!(ringmain_twin = "registry") as u64);
+                    entry.set(left_out!("registry") as u64);
                 }
                 os::unlock(&self.file, byte);
             }

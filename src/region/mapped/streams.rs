@@ -10,7 +10,7 @@ use crate::region::section::Section;
 use crate::region::stream::{self, KIND_STREAM, Places, Shard, StreamPlace, StreamWish};
 use crate::ring::log::Position;
 use crate::ring::shards::Shards;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, left_out};
 use crate::time::wall_ms;
 
 /// A latest time that is further ahead of the wall clock cannot be true, ms.
@@ -97,7 +97,7 @@ impl Attachment {
             // SAFETY: as in `shards`.
             let places = unsafe { Places::new(place) };
             Shards(&places).repair(dead);
-            if !cfg!(ringmain_twin = "consumers") {
+            if !left_out!("consumers") {
                 places.repair_consumers(dead);
             }
             claims

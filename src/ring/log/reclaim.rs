@@ -169,7 +169,7 @@ impl Log<'_> {
     pub fn repair(&self, owner: u32) -> u32 {
         for pin in self.pins {
             let theirs = pin.owner.load(Ordering::Acquire) == owner as u64;
-            if !cfg!(ringmain_twin = "cursors") && theirs {
+            if !crate::sync::left_out!("cursors") && theirs {
                 pin.give_back();
             }
         }
@@ -201,8 +201,8 @@ impl Log<'_> {
             };
             let theirs = seen.state() == State::Claimed && seen.owner() == owner;
             let left = match seen.is_reserved() {
-                true => cfg!(ringmain_twin = "reserved"),
-                false => cfg!(ringmain_twin = "records"),
+                true => crate::sync::left_out!("reserved"),
+                false => crate::sync::left_out!("records"),
             };
             if theirs && !left {
                 let padding = Header::new(State::Padding, 0, granules, at.lap());

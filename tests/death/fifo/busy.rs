@@ -8,6 +8,7 @@ use super::super::busy::{self, Inbox, Order};
 use super::super::ground::{ONE, RUN};
 use super::super::stage::sound;
 use super::super::survivor::check_again;
+use super::super::tracer::Pid;
 use super::super::world::World;
 use super::ground::{Held, Orders, open};
 use super::ledger::{group_name, send};
@@ -28,6 +29,10 @@ impl Busy {
         let (board, path) = (world.board, world.path.clone());
         let work = move |inbox| Worker::run(board, &path, inbox);
         Self(busy::Busy::start_as(board, world.other_cpu(), work))
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.0.pid()
     }
 
     pub fn opens(&self) {
