@@ -173,7 +173,6 @@ impl<C: Clock + Clone> Engine<Mapped, C> {
     /// let mut cursor = reader.cursor(put.shard, Start::Oldest)?;
     /// assert_eq!(cursor.read(10)?.len(), 1);
     /// assert_eq!(reader.put("boiler-7", b"81.7"), Err(Error::OpenedForReading));
-    /// # drop((cursor, reader, engine));
     /// # std::fs::remove_dir_all(&dir).unwrap();
     /// # Ok::<(), ringmain::Error>(())
     /// ```
