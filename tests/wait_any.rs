@@ -257,48 +257,14 @@ fn naps_where_the_kernel_cannot() {
 #[cfg(feature = "async")]
 mod futures {
     use super::*;
+    use common::executor::{self, Woken, poll};
     use ringmain::wait_any_async;
     use std::future::Future;
-    use std::pin::{Pin, pin};
-    use std::sync::Arc;
-    use std::sync::Mutex;
-    use std::task::{Context, Poll, Wake, Waker};
-
-    /// Counts wake-ups, and unparks.
-    struct Woken(thread::Thread, Mutex<usize>);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            *self.1.lock().expect("a count") += 1;
-            self.0.unpark();
-        }
-    }
-
-    impl Woken {
-        fn new() -> Arc<Self> {
-            Arc::new(Self(thread::current(), Mutex::new(0)))
-        }
-
-        fn count(&self) -> usize {
-            *self.1.lock().expect("a count")
-        }
-    }
-
-    fn poll<F: Future>(future: Pin<&mut F>, woken: &Arc<Woken>) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::clone(woken));
-        future.poll(&mut Context::from_waker(&waker))
-    }
+    use std::pin::pin;
+    use std::task::Poll;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = pin!(future);
-        let (woken, begun) = (Woken::new(), Instant::now());
-        loop {
-            if let Poll::Ready(output) = poll(future.as_mut(), &woken) {
-                return output;
-            }
-            thread::park_timeout(SOON);
-            assert!(begun.elapsed() < SOON, "nobody woke this future");
-        }
+        executor::block_on(future, SOON)
     }
 
     #[test]

@@ -2,13 +2,12 @@
 //! else is damaged, at rest or in use, nothing panics or hangs, no body comes that nobody sent, and
 //! the queue works on.
 
+use crate::common::watched::watched;
 use crate::common::{Dir, Numbers, body, seed_of};
 use ringmain::{Error, FifoEntry, FifoOptions, FifoQueue, ManualClock, Mapped, Queue};
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
 const LEN: u64 = 128 << 10;
@@ -262,42 +261,13 @@ fn damaged(path: &Path, whole: &[u8], seed: u64) {
     works_on(&queue, &clock);
 }
 
-/// Tells by name what hangs.
-fn watched(seeds: std::ops::Range<u64>, check: impl Fn(u64)) {
-    let (alive, watched) = mpsc::channel::<u64>();
-    let watchdog = std::thread::spawn(move || {
-        let mut last = 0;
-        loop {
-            match watched.recv_timeout(HANG) {
-                Ok(now) => last = now,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    eprintln!("hangs: seed {last}");
-                    std::process::exit(101);
-                }
-            }
-        }
-    });
-    let mut faults = Vec::new();
-    for seed in seeds {
-        alive.send(seed).expect("the watchdog lives");
-        if catch_unwind(AssertUnwindSafe(|| check(seed))).is_err() {
-            faults.push(seed);
-        }
-    }
-    drop(alive);
-    watchdog.join().expect("no panic");
-    let first = &faults[..faults.len().min(12)];
-    assert!(faults.is_empty(), "{} panic: {first:?}", faults.len());
-}
-
 #[test]
 fn no_damage_panics_or_hangs() {
     let dir = Dir::shm("fifo-damage");
     let whole = whole(&dir);
     let path = dir.file("q.ring");
     let many = crate::common::number_of("RINGMAIN_FIFO_DAMAGES", 3000);
-    watched(0..many, |seed| damaged(&path, &whole, seed));
+    watched(0..many, HANG, |seed| damaged(&path, &whole, seed));
 }
 
 /// A single word in each of the parts that only FIFO queues have, near and at each hostile value.
@@ -311,7 +281,7 @@ fn no_word_of_a_group_panics_or_hangs() {
         .filter(|word| whole[8 * word..8 * word + 8] != [0; 8])
         .collect();
     assert!(used.len() > 500, "{}", used.len());
-    watched(0..used.len() as u64, |number| {
+    watched(0..used.len() as u64, HANG, |number| {
         let mut damaged = whole.clone();
         let at = 8 * used[number as usize];
         for value in [0, 1, u64::MAX, 1 << 63, 1 << 61] {

@@ -3,11 +3,13 @@
 
 pub mod child;
 pub mod cycle;
+pub mod executor;
 pub mod filter;
 #[cfg(feature = "stream")]
 pub mod log;
 #[cfg(feature = "mapped")]
 pub mod machine;
+pub mod watched;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,6 +2,7 @@
 //! damaged, at rest or in use, nothing panics or hangs, and no data come that nobody has put.
 //! `RINGMAIN_STREAM_DAMAGES` sets how many are tried at random (default 400).
 
+use crate::common::watched::watched;
 use crate::common::{Dir, Numbers, body, number_of, seed_of};
 use crate::homes::SECTION;
 use ringmain::{
@@ -10,9 +11,7 @@ use ringmain::{
 };
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
 const LEN: u64 = 96 << 10;
@@ -259,35 +258,6 @@ fn tried(path: &Path, whole: &[u8], wounds: &[(u64, u64)], in_use: bool, seed: u
     use_it(&stream, &clock, seed);
 }
 
-/// Tells by name what hangs.
-fn watched(seeds: std::ops::Range<u64>, check: impl Fn(u64)) {
-    let (alive, watched) = mpsc::channel::<u64>();
-    let watchdog = std::thread::spawn(move || {
-        let mut last = 0;
-        loop {
-            match watched.recv_timeout(HANG) {
-                Ok(now) => last = now,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    eprintln!("hangs: seed {last}");
-                    std::process::exit(101);
-                }
-            }
-        }
-    });
-    let mut faults = Vec::new();
-    for seed in seeds {
-        alive.send(seed).expect("the watchdog lives");
-        if catch_unwind(AssertUnwindSafe(|| check(seed))).is_err() {
-            faults.push(seed);
-        }
-    }
-    drop(alive);
-    watchdog.join().expect("no panic");
-    let first = &faults[..faults.len().min(12)];
-    assert!(faults.is_empty(), "{} panic: {first:?}", faults.len());
-}
-
 #[test]
 fn no_damage_panics_or_hangs() {
     let dir = Dir::shm("stream-damage");
@@ -295,7 +265,7 @@ fn no_damage_panics_or_hangs() {
         [FullPolicy::Evict, FullPolicy::Reject].map(|policy| whole(&dir_of(&dir, policy), policy));
     let path = dir.file("q.ring");
     let many = number_of("RINGMAIN_STREAM_DAMAGES", 400);
-    watched(0..many, |seed| {
+    watched(0..many, HANG, |seed| {
         let whole = &images[seed as usize / 2 % 2];
         let wounds = wounds(whole, &mut Numbers(seed));
         tried(&path, whole, &wounds, seed.is_multiple_of(2), seed);
@@ -314,7 +284,7 @@ fn no_word_of_a_shard_panics_or_hangs() {
     let path = dir.file("q.ring");
     // Event, times, change; four heads; pins.
     let (first, last) = (SECTION / 8 + 16, SECTION / 8 + 48 + 4 * 48 + 16);
-    watched(first as u64..last as u64, |number| {
+    watched(first as u64..last as u64, HANG, |number| {
         let at = 8 * number;
         let found = word(&whole, at as usize);
         let near = [

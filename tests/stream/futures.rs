@@ -1,6 +1,7 @@
 //! Waiting for records as futures, on an executor of a few lines: each change of a shard wakes
 //! those who wait there, by whatever way it comes, and a dropped future leaves nothing.
 
+use crate::common::executor::{self, Woken, poll};
 use crate::common::{Dir, child, number_of};
 use crate::waiting::{Ready, as_child, created, latest, opened, options};
 use ringmain::{
@@ -8,9 +9,9 @@ use ringmain::{
     StreamEntry, StreamOptions, SubscriptionEnd, wait_any_async,
 };
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,41 +20,8 @@ const SOON: Duration = Duration::from_secs(3);
 /// Nothing here waits this long, unless a wake-up was lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Counts wake-ups, and unparks.
-struct Woken(thread::Thread, Mutex<usize>);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        *self.1.lock().expect("a count") += 1;
-        self.0.unpark();
-    }
-}
-
-impl Woken {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(thread::current(), Mutex::new(0)))
-    }
-
-    fn count(&self) -> usize {
-        *self.1.lock().expect("a count")
-    }
-}
-
-fn poll<F: Future>(future: Pin<&mut F>, woken: &Arc<Woken>) -> Poll<F::Output> {
-    let waker = Waker::from(Arc::clone(woken));
-    future.poll(&mut Context::from_waker(&waker))
-}
-
 fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let (woken, begun) = (Woken::new(), Instant::now());
-    loop {
-        if let Poll::Ready(output) = poll(future.as_mut(), &woken) {
-            return output;
-        }
-        thread::park_timeout(PATIENCE);
-        assert!(begun.elapsed() < PATIENCE, "nobody woke this future");
-    }
+    executor::block_on(future, PATIENCE)
 }
 
 fn put_in<R: Region, C: Clock>(stream: &Stream<R, C>, shard: u32, data: &[u8]) {
