@@ -77,6 +77,10 @@ impl Filling<'_> {
         let (at, place) = (self.at, self.place);
         let granules = StreamShape::granules_of(key.len() + data.len());
         let bytes = core::mem::take(&mut self.bytes);
+        // What lies behind the claim may be another's.
+        if let Some(ahead) = bytes.get(WRITE_AHEAD..).filter(|ahead| !ahead.is_empty()) {
+            fetch_record(ahead.as_ptr(), granules);
+        }
         let (bytes, behind) = bytes.split_at_mut(granules as usize * GRANULE_BYTES);
         write(bytes, at, self.time_ms, key, data, || {
             place.digest(key, data)
@@ -321,7 +325,10 @@ impl<'a> Shard<'a> {
     {
         let (at, granules, time_ms) = (writing.claim.at, writing.claim.granules, writing.time_ms);
         let bytes = self.claimed(writing, at, granules);
-        fetch_record(bytes.as_ptr(), granules);
+        fetch_record(
+            bytes.as_ptr(),
+            granules.min((WRITE_AHEAD / GRANULE_BYTES) as u32),
+        );
         Filling {
             bytes,
             at,
