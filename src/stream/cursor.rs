@@ -254,7 +254,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         let before = self.at;
         let next_ms = match self.arrive() {
             Ok(true) => {
-                let time = self.time_at(self.at);
+                let time = self.held.time_at(self.at);
                 self.held.rest();
                 time
             }
@@ -309,7 +309,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                 continue;
             }
             let next = match self.log().step(self.at) {
-                Step::Record { next, .. } => match self.time_at(self.at) {
+                Step::Record { next, .. } => match self.held.time_at(self.at) {
                     Some(time) if time < ms => Some(next),
                     _ => None,
                 },
@@ -325,14 +325,6 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
         Ok(())
     }
 
-    /// The time of the record at a place in the pinned segment.
-    fn time_at(&self, at: Position) -> Option<u64> {
-        match self.log().step(at) {
-            Step::Record { granules, .. } => Some(self.held.stored(at, granules)?.time_ms),
-            _ => None,
-        }
-    }
-
     /// Goes to the next record and enters its segment; false if there is none.
     #[inline(always)]
     fn arrive(&mut self) -> Result<bool, Error> {
@@ -345,7 +337,7 @@ impl<'s, R: Region, C: Clock> Cursor<'s, R, C> {
                 Step::Record { .. } => {
                     let now_ms = self.stream.now_ms();
                     let age = self.stream.site.place().retention_ms;
-                    let time = self.time_at(self.at);
+                    let time = self.held.time_at(self.at);
                     if time.is_none_or(|ms| ms.saturating_add(age) >= now_ms) {
                         return Ok(true);
                     }

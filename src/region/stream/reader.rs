@@ -1,8 +1,8 @@
 //! A reader of a shard: its pin, and the segment that this keeps.
 
-use super::record::{Reading, Stored};
+use super::record::Reading;
 use super::site::Shard;
-use crate::ring::log::{Pin, Position};
+use crate::ring::log::{Pin, Position, Step};
 
 /// One of a shard's pins, which its reader has, and the segment that it keeps.
 ///
@@ -78,13 +78,16 @@ impl<'s> ShardReader<'s> {
         unsafe { read(&self.shard, self.segment, at) }
     }
 
-    /// The record of so many granules that was found at a boundary of the segment; `None` if it is
-    /// not in this segment, or its lengths are not what they should be.
-    pub fn stored(&self, at: Position, granules: u32) -> Option<Stored<'_>> {
-        self.segment
-            .filter(|own| self.shard.log().shape.start(at) == *own)?;
-        // SAFETY: as in `read`; the caller has found it there.
-        unsafe { self.shard.stored(at, granules) }
+    /// The time of the record at a boundary of the segment, ms. `None`: there is none, that is not
+    /// in this segment, or its lengths are not what they should be.
+    pub fn time_at(&self, at: Position) -> Option<u64> {
+        let log = self.shard.log();
+        self.segment.filter(|own| log.shape.start(at) == *own)?;
+        let Step::Record { granules, .. } = log.step(at) else {
+            return None;
+        };
+        // SAFETY: a record was found there, and its segment is pinned while this is borrowed.
+        Some(unsafe { self.shard.stored(at, granules) }?.time_ms)
     }
 }
 
