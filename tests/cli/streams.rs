@@ -30,6 +30,12 @@ pub fn put(s: &str, key: &str, data: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// Until records get a later time: that moves in ticks of up to 10 ms, and within one shards come
+/// in the order of their numbers.
+fn a_tick() {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
+
 #[test]
 fn an_aggregate_is_taken_apart() -> Outcome {
     use ringmain::{Mapped, ProducerOptions, Stream, StreamProducer};
@@ -75,6 +81,7 @@ fn records_go_in_and_come_out_and_stay() -> Outcome {
         told[0][0] == told[1][0] && told[0][1] < told[1][1],
         "{told:?}"
     );
+    a_tick();
     let output = run_with(
         &["put", s, "--json", "--key", "boiler-9"],
         b"64.0\n\n\xff\n64",
@@ -126,7 +133,7 @@ fn a_time_is_where_to_begin() -> Outcome {
     let place = Place::new("stream-time")?;
     let s = &made(&place, &["--shards", "2"])?;
     put(s, "a", &["one"])?;
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    a_tick();
     put(s, "b", &["two"])?;
     let records = lines(&run(&["tail", s, "--json"])?)?;
     let ms = |n: usize| records[n]["arrived_ms"].as_u64().unwrap_or(0);
@@ -410,7 +417,7 @@ fn shards_are_merged_by_time() -> Outcome {
         }
         let args = ["put", s, "--quiet", "--key-regex", r"^(\S+)"];
         expect(&run_with(&args, input.as_bytes())?, 0, "");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        a_tick();
     }
     let records = lines(&run(&["tail", s, "--json"])?)?;
     assert_eq!(records.len(), 160);
