@@ -59,8 +59,9 @@ struct Entries<T, const N: usize, const BLOCKS: usize> {
 /// # Size
 ///
 /// On 32-bit bare metal 280 bytes and `B`, rounded up to 8, for each message, 144 for each id, 792
-/// for each block, 2056 for each set, and 400 once: so `FixedFifo<16, 16, 32>` takes 10 536. With
-/// an operating system, where lines are kept apart, it takes some 3 KiB more.
+/// for each block, 2056 for each set, and with the queue's handle 560 once: so one over
+/// `FixedFifo<16, 16, 32>` takes 10 696. With an operating system, where lines are kept apart, it
+/// takes some 3 KiB more.
 ///
 /// # Examples
 ///
