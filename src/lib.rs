@@ -62,6 +62,8 @@ pub use queue::{MessageState, Peek, PeekCursor, Peeked, Peeks};
 pub use queue::{Receipt, Received};
 #[cfg(all(feature = "async", not(ringmain_loom)))]
 pub use queue::{ReceiveBatchFuture, ReceiveFuture};
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub use region::FixedFifo;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]
 pub use region::Heap;
 #[cfg(all(feature = "mapped", not(ringmain_loom)))]

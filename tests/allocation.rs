@@ -13,7 +13,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 #[cfg(feature = "fifo")]
 use {
-    ringmain::{Error, FifoEntry, FifoOptions, FifoQueue, Message},
+    ringmain::{Error, FifoEntry, FifoOptions, FifoQueue, FixedFifo, Message},
     std::time::Duration,
 };
 
@@ -155,19 +155,25 @@ fn groups<R: Region, C: Clock>(queue: &FifoQueue<R, C>, round: u32) -> Result<bo
 #[cfg(feature = "fifo")]
 #[test]
 fn a_fifo_queue_allocates_nothing() {
-    fn asks_for_nothing<R: Region>(region: R) {
-        let options = FifoOptions::new().content_dedup(true);
-        let queue = FifoQueue::create_with(region, options, SystemClock).expect("a queue");
+    const OPTIONS: FifoOptions = FifoOptions::new().content_dedup(true);
+    fn asks_for_nothing<R: Region, C: Clock>(queue: &FifoQueue<R, C>) {
         for round in 0..20 {
             let mut right = Ok(false);
-            let asked = asked_by(|| right = groups(&queue, round));
+            let asked = asked_by(|| right = groups(queue, round));
             assert_eq!(right, Ok(true), "round {round}");
             assert_eq!(asked, 0, "calls to the allocator in round {round}");
         }
     }
-    asks_for_nothing(Heap::new(1 << 18).expect("memory"));
+    fn asks_for_nothing_in<R: Region>(region: R) {
+        let queue = FifoQueue::create_with(region, OPTIONS, SystemClock).expect("a queue");
+        asks_for_nothing(&queue);
+    }
+    static QUEUE: FifoQueue<FixedFifo<70, 400, 256, 2, 2>, SystemClock> =
+        FifoQueue::fixed(SystemClock, OPTIONS);
+    asks_for_nothing(&QUEUE);
+    asks_for_nothing_in(Heap::new(1 << 18).expect("memory"));
     let dir = Dir::shm("allocation");
-    asks_for_nothing(Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region"));
+    asks_for_nothing_in(Mapped::create(dir.file("q.ring"), 1 << 18).expect("a region"));
 }
 
 #[cfg(feature = "stream")]

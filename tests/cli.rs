@@ -9,6 +9,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+#[path = "cli/attempts.rs"]
+mod attempts;
 #[path = "cli/attributes.rs"]
 mod attributes;
 #[path = "cli/consumers.rs"]

@@ -3,6 +3,7 @@
 #
 #   ./run.sh             the audit must be in order: exit status 0
 #   ./run.sh withhold    one reading is kept from the audit: exit status 1
+#   ./run.sh commands    the program with a FIFO queue: exit status 0
 #
 # Uses the Rust on PATH if it has the target (rustup target add thumbv7m-none-eabi), else Debian's
 # compiler with its library sources (rustc-web cargo-web rust-web-src gcc-arm-none-eabi). Needs
@@ -13,10 +14,12 @@ cd "$(dirname "$0")"
 target=thumbv7m-none-eabi
 cargo=(cargo)
 flags=(--release)
+program=ringmain-firmware
 case "${1:-}" in
   "") ;;
   withhold) flags+=(--features withhold) ;;
-  *) echo "usage: $0 [withhold]" >&2; exit 2 ;;
+  commands) flags+=(--features commands) program=commands ;;
+  *) echo "usage: $0 [withhold | commands]" >&2; exit 2 ;;
 esac
 
 # CARGO_ENCODED_RUSTFLAGS and RUSTFLAGS would replace what .cargo/config.toml says.
@@ -28,8 +31,8 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
 fi
 
 if [ -n "${BUILD_ONLY:-}" ]; then
-  "${cargo[@]}" build --locked "${flags[@]}"
-  arm-none-eabi-size "${CARGO_TARGET_DIR:-target}/$target/release/ringmain-firmware"
+  "${cargo[@]}" build --locked "${flags[@]}" --bin "$program"
+  arm-none-eabi-size "${CARGO_TARGET_DIR:-target}/$target/release/$program"
 else
-  "${cargo[@]}" run --locked "${flags[@]}"
+  "${cargo[@]}" run --locked "${flags[@]}" --bin "$program"
 fi

@@ -117,11 +117,18 @@ impl<const N: usize, const B: usize, const BLOCKS: usize, C: Clock> Queue<Fixed<
             panic!("a queue in a static has no journal");
         }
         let place = Fixed::<N, B, BLOCKS>::place_of(settings);
+        Self::in_place(Fixed::with(settings), place, settings.nonce, clock)
+    }
+}
+
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// The handle of a queue whose place is known.
+    pub(super) const fn in_place(region: R, place: Place, nonce: u64, clock: C) -> Self {
         Self {
-            region: Fixed::with(settings),
+            region,
             place,
             clock,
-            nonce: settings.nonce,
+            nonce,
             tends: true,
             #[cfg(feature = "mapped")]
             durability: place.durability,

@@ -1,8 +1,8 @@
 //! Floor 2: memory. The only place where bytes become typed references.
 //!
-//! [`Fixed`] is a static home, [`Borrowed`] a caller's bytes, `Heap` one allocation, `Mapped` a
-//! file that processes share. All give a queue the same [`Store`](store::Store), so everything
-//! above is written once.
+//! [`Fixed`] is a static home, `FixedFifo` that of FIFO queues, [`Borrowed`] a caller's bytes,
+//! `Heap` one allocation, `Mapped` a file that processes share. All give a queue the same
+//! [`Store`](store::Store), so everything above is written once.
 
 pub mod arena;
 #[cfg(not(ringmain_loom))]
@@ -62,6 +62,8 @@ mod verify;
 
 #[cfg(not(ringmain_loom))]
 pub use borrowed::Borrowed;
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub use fifo::fixed::FixedFifo;
 #[cfg(not(ringmain_loom))]
 pub use fixed::Fixed;
 #[cfg(all(feature = "alloc", not(ringmain_loom)))]

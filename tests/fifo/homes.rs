@@ -2,8 +2,8 @@
 
 use super::common::Dir;
 use ringmain::{
-    Borrowed, FifoOptions, FifoQueue, FifoSent, Heap, ManualClock, Mapped, QueueStats, Received,
-    Region,
+    Borrowed, FifoOptions, FifoQueue, FifoSent, FixedFifo, Heap, ManualClock, Mapped, QueueStats,
+    Received, Region,
 };
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,6 +13,12 @@ pub const VISIBILITY: Duration = Duration::from_secs(30);
 /// Bytes of each region.
 const BYTES: usize = 512 << 10;
 
+/// Memory that comes with its queue: seven blocks, the last not whole, and 128 attempts.
+pub type Whole = FixedFifo<400, 128, 512, 7, 16>;
+
+/// A queue under test.
+type Queue<'c, R> = FifoQueue<R, &'c ManualClock>;
+
 /// A received message of a queue under test.
 pub type Got<'a, R> = Received<'a, R, &'a ManualClock>;
 
@@ -20,9 +26,12 @@ pub type Got<'a, R> = Received<'a, R, &'a ManualClock>;
 pub struct Ground<'a, R: Region> {
     pub queue: &'a FifoQueue<R, &'a ManualClock>,
     pub clock: &'a ManualClock,
-    /// Makes another region of the same home.
-    region: &'a dyn Fn() -> R,
+    /// Makes another queue of the same home.
+    make: &'a Make<'a, R>,
 }
+
+/// Makes a queue of a home.
+type Make<'a, R> = dyn for<'c> Fn(FifoOptions, &'c ManualClock) -> Queue<'c, R> + 'a;
 
 impl<'a, R: Region> Ground<'a, R> {
     /// Sends a message whose body is its deduplication id.
@@ -60,7 +69,7 @@ impl<'a, R: Region> Ground<'a, R> {
     /// Another queue of the same home, with other options.
     #[track_caller]
     pub fn with(&self, options: FifoOptions, check: impl Fn(&Ground<'_, R>)) {
-        checked((self.region)(), options, self.region, check);
+        checked(options, self.make, check);
     }
 }
 
@@ -81,18 +90,13 @@ pub fn delete<R: Region>(received: Vec<Got<'_, R>>) {
 /// What the queues under test have, unless a check asks for other options.
 pub const OPTIONS: FifoOptions = FifoOptions::new().visibility(VISIBILITY).dedup_ids(512);
 
-fn checked<R: Region>(
-    region: R,
-    options: FifoOptions,
-    another: &dyn Fn() -> R,
-    check: impl Fn(&Ground<'_, R>),
-) {
+fn checked<R: Region>(options: FifoOptions, make: &Make<'_, R>, check: impl Fn(&Ground<'_, R>)) {
     let clock = ManualClock::new(1_000_000);
-    let queue = FifoQueue::create_with(region, options, &clock).expect("a queue");
+    let queue = make(options, &clock);
     let ground = Ground {
         queue: &queue,
         clock: &clock,
-        region: another,
+        make,
     };
     check(&ground);
     settled(&ground);
@@ -113,17 +117,33 @@ fn settled<R: Region>(ground: &Ground<'_, R>) {
     assert_eq!(stat.slots_free, stat.slots, "slots have leaked");
 }
 
+/// A check of queues in regions that `region` makes.
+fn in_regions<R: Region>(region: impl Fn() -> R, check: fn(&Ground<'_, R>)) {
+    fn made<R: Region>(region: R, options: FifoOptions, clock: &ManualClock) -> Queue<'_, R> {
+        FifoQueue::create_with(region, options, clock).expect("a queue")
+    }
+    checked(
+        OPTIONS,
+        &|options, clock| made(region(), options, clock),
+        check,
+    );
+}
+
+pub fn in_a_value(check: fn(&Ground<'_, Whole>)) {
+    checked(
+        OPTIONS,
+        &|options, clock| FifoQueue::fixed(clock, options),
+        check,
+    );
+}
+
 pub fn in_borrowed_bytes(check: fn(&Ground<'_, Borrowed<'static>>)) {
-    let another = || {
-        let bytes = vec![0xa5; BYTES].leak(); // not clean
-        Borrowed::new(bytes)
-    };
-    checked(another(), OPTIONS, &another, check);
+    let dirty = || Borrowed::new(vec![0xa5; BYTES].leak());
+    in_regions(dirty, check);
 }
 
 pub fn in_the_heap(check: fn(&Ground<'_, Heap>)) {
-    let another = || Heap::new(BYTES).expect("memory");
-    checked(another(), OPTIONS, &another, check);
+    in_regions(|| Heap::new(BYTES).expect("memory"), check);
 }
 
 fn mapped(dir: &Dir, check: fn(&Ground<'_, Mapped>)) {
@@ -133,7 +153,7 @@ fn mapped(dir: &Dir, check: fn(&Ground<'_, Mapped>)) {
         let path = dir.file(&format!("{}.ring", count.get()));
         Mapped::create(path, BYTES as u64).expect("a region")
     };
-    checked(another(), OPTIONS, &another, check);
+    in_regions(another, check);
 }
 
 pub fn in_a_file(check: fn(&Ground<'_, Mapped>)) {

@@ -179,6 +179,15 @@ fn without_place(outcomes: Outcomes<MessageId>) -> Outcomes<Option<FifoSent>> {
     outcomes.map(|outcome| outcome.map(|_| None)).collect()
 }
 
+/// Receives up to ten messages of a FIFO queue by an attempt id.
+pub(super) fn receive_attempt<'q>(
+    queue: &'q FifoQueue<AnyRegion>,
+    max: usize,
+    id: &str,
+) -> Result<Received<'q>, Error> {
+    patiently(|| queue.receive_batch_attempt(max, id))
+}
+
 /// Does a call again as soon as the queue's quota allows it.
 fn patiently<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     loop {

@@ -13,14 +13,14 @@ use super::stream::args::{
     StreamArgs, TailArgs,
 };
 use super::values::{
-    Attribute, attribute, delay, durability, duration, interval, receipt, retention, size, tag,
-    visibility,
+    Attribute, attempt_id, attribute, delay, durability, duration, interval, receipt, retention,
+    size, tag, visibility,
 };
 use crate::{Durability, Receipt};
 
 const EXITS: &str = "\
 Exit status: 0 done, 1 failed, 2 usage, 3 no message or record (receive, peek, tail), 4 full (put,
-send --no-wait).
+send --no-wait, receive --attempt-id).
 Sizes: 4096, 64K, 64M, 1G (powers of 1024). Durations: 500ms, 30s, 5m, 12h.";
 
 /// Embedded message queues and streams in mapped files.
@@ -177,6 +177,9 @@ pub(super) struct FifoArgs {
     /// How many ids are remembered at once [default: twice the slots]
     #[arg(long, requires = "fifo", value_name = "N")]
     pub(super) dedup_ids: Option<u64>,
+    /// How many receives with an attempt id are remembered at once [default: a 16th of the slots]
+    #[arg(long, requires = "fifo", value_name = "N")]
+    pub(super) attempts: Option<u64>,
     /// Refuse more than 300 calls a second of send, of receive or of delete, as SQS does
     #[arg(long, requires = "fifo")]
     pub(super) quota: bool,
@@ -243,6 +246,10 @@ pub(super) struct ReceiveArgs {
     /// Go on until interrupted, or until the reader of the pipe goes away
     #[arg(long)]
     pub(super) follow: bool,
+    /// Give this receive of a FIFO queue an id: the same one again, within 5m, receives the same
+    /// messages, unless one was deleted or came back. At most 10 of them
+    #[arg(long, value_name = "ID", value_parser = attempt_id, conflicts_with = "follow")]
+    pub(super) attempt_id: Option<String>,
     /// One JSON object a line: id, receipt, receive_count, sent_ms, first_received_ms, attributes,
     /// body or body_base64
     #[arg(long)]

@@ -165,6 +165,9 @@ fn fifo(args: &FifoArgs, queue: QueueOptions) -> FifoOptions {
     if let Some(ids) = args.dedup_ids {
         options = options.dedup_ids(ids);
     }
+    if let Some(attempts) = args.attempts {
+        options = options.attempts(attempts);
+    }
     options
 }
 

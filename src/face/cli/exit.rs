@@ -17,7 +17,8 @@ pub enum Exit {
     Usage = 2,
     /// `receive` found no message within its wait, `peek` none, `tail` no record.
     Empty = 3,
-    /// `send --no-wait` found the queue full, `put` a shard.
+    /// `send --no-wait` found the queue full, `put` a shard, `receive --attempt-id` the table of
+    /// attempts.
     Full = 4,
 }
 

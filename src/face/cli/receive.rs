@@ -4,15 +4,19 @@
 //! reader goes away or a signal comes, what is in hand goes back to the queue and is visible at
 //! once; while the reader takes its time, it is kept invisible. A line that was cut short counts as
 //! not written.
+//!
+//! Of a receive with an attempt id nothing is deleted before all of it is written: killed until
+//! then, it leaves all of its messages to the next one with the id.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::any::AnyQueue;
+use super::any::{AnyQueue, AnyRegion, receive_attempt};
 use super::args::ReceiveArgs;
 use super::create;
 use super::exit::{Exit, Trouble, about};
@@ -21,14 +25,21 @@ use super::render::Form;
 use super::stop::Stop;
 use super::submit::BATCH_ENTRIES_MAX;
 use crate::region::policy::VISIBILITY_MS;
-use crate::{Batch, Clock, Receipt, Region};
+use crate::{Batch, Clock, Error, FifoQueue, Receipt, Region, wait_any};
 
+/// For how long another one with the attempt id of this is let be.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// How long a wait goes on before signals and the pipe are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Receives until there is no message left, the limit is reached, or somebody ends it.
 pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
     let stop = Stop::on_signals()?;
+    let limit = args.max.unwrap_or(if args.follow { u64::MAX } else { 1 });
+    if args.attempt_id.is_some() && limit > BATCH_ENTRIES_MAX as u64 {
+        let text = "--attempt-id is of one receive, of at most 10 messages: --max 10";
+        return Err(Trouble::with_exit(Exit::Usage, text));
+    }
     let queue = create::open(&args.path)?;
     let quiet = !io::stderr().is_terminal() || io::stdout().is_terminal();
     let mut run = Run {
@@ -38,8 +49,10 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
         output: Output::default(),
         held: Vec::new(),
         waiting: VecDeque::new(),
+        written: Vec::new(),
         text: Vec::new(),
         delete: args.delete,
+        at_end: args.attempt_id.is_some(),
         form: Form::of(args),
         taken: 0,
         stale: 0,
@@ -50,8 +63,11 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
             output::progress("received")
         },
     };
-    let limit = args.max.unwrap_or(if args.follow { u64::MAX } else { 1 });
-    let outcome = run.all(limit, args);
+    let outcome = match &args.attempt_id {
+        Some(id) => run.attempt(limit as usize, id, args),
+        None => run.all(limit, args),
+    };
+    let deleted = run.delete_written();
     run.release_held();
     run.progress.finish_and_clear();
     if run.stale > 0 {
@@ -60,7 +76,7 @@ pub(super) fn run(args: &ReceiveArgs) -> Result<Exit, Trouble> {
             run.stale
         ));
     }
-    outcome?;
+    outcome.and(deleted)?;
     let empty = run.taken == 0 && !args.follow && !run.ended;
     Ok(if empty { Exit::Empty } else { Exit::Done })
 }
@@ -75,9 +91,13 @@ struct Run<'q> {
     held: Vec<Receipt>,
     /// Received, and not yet in `output`.
     waiting: VecDeque<(Receipt, Range<usize>)>,
+    /// Receipts of the messages whose lines are written, and which are to be deleted.
+    written: Vec<Receipt>,
     /// The lines of `waiting`.
     text: Vec<u8>,
     delete: bool,
+    /// Nothing is deleted before everything is written.
+    at_end: bool,
     form: Form,
     taken: u64,
     stale: u64,
@@ -88,7 +108,7 @@ struct Run<'q> {
 
 impl Run<'_> {
     fn all(&mut self, limit: u64, args: &ReceiveArgs) -> Result<(), Trouble> {
-        let deadline = Instant::now() + args.wait.min(Duration::from_secs(365 * 86_400));
+        let deadline = deadline(args.wait);
         while self.taken < limit && !self.ended && !self.stop.asked() {
             let want = (limit - self.taken).min(BATCH_ENTRIES_MAX as u64) as usize;
             let mut batch = self.queue.receive_batch(want)?;
@@ -113,6 +133,48 @@ impl Run<'_> {
                 batch = self.queue.receive_batch_timeout(want, patience)?;
             }
             self.take(batch)?;
+        }
+        self.ended |= self.stop.asked();
+        self.settle()
+    }
+
+    /// One receive with an id, as soon as there is something for it.
+    fn attempt(&mut self, max: usize, id: &str, args: &ReceiveArgs) -> Result<(), Trouble> {
+        let fifo: &FifoQueue<AnyRegion> = self.queue.fifo().ok_or_else(|| {
+            Trouble::new("--attempt-id is for FIFO queues, and this is a standard one")
+        })?;
+        let deadline = deadline(args.wait);
+        let (mut tended, mut woken) = (false, false);
+        while !self.stop.asked() {
+            let batch = match receive_attempt(fifo, max, id) {
+                Err(error @ Error::AttemptsFull { .. }) => {
+                    return Err(Trouble::with_exit(Exit::Full, error));
+                }
+                outcome => outcome?,
+            };
+            if !batch.is_empty() {
+                self.take(batch)?;
+                break;
+            }
+            if !tended {
+                // One with this id may have been killed a moment ago: what it held comes back.
+                fifo.tend()?;
+                tended = true;
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.ended = self.output.is_closed();
+            if self.ended {
+                break;
+            }
+            if woken {
+                // What is there may be what another one with this id is about to receive.
+                std::thread::sleep(left.min(BUSY_PAUSE));
+            }
+            woken = wait_any(&[fifo], left.min(LOOK_EVERY))?.is_some();
         }
         self.ended |= self.stop.asked();
         self.settle()
@@ -165,20 +227,31 @@ impl Run<'_> {
                 Flushed::Blocked => self.extend_held()?,
             }
         }
-        if self.delete {
-            for receipts in self.held.chunks(BATCH_ENTRIES_MAX) {
-                let outcomes = self.queue.delete_batch(receipts)?;
-                self.stale += outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64;
-            }
-        }
         self.progress.inc(self.held.len() as u64);
+        if self.delete {
+            self.written.append(&mut self.held);
+        }
         self.held.clear();
+        if self.at_end && !self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.delete_written()
+    }
+
+    /// Deletes what is written, if that was asked for. Runs on each way out.
+    fn delete_written(&mut self) -> Result<(), Trouble> {
+        for receipts in mem::take(&mut self.written).chunks(BATCH_ENTRIES_MAX) {
+            let outcomes = self.queue.delete_batch(receipts)?;
+            self.stale += outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64;
+        }
         Ok(())
     }
 
     /// Keeps what is in hand invisible while the reader takes its time.
     fn extend_held(&mut self) -> Result<(), Trouble> {
-        for receipts in self.in_hand().chunks(BATCH_ENTRIES_MAX) {
+        let mut receipts = self.in_hand();
+        receipts.extend(&self.written);
+        for receipts in receipts.chunks(BATCH_ENTRIES_MAX) {
             // One that is too late shows up as stale when it is deleted.
             drop(self.queue.extend_batch(receipts, self.visibility)?);
         }
@@ -197,4 +270,9 @@ impl Run<'_> {
         let waiting = self.waiting.iter().map(|(receipt, _)| *receipt);
         self.held.iter().copied().chain(waiting).collect()
     }
+}
+
+/// When a wait from now on is over.
+fn deadline(wait: Duration) -> Instant {
+    Instant::now() + wait.min(Duration::from_secs(365 * 86_400))
 }

@@ -6,8 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use humantime::format_duration;
 
+use crate::message::name_refused;
 use crate::region::policy::{DELAY_MS, RANGES, RETENTION_MS, VISIBILITY_MS};
-use crate::{Durability, Message, Receipt, Value};
+use crate::{Durability, Error, Message, Receipt, Value};
 
 const ATTRIBUTE_FORMS: &str = "write NAME=TEXT, NAME:number=12.5 or NAME:binary=BASE64";
 
@@ -65,6 +66,13 @@ pub(super) fn receipt(text: &str) -> Result<Receipt, String> {
     text.parse().map_err(|error| {
         format!("{error}; `ringmain receive --receipt` prints them, 48 hexadecimal digits each")
     })
+}
+
+pub(super) fn attempt_id(text: &str) -> Result<String, String> {
+    match name_refused(text) {
+        Some((rule, at)) => Err(Error::AttemptId { rule, at }.to_string()),
+        None => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {

@@ -7,6 +7,7 @@
 mod attempt;
 mod dead;
 mod entry;
+mod fixed;
 mod key;
 mod options;
 mod queue;

@@ -6,8 +6,8 @@ use crate::queue::options::{QueueOptions, in_range, whole_ms};
 use crate::region::Durability;
 use crate::region::fifo::attempts::WAYS;
 use crate::region::layout::{
-    DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, WINDOW_MS_MAX,
-    WINDOW_MS_MIN,
+    DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, Settings,
+    WINDOW_MS_MAX, WINDOW_MS_MIN,
 };
 use crate::region::memory::Place;
 use crate::region::policy::PolicyNumbers;
@@ -243,11 +243,34 @@ impl FifoOptions {
         }
     }
 
-    fn flags(&self) -> u64 {
-        let flag = |on: bool, flag: u64| if on { flag } else { 0 };
+    const fn flags(&self) -> u64 {
+        const fn flag(on: bool, flag: u64) -> u64 {
+            if on { flag } else { 0 }
+        }
         flag(self.content_dedup, FLAG_CONTENT)
-            | flag(self.dedup_scope == DedupScope::Group, FLAG_BY_GROUP)
+            | flag(matches!(self.dedup_scope, DedupScope::Group), FLAG_BY_GROUP)
             | flag(self.quota, FLAG_QUOTA)
+    }
+
+    const fn interval_ms(&self) -> Result<u64, Error> {
+        let ms = whole_ms(self.dedup_interval);
+        in_range("dedup_interval (ms)", ms, WINDOW_MS_MIN, WINDOW_MS_MAX)
+    }
+
+    /// The settings of a queue whose memory says how many ids and attempts it has.
+    pub(crate) const fn settings(&self) -> Result<Settings, Error> {
+        let interval_ms = match self.interval_ms() {
+            Ok(ms) => ms,
+            Err(error) => return Err(error),
+        };
+        match self.queue.settings() {
+            Ok(settings) => Ok(Settings {
+                flags: settings.flags | self.flags(),
+                window: interval_ms << 32,
+                ..settings
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn wish(&self) -> Result<Wish, Error> {
@@ -257,13 +280,7 @@ impl FifoOptions {
                 what: "a FIFO queue with a journal (Durability::BeforeOk or Interval)",
             });
         }
-        let interval_ms = whole_ms(self.dedup_interval);
-        in_range(
-            "dedup_interval (ms)",
-            interval_ms,
-            WINDOW_MS_MIN,
-            WINDOW_MS_MAX,
-        )?;
+        let interval_ms = self.interval_ms()?;
         let ids = match self.dedup_ids {
             Some(ids) => Some(in_range("dedup_ids", ids, 1, IDS_MAX)? as usize),
             None => None,

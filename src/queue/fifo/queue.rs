@@ -29,8 +29,8 @@ use core::time::Duration;
 /// Ids are remembered in the queue's memory, so also over a restart of a mapped queue; when as many
 /// are remembered as there may be, a send is refused. None is forgotten early but by a purge.
 ///
-/// Otherwise it is as [`Queue`] is: the same homes (but [`Fixed`](crate::Fixed)), handles by
-/// `&self`, visibility timeouts, receipts.
+/// Otherwise it is as [`Queue`] is: the same homes (in a `static` by
+/// [`FixedFifo`](crate::FixedFifo)), handles by `&self`, visibility timeouts, receipts.
 ///
 /// | operation | progress | when the caller dies in it |
 /// |---|---|---|

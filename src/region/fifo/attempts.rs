@@ -128,15 +128,30 @@ impl Attempt {
     /// One that was never used.
     #[cfg(ringmain_loom)]
     pub fn new() -> Self {
-        let zero = |_| AtomicU64::new(0);
         Self {
             state: AtomicU64::new(0),
             until_ms: AtomicU64::new(0),
-            key: core::array::from_fn(zero),
+            key: core::array::from_fn(|_| AtomicU64::new(0)),
             holds: core::array::from_fn(|_| Recorded {
                 place: AtomicU64::new(0),
                 stamp: AtomicU64::new(0),
             }),
+        }
+    }
+
+    /// One that was never used.
+    #[cfg(all(feature = "fifo", not(ringmain_loom)))]
+    pub const fn new() -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            until_ms: AtomicU64::new(0),
+            key: [const { AtomicU64::new(0) }; ID_WORDS],
+            holds: [const {
+                Recorded {
+                    place: AtomicU64::new(0),
+                    stamp: AtomicU64::new(0),
+                }
+            }; TURN_MAX],
         }
     }
 

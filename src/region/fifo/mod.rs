@@ -12,6 +12,8 @@ pub mod cursor;
 pub mod due;
 #[cfg(feature = "fifo")]
 mod fetch;
+#[cfg(all(feature = "fifo", not(ringmain_loom)))]
+pub(super) mod fixed;
 pub mod free;
 pub mod group;
 pub mod ids;
