@@ -15,6 +15,8 @@ mod fetch;
 pub mod free;
 pub mod group;
 pub mod ids;
+#[cfg(feature = "mapped")]
+pub mod kept;
 pub mod layout;
 pub mod list;
 pub mod own;
