@@ -225,7 +225,11 @@ fn the_window_goes_on_where_it_was() {
             // The first four are over by the time the last four come.
             let id = format!("id-{nth}");
             queue.send("a", &*id, b"x").expect("room");
-            clock.advance(if nth == 9 { 96 * second } else { second / 2 });
+            clock.advance(match nth {
+                3 => 10 * second,
+                9 => 90 * second,
+                _ => second / 2,
+            });
         }
         assert_eq!(
             queue.send("a", "one-more", b"x"),
