@@ -96,7 +96,7 @@ impl Store<'_> {
     /// Marks the id of the message in a slot, which is about to go.
     #[inline(always)]
     pub(in crate::region) fn mark_id(&self, slot: usize) {
-        if self.journaled() {
+        if !self.id_marks().is_empty() {
             self.mark_id_dirty(slot);
         }
     }
@@ -104,7 +104,7 @@ impl Store<'_> {
     #[inline(never)]
     fn mark_id_dirty(&self, slot: usize) {
         let Some(link) = self.links().get(slot) else {
-            return; // of a standard queue
+            return;
         };
         let entry = (link.id.load(Ordering::Acquire) as usize).wrapping_sub(1);
         if let Some(marks) = self.id_marks().get(entry / MARKED) {
@@ -197,12 +197,13 @@ impl Store<'_> {
         there && spot.note.stamp.load(Ordering::Acquire) == id.stamp
     }
 
-    /// The place of the message in a slot that the committer keeps from senders; `None`: it has no
-    /// number.
+    /// The place of the message in a slot that the committer keeps from senders. `None`: it has no
+    /// number; then the slot is marked again, for the next commit.
     pub fn kept_order(&self, slot: usize, stamp: u64) -> Option<KeptOrder> {
         let link = self.links().get(slot)?;
         let number = link.number();
         if number & UNORDERED != 0 {
+            self.mark(slot);
             return None;
         }
         let entry = (link.id.load(Ordering::Acquire) as usize).wrapping_sub(1);

@@ -76,6 +76,7 @@ impl Form {
             .typical_body(self.typical)
             .max_body(self.longest)
             .visibility(Duration::from_secs(3600))
+            .retention(Duration::from_secs(14 * 86_400))
             .durability(level.durability())
     }
 
@@ -85,6 +86,7 @@ impl Form {
             .typical_body(self.typical)
             .max_body(self.longest)
             .visibility(Duration::from_secs(3600))
+            .retention(Duration::from_secs(14 * 86_400))
             .durability(level.durability())
             .dedup_interval(Duration::from_secs(seconds))
             .dedup_ids(ids)

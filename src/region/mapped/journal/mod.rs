@@ -257,10 +257,7 @@ impl Commit<'_, '_> {
                         let body = store.copied_body(index, look.len());
                         frame.push(index as u32, (&look, Some(&order)), body, max)
                     }
-                    None => {
-                        store.mark(index); // until it is in order
-                        frame.push_none(index as u32, max)
-                    }
+                    None => frame.push_none(index as u32, max), // not yet
                 },
                 Some(look) => {
                     let body = store.copied_body(index, look.len());
