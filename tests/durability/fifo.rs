@@ -266,6 +266,55 @@ fn the_window_goes_on_where_it_was() {
     assert_eq!(queue.stat().expect("figures").visible, 24);
 }
 
+/// Ids, and messages that stay, are written anew before the ring has gone round.
+#[test]
+fn the_ring_wraps_round_and_ids_stay() {
+    let mut machine = Machine::new("fifo-wraps", 256 << 10, SAFE.dedup_ids(700));
+    let ring = std::fs::metadata(machine.companion())
+        .expect("a journal")
+        .len();
+    let id = |nth: u64| format!("id-{nth}");
+    let commits = {
+        let region = machine.open();
+        let queue = FifoQueue::open(&region).expect("the queue");
+        for nth in 0..20 {
+            queue.send("stays", &*id(nth), b"here").expect("room");
+        }
+        for nth in 20..700 {
+            queue.send("goes", &*id(nth), b"gone").expect("room");
+            let mut batch = queue.receive_batch(2).expect("a receive");
+            if batch[0].group() == Some("stays") {
+                batch = queue.receive_batch(1).expect("a receive");
+            }
+            assert_eq!(batch[0].group(), Some("goes"));
+            for outcome in batch.delete() {
+                outcome.expect("a delete");
+            }
+        }
+        queue.durable_position().expect("a position").as_u64()
+    };
+    assert!(commits * 4096 > 3 * ring, "{commits} commits, {ring} bytes");
+    machine.stop();
+    let region = machine.open();
+    let queue = FifoQueue::open(&region).expect("the queue");
+    for nth in 0..700 {
+        assert!(
+            queue
+                .send("x", &*id(nth), b"x")
+                .expect("known")
+                .is_duplicate,
+            "{nth}"
+        );
+    }
+    let full = Err(Error::DeduplicationFull { max: 700 });
+    assert_eq!(queue.send("x", "one-more", b"x"), full);
+    let wanted = vec!["here".to_string(); 20];
+    assert_eq!(
+        drain(&queue),
+        BTreeMap::from([("stays".to_string(), wanted)])
+    );
+}
+
 #[test]
 fn a_purge_forgets_for_good() {
     let mut machine = Machine::new("fifo-purge", 1 << 20, SAFE);

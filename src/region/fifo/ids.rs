@@ -158,7 +158,7 @@ impl State {
 const HEAD_BYTES: usize = 3;
 
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
-const VOIDED: u64 = u64::MAX;
+pub(super) const VOIDED: u64 = u64::MAX;
 
 /// In place of the slot of a Claimed entry: it is not coming.
 pub(super) const NO_SLOT: u32 = u32::MAX;

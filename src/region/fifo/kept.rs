@@ -30,7 +30,7 @@
 //! of their numbers, whatever slots they are in. The numbers that come later begin 2^32 above the
 //! greatest that is known: nobody is given one that was given to a message that is lost.
 
-use super::ids::IdKey;
+use super::ids::{IdKey, VOIDED};
 use super::layout::{ID_WORDS, Next, UNORDERED};
 use super::list::{hint, link_at};
 use crate::region::store::Store;
@@ -72,6 +72,13 @@ pub struct KeptOrder {
     pub group: [u64; 2],
     /// Its id, if that counts.
     pub id: Option<KeptId>,
+}
+
+impl KeptOrder {
+    /// Whether it can be one of a message.
+    pub const fn is_sound(&self) -> bool {
+        self.number != 0 && self.number < NUMBER_MAX
+    }
 }
 
 /// A message that was put back, and is to be linked.
@@ -185,6 +192,16 @@ impl Store<'_> {
         (counts && entry.state() == seen).then_some(id)
     }
 
+    /// Whether an entry has an id that may yet be accepted.
+    pub fn is_coming_id(&self, index: usize) -> bool {
+        let entry = self.ids().elements.get(index);
+        entry.is_some_and(|entry| {
+            let names = entry.state().names_message();
+            let number = entry.sequence.load(Ordering::Acquire);
+            names && number & UNORDERED != 0 && number != VOIDED
+        })
+    }
+
     /// Whether the message of an id is there, so that its record has the id.
     pub fn has_message(&self, id: &KeptId) -> bool {
         let Some(spot) = self.spot(id.slot as usize) else {
@@ -244,7 +261,8 @@ impl Store<'_> {
             self.relink(message);
         }
         for id in ids {
-            if id.until_ms > time_ms && id.number > head.forgotten {
+            let counts = id.until_ms > time_ms && id.number > head.forgotten;
+            if counts && id.number < NUMBER_MAX {
                 self.restore_id(id);
             }
         }

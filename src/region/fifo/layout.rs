@@ -228,14 +228,13 @@ pub struct IdMarks {
     pub unsynced: AtomicU64,
 }
 
+#[cfg(ringmain_loom)]
 impl IdMarks {
-    const_fn! {
-        /// Without a mark.
-        pub fn new() -> Self {
-            Self {
-                dirty: AtomicU64::new(0),
-                unsynced: AtomicU64::new(0),
-            }
+    /// Without a mark.
+    pub fn new() -> Self {
+        Self {
+            dirty: AtomicU64::new(0),
+            unsynced: AtomicU64::new(0),
         }
     }
 }

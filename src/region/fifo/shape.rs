@@ -90,7 +90,6 @@ impl FifoShape {
     }
 
     /// The same with marks of its ids, if it has a journal.
-    #[cfg(any(feature = "fifo", feature = "mapped"))]
     pub const fn with_marks(self, journaled: bool) -> Self {
         let marks = if journaled { self.ids.div_ceil(64) } else { 0 };
         Self { marks, ..self }

@@ -171,7 +171,7 @@ impl Commit<'_, '_> {
         self.flush()
     }
 
-    /// Writes those of 64 marked ids whose message has gone; the others stay marked.
+    /// Writes those of 64 marked ids whose message has gone; the others that count stay marked.
     fn write_ids(&mut self, block: usize, ids: u64) -> Result<(), Error> {
         let (mut there, mut told, mut left) = (0, 0, ids);
         while left != 0 {
@@ -186,7 +186,8 @@ impl Commit<'_, '_> {
                     }
                     told |= bit;
                 }
-                None => told |= bit, // it counts no longer, or not yet
+                None if self.store.is_coming_id(entry) => there |= bit,
+                None => told |= bit, // it counts no longer
             }
         }
         self.frame.take_ids(block, told);

@@ -236,6 +236,7 @@ impl<'r, 's> Restoring<'r, 's> {
         let seed = seed(message.stamp, message.attributes);
         let sound = len <= shape.stored_bytes_max()
             && end <= shape.slots
+            && message.order.is_none_or(|order| order.is_sound())
             && checksum(message.body, seed) == message.checksum;
         if !sound || (index..end).any(|slot| self.taken.has(slot)) {
             return false;
