@@ -5,7 +5,7 @@ use ringmain::internals::arena::Hold;
 use ringmain::internals::blocks::Block;
 use ringmain::internals::due::Due;
 use ringmain::internals::fifo::attempts::{Attempt, Attempts, WAYS};
-use ringmain::internals::fifo::layout::{FifoHead, Group, Link, Remembered};
+use ringmain::internals::fifo::layout::{FifoHead, Group, IdMarks, Link, Remembered, UNORDERED};
 use ringmain::internals::layout::{FifoShape, Note, QueueHead, Settings, Shape, SlotHead};
 use ringmain::internals::maps::Map;
 use ringmain::internals::store::{Maps, ModelSlot, Modelled, ModelledFifo, Store};
@@ -37,6 +37,7 @@ struct FifoMemory {
     tickets: Vec<AtomicU64>,
     sets: Vec<AtomicU64>,
     attempts: Vec<Attempt>,
+    id_marks: Vec<IdMarks>,
 }
 
 /// A visibility timeout, ms: nothing is due before this.
@@ -83,8 +84,18 @@ impl Memory {
             tickets: words(4),
             sets: words(sets),
             attempts: (0..sets * WAYS).map(|_| Attempt::new()).collect(),
+            id_marks: Vec::new(),
         });
         memory
+    }
+
+    /// A FIFO queue of `slots` slots that has a journal.
+    pub fn fifo_kept(slots: usize) -> Arc<Self> {
+        let mut memory = Self::in_groups(slots, 2, 0);
+        if let Some(fifo) = &mut memory.fifo {
+            fifo.id_marks.push(IdMarks::new());
+        }
+        Arc::new(memory)
     }
 
     /// A FIFO queue of `slots` slots, which remembers one set of receive attempts.
@@ -152,8 +163,15 @@ impl Memory {
                     sets: &fifo.sets,
                     entries: &fifo.attempts,
                 },
+                id_marks: &fifo.id_marks,
             }),
         })
+    }
+
+    /// Whether a message of a FIFO queue has no number.
+    pub fn is_unordered(&self, slot: usize) -> bool {
+        let sequence = &self.store().links()[slot].sequence;
+        sequence.load(Ordering::SeqCst) & UNORDERED != 0
     }
 
     /// The free bits of the only block.

@@ -46,7 +46,7 @@ impl Memory {
     }
 
     /// The same by one who dies after `steps`.
-    fn die_sending(&self, value: u64, id: u64, owner: u32, steps: usize) {
+    pub fn die_sending(&self, value: u64, id: u64, owner: u32, steps: usize) {
         let claimed = self.fill_slot(value, owner);
         let store = self.store();
         store.die_sending(claimed, &message(&Self::id(id)), owner, steps);

@@ -464,7 +464,7 @@ fn a_death(step: u32, repair: fn(&Memory)) {
 #[test]
 fn a_claimant_dies() {
     for step in 0..4 {
-        check(move || a_death(step, |memory| drop(memory.log().repair(OTHER))));
+        check(move || a_death(step, |memory| _ = memory.log().repair(OTHER)));
     }
 }
 

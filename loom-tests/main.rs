@@ -11,6 +11,7 @@ mod chains;
 mod dues;
 mod event;
 mod feeds;
+mod fifo_kept;
 mod fixture;
 mod groups;
 mod kept;

@@ -1,8 +1,9 @@
 //! Power loss, by crash images: children work on queues and streams that survive it, while their
 //! writes to the disk are recorded; images are made of what a crash at any moment may have left
 //! there, and each is opened, emptied or read, and filled. What was durable has to be there, and
-//! what was deleted for good must not be. Of a stream nothing may be missing between two records
-//! that are there.
+//! what was deleted for good must not be. Of a FIFO queue each group has to be in order, and an id
+//! that is durable is not accepted again, nor one refused whose message is not there. Of a stream
+//! nothing may be missing between two records that are there.
 //!
 //! ```text
 //! cargo test --all-features --test crash                      a thinned run
@@ -36,6 +37,7 @@ mod linux {
     pub mod plan;
     pub mod queue {
         pub mod check;
+        pub mod handle;
         pub mod subject;
         pub mod tale;
         pub mod work;

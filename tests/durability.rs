@@ -3,6 +3,9 @@
 
 mod common;
 
+#[cfg(feature = "fifo")]
+#[path = "durability/fifo.rs"]
+mod fifo;
 #[path = "durability/levels.rs"]
 mod levels;
 #[path = "durability/machine.rs"]

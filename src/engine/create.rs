@@ -145,7 +145,7 @@ impl<H: Home, C: Clock + Clone> Engine<H, C> {
     /// # Errors
     ///
     /// Those of [`create_queue`](Engine::create_queue), [`Error::Name`] also for a name without
-    /// `.fifo`; [`Error::Unsupported`] (with a journal). Then nothing has changed.
+    /// `.fifo`. Then nothing has changed.
     ///
     /// # Progress
     ///

@@ -1,7 +1,7 @@
 //! The layout of a queue in memory: the same in each home. `docs/file-format.md` draws it.
 
 use super::fifo::attempts::Attempt;
-use super::fifo::layout::{FifoHead, Group, Link, Remembered};
+use super::fifo::layout::{FifoHead, Group, IdMarks, Link, Remembered};
 pub use super::fifo::shape::*;
 #[cfg(all(feature = "std", not(ringmain_loom)))]
 use super::latency::Latency;
@@ -452,7 +452,7 @@ impl Shape {
 }
 
 /// How many parts a FIFO queue has of its own.
-pub const FIFO_PARTS: usize = 9;
+pub const FIFO_PARTS: usize = 10;
 
 /// Where the parts of a queue lie, in bytes from its head; each part has lines of its own.
 #[derive(Debug, Clone, Copy)]
@@ -466,7 +466,7 @@ pub struct Offsets {
     /// Notes.
     pub notes: usize,
     /// A FIFO queue's own: head, links, groups, their buckets, ids, their buckets, tickets,
-    /// sets of attempts, and attempts.
+    /// sets of attempts, attempts, and marks of ids.
     pub fifo: [usize; FIFO_PARTS],
     /// Slots.
     pub slots: usize,
@@ -510,6 +510,7 @@ impl Offsets {
             (shape.fifo.tickets, size_of::<AtomicU64>()),
             (shape.fifo.sets, size_of::<AtomicU64>()),
             (shape.fifo.attempts(), size_of::<Attempt>()),
+            (shape.fifo.marks, size_of::<IdMarks>()),
             (shape.slots, shape.slot_bytes),
         ];
         let mut part = 0;
@@ -522,7 +523,7 @@ impl Offsets {
                 1..=3 => offsets.maps[part - 1] = at,
                 4 => offsets.words = at,
                 5 => offsets.notes = at,
-                6..=14 => offsets.fifo[part - 6] = at,
+                6..=15 => offsets.fifo[part - 6] = at,
                 _ => offsets.slots = at,
             }
             let (count, bytes) = parts[part];

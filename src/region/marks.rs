@@ -197,6 +197,7 @@ impl Store<'_> {
 
     /// Makes what a committer left, that died or could not write, dirty again.
     pub fn restore_marks(&self, blocks: usize) {
+        self.restore_id_marks();
         for index in 0..blocks.min(self.blocks().len()) {
             let block = &self.blocks()[index];
             let left = block.unsynced.load(Ordering::Acquire);

@@ -75,6 +75,7 @@ pub fn fit(wish: &Wish, len: usize, shared: bool) -> Result<(Shape, Settings), E
             let attempts = fifo.attempts.unwrap_or_else(|| attempts_of(slots));
             FifoShape::of(slots, fifo.ids.unwrap_or_else(|| ids_of(slots)))
                 .with_sets(attempts.div_ceil(WAYS))
+                .with_marks(wish.durability != DURABILITY_PROCESS)
         }
         None => FifoShape::NONE,
     };

@@ -240,6 +240,8 @@ impl Store<'_> {
             }
             let pins = seen.pins();
             let next = if self.shape().fifo.is_fifo() {
+                #[cfg(feature = "mapped")]
+                self.mark_id(index);
                 Word::tombstone(seen.generation(), pins, run as u64)
             } else if pins == 0 {
                 Word::claimed(owner, seen.generation(), run as u64)

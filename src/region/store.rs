@@ -2,6 +2,8 @@
 //! protocols see.
 
 use super::fifo::attempts::Attempts;
+#[cfg(any(feature = "mapped", ringmain_loom))]
+use super::fifo::layout::IdMarks;
 use super::fifo::layout::{FifoHead, Group, Link, Remembered};
 use super::layout::{Note, QueueHead, Shape, SlotHead};
 #[cfg(not(ringmain_loom))]
@@ -208,6 +210,14 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Marks of ids; none without a journal.
+    #[cfg(feature = "mapped")]
+    #[inline(always)]
+    pub fn id_marks(&self) -> &'a [IdMarks] {
+        // SAFETY: where the marks are.
+        unsafe { self.part(self.place.offsets.fifo[9], self.place.shape.fifo.marks) }
+    }
+
     /// The verified layout.
     #[inline(always)]
     pub fn shape(&self) -> &'a Shape {
@@ -354,6 +364,8 @@ pub struct ModelledFifo<'a> {
     pub tickets: &'a [AtomicU64],
     /// Receive attempts.
     pub attempts: Attempts<'a>,
+    /// Marks of ids.
+    pub id_marks: &'a [IdMarks],
 }
 
 /// A slot of a modelled queue.
@@ -433,6 +445,10 @@ impl<'a> Store<'a> {
 
     pub fn attempts(&self) -> Attempts<'a> {
         self.fifo().attempts
+    }
+
+    pub fn id_marks(&self) -> &'a [IdMarks] {
+        self.parts.fifo.map_or(&[], |fifo| fifo.id_marks)
     }
 
     pub fn journaled(&self) -> bool {

@@ -40,9 +40,12 @@ pub unsafe fn verify(
         })?;
     let window = config.window.load(Ordering::Acquire);
     let sets = config.flags.load(Ordering::Acquire) >> SETS_SHIFT & SETS_MAX;
+    let durability = config.durability.load(Ordering::Acquire);
     let (fifo, flags_max) = match kind {
         KIND_FIFO if is_window(window) => (
-            FifoShape::of(slots, (window & 0xffff_ffff) as usize).with_sets(sets as usize),
+            FifoShape::of(slots, (window & 0xffff_ffff) as usize)
+                .with_sets(sets as usize)
+                .with_marks(durability != DURABILITY_PROCESS),
             FLAG_CHECKSUM | FLAGS_FIFO | SETS_MAX << SETS_SHIFT,
         ),
         _ if kind != KIND_FIFO && window == 0 => (FifoShape::NONE, FLAG_CHECKSUM),
@@ -106,7 +109,6 @@ pub unsafe fn verify(
             field: "configuration checksum",
         });
     }
-    let durability = config.durability.load(Ordering::Acquire);
     // A journal is believed by its checksums, so its bodies have them.
     if !is_durability(durability)
         || (durability != DURABILITY_PROCESS && flags & FLAG_CHECKSUM == 0)

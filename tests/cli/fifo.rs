@@ -166,8 +166,14 @@ fn what_does_not_go_together_is_refused() -> Outcome {
 
     let standard = &place.file("q.ring");
     refused(&run(&["create", standard, "--quota"])?, 2, "--fifo");
-    let journaled = ["create", standard, "--fifo", "--durability", "before-ok"];
-    refused(&run(&journaled)?, 1, "not supported");
+    let kept = &place.file("kept.ring");
+    let journaled = ["create", kept, "--fifo", "--durability", "before-ok"];
+    expect(&run(&journaled)?, 0, "");
+    send(kept, "a", "1", "x")?;
+    let figures = stat(kept)?;
+    assert_eq!(figures["durability"], "before-ok");
+    assert!(figures["durable_position"].as_u64() >= Some(1), "{figures}");
+    assert_eq!(run(&["verify", kept])?.status.code(), Some(0));
     run(&["create", standard, "--size", "1M"])?;
     refused(&run(&["send", standard, "--group", "a", "x"])?, 1, "FIFO");
     assert_eq!(stat(standard)?.get("fifo"), None);

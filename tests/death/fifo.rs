@@ -4,7 +4,7 @@
 //! group whose receiver stands still holds up no other.
 
 mod busy;
-mod ground;
+pub mod ground;
 mod image;
 mod ledger;
 mod operations;
@@ -37,6 +37,8 @@ pub struct Grouped {
     operate: fn(&Stage<'_>),
     /// Whether it takes the set-up lock.
     sets_up: bool,
+    /// Whether the queue has a journal.
+    journaled: bool,
 }
 
 /// Records the path of an operation. The traced one is killed at its end.
@@ -108,6 +110,9 @@ fn kill_once(
     advance(grouped, &traced, way, row);
     board.dead.store(1, SeqCst);
     traced.kill();
+    if grouped.journaled && busy.is_none() {
+        super::machine::fifo_stops_here(world);
+    }
     let recovery = Recovery::begins(busy.map(Busy::pid));
     let survivor = Survivor::new(board, &world.path, &queue, [10, 1, 3][k % 3]);
     survivor.tend();

@@ -164,13 +164,12 @@ impl AnyQueue {
 
     /// The latest commit on the disk and that of what is done now; `None` without a journal.
     pub(super) fn positions(&self) -> (Option<u64>, Option<u64>) {
-        match self {
-            Self::Standard(queue) => (
-                queue.durable_position().ok().map(crate::Position::as_u64),
-                queue.position().ok().map(crate::Position::as_u64),
-            ),
-            Self::Fifo(_) => (None, None),
-        }
+        let (durable, now) = match self {
+            Self::Standard(queue) => (queue.durable_position(), queue.position()),
+            Self::Fifo(queue) => (queue.durable_position(), queue.position()),
+        };
+        let number = crate::Position::as_u64;
+        (durable.ok().map(number), now.ok().map(number))
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod attempt;
 mod dead;
+#[cfg(feature = "mapped")]
+mod durability;
 mod entry;
 mod fixed;
 mod key;

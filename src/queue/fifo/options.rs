@@ -6,8 +6,8 @@ use crate::queue::options::{QueueOptions, in_range, whole_ms};
 use crate::region::Durability;
 use crate::region::fifo::attempts::WAYS;
 use crate::region::layout::{
-    DURABILITY_PROCESS, FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, Settings,
-    WINDOW_MS_MAX, WINDOW_MS_MIN,
+    FLAG_BY_GROUP, FLAG_CONTENT, FLAG_QUOTA, IDS_MAX, SETS_MAX, Settings, WINDOW_MS_MAX,
+    WINDOW_MS_MIN,
 };
 use crate::region::memory::Place;
 use crate::region::policy::PolicyNumbers;
@@ -109,7 +109,8 @@ impl FifoOptions {
         checksum(on: bool);
     }
 
-    /// What survives the machine: [`Durability::Process`] alone is supported so far.
+    /// What survives the machine, and when: see [`QueueOptions::durability`]. Order and ids are as
+    /// durable as the messages.
     #[cfg(feature = "mapped")]
     pub const fn durability(mut self, level: Durability) -> Self {
         self.queue = self.queue.durability(level);
@@ -275,11 +276,6 @@ impl FifoOptions {
 
     pub(crate) fn wish(&self) -> Result<Wish, Error> {
         let wish = self.queue.wish()?;
-        if wish.durability != DURABILITY_PROCESS {
-            return Err(Error::Unsupported {
-                what: "a FIFO queue with a journal (Durability::BeforeOk or Interval)",
-            });
-        }
         let interval_ms = self.interval_ms()?;
         let ids = match self.dedup_ids {
             Some(ids) => Some(in_range("dedup_ids", ids, 1, IDS_MAX)? as usize),

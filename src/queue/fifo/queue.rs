@@ -82,7 +82,7 @@ impl<R: Region> FifoQueue<R> {
     /// # Errors
     ///
     /// [`Error::Occupied`] if there is a queue, [`Error::RegionTooSmall`], [`Error::OutOfRange`],
-    /// [`Error::Unsupported`] (with a journal).
+    /// [`Error::NoJournal`] (with a journal, in a home that has none).
     pub fn create(region: R, options: FifoOptions) -> Result<Self, Error> {
         Self::create_with(region, options, DefaultClock::default())
     }

@@ -204,12 +204,14 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// [`Error::Full`], [`Error::DeduplicationFull`], [`Error::GroupId`],
     /// [`Error::DeduplicationId`], [`Error::NoDeduplicationId`], [`Error::BodyEmpty`],
     /// [`Error::BodyTooLong`], [`Error::Throttled`], [`Error::Forked`], [`Error::Deleted`].
-    /// [`Error::Damaged`]: the memory is; the message is there, and in no order.
+    /// [`Error::Damaged`]: the memory is; the message is there, and in no order. At
+    /// `Durability::BeforeOk` also [`Error::NotDurable`]: then the message *is* in the queue, and
+    /// one who sends it again is told that it is a duplicate.
     ///
     /// # Progress
     ///
     /// Lock-free up to 64 slots, obstruction-free above. No allocation, no system call unless a
-    /// receiver sleeps.
+    /// receiver sleeps. At `Durability::BeforeOk` it then waits for the disk, and for who writes.
     pub fn send<'a>(
         &self,
         group: &'a str,
@@ -325,6 +327,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         alone.finish(&store);
         let sent = sent?;
         self.announce(&store, 1);
+        self.queue.make_durable()?;
         Ok(sent)
     }
 
@@ -383,6 +386,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
         batch.finish(&store);
         self.announce(&store, all.len() as u32);
+        self.queue.make_all_durable(&mut outcomes);
         Ok(outcomes)
     }
 

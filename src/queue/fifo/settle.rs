@@ -21,7 +21,7 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
         let store = queue.store();
         queue.delete_in_turn(&store, &this.hold, this.run(), queue.now_ms(&store))?;
         queue.notify_turn(&store, 1);
-        Ok(())
+        queue.make_durable()
     }
 }
 
@@ -46,6 +46,7 @@ impl<R: Region, C: Clock> Batch<'_, R, C> {
         }
         settling.finish();
         queue.notify_turn(&store, this.messages.len() as u32);
+        queue.make_all_durable(&mut outcomes);
         outcomes
     }
 }

@@ -161,6 +161,7 @@ impl<const N: usize, const B: usize, const IDS: usize, const BLOCKS: usize, cons
                 id_buckets: power_within(BUCKETS * IDS),
                 tickets: power_within(TICKETS * groups),
                 sets: SETS,
+                marks: 0,
             },
         }
     };
@@ -178,6 +179,7 @@ impl<const N: usize, const B: usize, const IDS: usize, const BLOCKS: usize, cons
             offset_of!(Self, tickets),
             offset_of!(Self, sets),
             offset_of!(Self, attempts),
+            offset_of!(Self, attempts), // no marks: there is no journal
         ],
         words: offset_of!(Self, words),
         notes: offset_of!(Self, notes),

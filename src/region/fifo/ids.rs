@@ -48,6 +48,8 @@
 //! over.
 
 use super::cursor::Cursor;
+#[cfg(feature = "mapped")]
+use super::kept::KeptId;
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
 #[cfg(feature = "fifo")]
 use crate::hash::xxh3_64_seeded;
@@ -135,8 +137,14 @@ impl State {
         ((self.0 >> 52) & 1023) as u32
     }
 
-    const fn slot(self) -> u32 {
+    pub(super) const fn slot(self) -> u32 {
         self.0 as u32
+    }
+
+    /// Whether it names the message that has the id.
+    #[cfg(feature = "mapped")]
+    pub(super) const fn names_message(self) -> bool {
+        self.is_coming() || matches!(self.phase(), Phase::Pending)
     }
 
     pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
@@ -150,7 +158,7 @@ impl State {
 const HEAD_BYTES: usize = 3;
 
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
-const VOIDED: u64 = u64::MAX;
+pub(super) const VOIDED: u64 = u64::MAX;
 
 /// In place of the slot of a Claimed entry: it is not coming.
 pub(super) const NO_SLOT: u32 = u32::MAX;
@@ -197,7 +205,7 @@ impl IdKey {
     /// How many of its words count; the others are zero. Its first word, `{ form: u8, group_len:
     /// u8, id_len: u8, .. }`, tells, so keys that have it in common have as many.
     #[inline(always)]
-    fn used(&self) -> usize {
+    pub(in crate::region) fn used(&self) -> usize {
         let [_, group_len, id_len, ..] = self.words[0].to_le_bytes();
         let len = HEAD_BYTES + usize::from(group_len) + usize::from(id_len);
         len.div_ceil(8).min(ID_WORDS)
@@ -322,6 +330,27 @@ impl<'a> Ids<'a> {
             Found::At(_) => None,
             Found::Absent(absent) => Some(absent),
         }
+    }
+
+    /// Finds an id.
+    #[cfg(feature = "mapped")]
+    pub(super) fn find(&self, key: &IdKey) -> Found {
+        self.entries.find(key.hash, |entry| entry.is(key))
+    }
+
+    /// Fills an entry that is free with what a journal has of it. Nobody else uses the region.
+    #[cfg(feature = "mapped")]
+    pub(super) fn restore(&self, id: &KeptId) {
+        let Some(entry) = self.entries.elements.get(id.entry as usize) else {
+            return;
+        };
+        entry.hash.store(id.key.hash, Ordering::Relaxed);
+        entry.write_words(&id.key);
+        entry.stamp.store(id.stamp, Ordering::Relaxed);
+        entry.sequence.store(id.number, Ordering::Relaxed);
+        entry.until_ms.store(id.until_ms, Ordering::Relaxed);
+        let pending = entry.state().then(Phase::Pending, 0, id.slot);
+        entry.state.store(pending.0, Ordering::Release);
     }
 
     /// What an entry that was found says of an id. `None`: it counts no longer, and is out of the

@@ -218,6 +218,27 @@ impl Chained for Remembered {
     }
 }
 
+/// Of 64 remembered ids, what a journal has to be told: see [`kept`](super::kept).
+#[derive(Debug)]
+#[repr(C)]
+pub struct IdMarks {
+    /// Ids whose message is going, and no commit has looked since.
+    pub dirty: AtomicU64,
+    /// Ids that a commit has looked at, and that are not known to be on the disk.
+    pub unsynced: AtomicU64,
+}
+
+#[cfg(ringmain_loom)]
+impl IdMarks {
+    /// Without a mark.
+    pub fn new() -> Self {
+        Self {
+            dirty: AtomicU64::new(0),
+            unsynced: AtomicU64::new(0),
+        }
+    }
+}
+
 /// What a FIFO queue has once.
 #[derive(Debug)]
 #[repr(C)]

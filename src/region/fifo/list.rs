@@ -112,7 +112,7 @@ impl Link {
 }
 
 /// `{ sequence:32, slot:32 }`
-const fn hint(sequence: u64, slot: usize) -> u64 {
+pub(super) const fn hint(sequence: u64, slot: usize) -> u64 {
     sequence << 32 | slot as u64 & 0xffff_ffff
 }
 

@@ -17,6 +17,8 @@ pub(super) mod fixed;
 pub mod free;
 pub mod group;
 pub mod ids;
+#[cfg(feature = "mapped")]
+pub mod kept;
 pub mod layout;
 pub mod list;
 pub mod own;

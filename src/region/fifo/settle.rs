@@ -116,6 +116,8 @@ impl<'s> Settling<'s> {
             let hint = spot.link.group.load(Ordering::Relaxed);
             let next = Word::tombstone(hold.word.generation(), 0, run as u64);
             let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+            #[cfg(feature = "mapped")]
+            self.store.mark_id(index);
             // ORDERING: SeqCst; as in `entomb`.
             let won = spot
                 .word
@@ -492,6 +494,8 @@ impl Store<'_> {
             return Ok(None);
         };
         let next = Word::tombstone(seen.generation(), pins, run as u64);
+        #[cfg(feature = "mapped")]
+        self.mark_id(index);
         // ORDERING: SeqCst; [freed-seen]; otherwise as in `remove`.
         let word = &self.words()[index];
         let won = word.compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::Relaxed);

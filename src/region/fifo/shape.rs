@@ -52,6 +52,8 @@ pub struct FifoShape {
     pub tickets: usize,
     /// Sets of receive attempts; 0: none are remembered.
     pub sets: usize,
+    /// Blocks of 64 ids that have marks for a journal; 0: there is none.
+    pub marks: usize,
 }
 
 impl FifoShape {
@@ -63,6 +65,7 @@ impl FifoShape {
         id_buckets: 0,
         tickets: 0,
         sets: 0,
+        marks: 0,
     };
 
     /// Of a FIFO queue with so many slots that remembers so many ids. There are more entries of
@@ -77,12 +80,19 @@ impl FifoShape {
             id_buckets: (2 * ids).next_power_of_two(),
             tickets: (2 * groups).next_power_of_two(),
             sets: 0,
+            marks: 0,
         }
     }
 
     /// The same with so many sets of receive attempts.
     pub const fn with_sets(self, sets: usize) -> Self {
         Self { sets, ..self }
+    }
+
+    /// The same with marks of its ids, if it has a journal.
+    pub const fn with_marks(self, journaled: bool) -> Self {
+        let marks = if journaled { self.ids.div_ceil(64) } else { 0 };
+        Self { marks, ..self }
     }
 
     /// Entries of receive attempts.

@@ -329,7 +329,11 @@ impl Attachment {
         let config = unsafe { &(*head).config };
         config.check.store(config.checksum(), Ordering::Release);
         // ORDERING: Release; [section-ready]. It is looked at as if it had always been there.
-        header.section.kind.store(KIND_QUEUE, Ordering::Release);
+        let kind = match shape.fifo.is_fifo() {
+            true => KIND_FIFO,
+            false => KIND_QUEUE,
+        };
+        header.section.kind.store(kind, Ordering::Release);
         event!(
             WARN,
             "the head of a queue was damaged, and is as the journal has it";

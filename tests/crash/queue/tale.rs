@@ -80,6 +80,10 @@ struct State {
     leaving: bool,
     /// It stays away after a crash.
     gone: bool,
+    /// Its id counts after a crash.
+    accepted: bool,
+    /// A purge may have taken it, and forgotten its id.
+    purged: bool,
 }
 
 /// What is known of each message at some moment.
@@ -101,6 +105,10 @@ pub struct Expected {
     pub gone: HashSet<u64>,
     /// Was ever sent.
     pub known: HashSet<u64>,
+    /// Its id counts.
+    pub accepted: HashSet<u64>,
+    /// Nobody has begun to delete it: so it is there, or its id does not count.
+    pub staying: HashSet<u64>,
 }
 
 impl Ledger {
@@ -112,6 +120,8 @@ impl Ledger {
             state.sent = seen.contains(seed);
             state.safe = state.sent;
             state.leaving = !state.sent;
+            state.purged &= !state.sent;
+            state.accepted |= state.sent;
             // What is gone stays so.
         }
     }
@@ -135,6 +145,7 @@ impl Ledger {
             state.gone = true;
         } else {
             state.safe = true;
+            state.accepted |= !state.purged;
         }
     }
 
@@ -146,6 +157,7 @@ impl Ledger {
                 for &seed in seeds {
                     let state = self.state(seed);
                     state.leaving |= leaving;
+                    state.purged |= leaving;
                 }
             }
             Note::Sent(position, seeds) => {
@@ -161,7 +173,9 @@ impl Ledger {
                 let there = self.states.iter().filter(|(_, state)| state.sent);
                 let there = there.map(|(&seed, _)| seed).collect();
                 self.purges.insert(*who, there);
-                self.states.values_mut().for_each(|s| s.leaving = true);
+                for state in self.states.values_mut() {
+                    (state.leaving, state.purged, state.accepted) = (true, true, false);
+                }
             }
             Note::Purged(position, who) => {
                 let there = self.purges.remove(who).expect("a purge that began");
@@ -198,6 +212,8 @@ impl Ledger {
             safe: all(|state| state.safe && !state.leaving),
             gone: all(|state| state.gone),
             known: all(|_| true),
+            accepted: all(|state| state.accepted),
+            staying: all(|state| !state.leaving),
         }
     }
 }

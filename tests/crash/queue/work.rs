@@ -1,11 +1,12 @@
 //! What a child does: a random history on a journaled queue, each step told before and after.
 
+use super::handle::Handle;
 use super::tale::Note;
-use crate::common::{Minutes, Numbers};
+use crate::common::Numbers;
 use crate::plan::{Level, Plan, spell};
-use crate::tale::{NOW, Note as _, body, seed, seed_of};
+use crate::tale::{NOW, Note as _, seed, seed_of};
 use ringmain::{
-    Clock, DefaultClock, Durability, Error, Mapped, Outcomes, Queue, QueueOptions, Receipt, Region,
+    Durability, Error, FifoOptions, FifoQueue, Mapped, Outcomes, Queue, QueueOptions, Receipt,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -18,33 +19,54 @@ pub struct Form {
     pub longest: usize,
     /// Of 100 bodies, how many are about as long as the longest one.
     pub long: u64,
+    /// Of a FIFO queue: for how many seconds an id is remembered, and how many are.
+    pub ids: Option<[u64; 2]>,
 }
 
-/// The forms: slots of 128 bytes; with runs over several blocks; slots of a page; few slots.
-pub const FORMS: [Form; 4] = [
+/// The forms: slots of 128 bytes; with runs over several blocks; slots of a page; few slots. And
+/// FIFO queues: one whose ids count to the end, and one that uses their entries again.
+pub const FORMS: [Form; 6] = [
     Form {
         region: 64 << 10,
         typical: 96,
         longest: 3000,
         long: 5,
+        ids: None,
     },
     Form {
         region: 160 << 10,
         typical: 96,
         longest: 24_000,
         long: 4,
+        ids: None,
     },
     Form {
         region: 400 << 10,
         typical: 4064,
         longest: 4064,
         long: 80,
+        ids: None,
     },
     Form {
         region: 60 << 10,
         typical: 992,
         longest: 4000,
         long: 10,
+        ids: None,
+    },
+    Form {
+        region: 700 << 10,
+        typical: 96,
+        longest: 3000,
+        long: 5,
+        ids: Some([86_400, 2000]),
+    },
+    Form {
+        region: 160 << 10,
+        typical: 96,
+        longest: 3000,
+        long: 5,
+        ids: Some([1, 300]),
     },
 ];
 
@@ -54,7 +76,20 @@ impl Form {
             .typical_body(self.typical)
             .max_body(self.longest)
             .visibility(Duration::from_secs(3600))
+            .retention(Duration::from_secs(14 * 86_400))
             .durability(level.durability())
+    }
+
+    fn fifo_options(&self, level: Level) -> FifoOptions {
+        let [seconds, ids] = self.ids.unwrap_or_default();
+        FifoOptions::new()
+            .typical_body(self.typical)
+            .max_body(self.longest)
+            .visibility(Duration::from_secs(3600))
+            .retention(Duration::from_secs(14 * 86_400))
+            .durability(level.durability())
+            .dedup_interval(Duration::from_secs(seconds))
+            .dedup_ids(ids)
     }
 
     /// Bytes of some body.
@@ -73,39 +108,30 @@ impl Form {
 /// Makes the queue of a history.
 pub fn make(path: &Path, level: Level, form: Form) {
     let region = Mapped::create(path, form.region).expect("a region");
-    Queue::create(&region, form.options(level)).expect("a queue");
+    match form.ids {
+        None => drop(Queue::create(&region, form.options(level)).expect("a queue")),
+        Some(_) => drop(FifoQueue::create(&region, form.fifo_options(level)).expect("a queue")),
+    }
 }
 
 /// The child: exits with 0 if all went as it should.
 pub fn run(plan: &Plan<Form>) -> i32 {
     if plan.look {
         let region = Mapped::open(&plan.path).expect("the region");
-        look(&Queue::open(&region).expect("the queue"));
+        match plan.form.ids {
+            None => look(&Queue::open(&region).expect("the queue")),
+            Some(_) => look(&FifoQueue::open(&region).expect("the queue")),
+        }
     }
     plan.by_threads(|who| Worker::new(plan, who).work());
     0
 }
 
 /// Tells what is there, and makes sure that nothing else will be.
-fn look<R: Region, C: Clock>(queue: &Queue<R, C>) {
-    let mut all = Vec::new();
-    loop {
-        let batch = queue.receive_batch(10).expect("a receive");
-        if batch.is_empty() {
-            break;
-        }
-        all.push(batch);
-    }
-    let seeds: Vec<u64> = all
-        .iter()
-        .flat_map(|batch| batch.iter())
-        .map(|received| seed_of(received.body()).expect("a whole body"))
-        .collect();
+fn look(queue: &impl Handle) {
+    let seeds = queue.there();
     for some in seeds.chunks(256) {
         Note::Seen(some.to_vec()).tell();
-    }
-    for outcome in all.into_iter().flat_map(|batch| batch.release()) {
-        outcome.expect("a release");
     }
     for _ in 0..100 {
         match queue.sync() {
@@ -130,7 +156,7 @@ enum Mood {
     Burst,
 }
 
-struct Worker<'p> {
+pub struct Worker<'p> {
     plan: &'p Plan<Form>,
     who: u64,
     numbers: Numbers,
@@ -161,23 +187,23 @@ impl<'p> Worker<'p> {
         while let Some(some) = spell(&mut left, &mut self.numbers) {
             self.held.clear(); // what is in flight comes back when the attachment goes
             let region = Mapped::open(&self.plan.path).expect("the region");
-            let queue = Queue::open(&region).expect("the queue");
-            for _ in 0..some {
-                self.step(&queue);
+            match self.plan.form.ids {
+                None => self.steps(&Queue::open(&region).expect("the queue"), some),
+                Some(_) => self.steps(&FifoQueue::open(&region).expect("the queue"), some),
             }
         }
     }
 
-    fn step(&mut self, queue: &Queue<&Mapped, DefaultClock>) {
-        if self.plan.is_at_process(&mut self.numbers) {
-            let handle = queue.at(Durability::Process).expect("a level");
-            self.operate(&handle);
-        } else {
-            self.operate(queue);
+    fn steps(&mut self, queue: &impl Handle, some: u64) {
+        for _ in 0..some {
+            match self.plan.is_at_process(&mut self.numbers) {
+                true => queue.step_at_process(self),
+                false => self.operate(queue),
+            }
         }
     }
 
-    fn operate<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    pub fn operate(&mut self, queue: &impl Handle) {
         if std::mem::take(&mut self.troubled) && self.numbers.below(4) == 0 {
             return self.purge(queue);
         }
@@ -188,7 +214,7 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn anything<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn anything(&mut self, queue: &impl Handle) {
         if self.numbers.below(40) == 0 {
             let moods = [Mood::Filling, Mood::Emptying, Mood::Calm];
             self.mood = moods[self.numbers.below(3) as usize];
@@ -204,14 +230,14 @@ impl<'p> Worker<'p> {
             48..64 => self.receive_batch(queue),
             64..74 => self.settle_one(queue),
             74..82 => self.settle_batch(queue),
-            82..91 => Note::Durable(queue.durable_position().expect("one").as_u64()).tell(),
+            82..91 => Note::Durable(queue.durable_position()).tell(),
             91 if self.numbers.below(8) == 0 => self.purge(queue),
             _ => self.sync(queue),
         }
     }
 
     /// Deletes what may go, a message sent and deleted at a time.
-    fn rest<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn rest(&mut self, queue: &impl Handle) {
         match self.numbers.below(8) {
             0 => self.receive_batch(queue),
             1 => self.settle_batch(queue),
@@ -223,7 +249,7 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn burst<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn burst(&mut self, queue: &impl Handle) {
         self.send_batch(queue);
         if self.numbers.below(16) == 0 {
             self.sync(queue);
@@ -238,17 +264,17 @@ impl<'p> Worker<'p> {
     }
 
     /// The position that makes durable what has just been done.
-    fn position<R: Region, C: Clock>(queue: &Queue<R, C>, waited: bool) -> u64 {
+    fn position(queue: &impl Handle, waited: bool) -> u64 {
         if waited && queue.durability() == Durability::BeforeOk {
             return NOW;
         }
-        queue.position().expect("a position").as_u64()
+        queue.position()
     }
 
     /// Sorts what was done by whether it is on the disk, and tells it.
-    fn tell<R: Region, C: Clock, T>(
+    fn tell<T>(
         &mut self,
-        queue: &Queue<R, C>,
+        queue: &impl Handle,
         seeds: &[u64],
         outcomes: &Outcomes<T>,
         note: fn(u64, Vec<u64>) -> Note,
@@ -259,7 +285,9 @@ impl<'p> Worker<'p> {
             match outcome {
                 Ok(_) => now.push(seed),
                 Err(Error::NotDurable { .. }) => later.push(seed),
-                Err(Error::Full) => {}
+                Err(Error::Full | Error::DeduplicationFull { .. }) => {}
+                // By a purge's clock its time is over, in a FIFO queue.
+                Err(Error::ExpiredReceipt | Error::StaleReceipt) => {}
                 Err(other) => panic!("{other}"),
             }
         }
@@ -271,9 +299,9 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn tell_one<R: Region, C: Clock, T>(
+    fn tell_one<T>(
         &mut self,
-        queue: &Queue<R, C>,
+        queue: &impl Handle,
         seed: u64,
         outcome: Result<T, Error>,
         note: fn(u64, Vec<u64>) -> Note,
@@ -283,57 +311,46 @@ impl<'p> Worker<'p> {
         self.tell(queue, &[seed], &outcomes, note);
     }
 
-    fn send<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn send(&mut self, queue: &impl Handle) {
         let seed = self.next_seed();
         Note::Sending(vec![seed]).tell();
-        self.tell_one(queue, seed, queue.send(&body(seed)), Note::Sent);
+        self.tell_one(queue, seed, queue.send(seed), Note::Sent);
     }
 
-    fn send_short<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn send_short(&mut self, queue: &impl Handle) {
         self.sent += 1;
         let seed = seed(self.plan.number(self.who, self.sent), 8);
         Note::Sending(vec![seed]).tell();
-        let outcome = queue.send(&body(seed));
+        let outcome = queue.send(seed);
         self.tell_one(queue, seed, outcome, Note::Sent);
     }
 
-    fn send_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn send_batch(&mut self, queue: &impl Handle) {
         let count = 1 + self.numbers.below(10);
         let seeds: Vec<u64> = (0..count).map(|_| self.next_seed()).collect();
-        let bodies: Vec<Vec<u8>> = seeds.iter().map(|&seed| body(seed)).collect();
         Note::Sending(seeds.clone()).tell();
-        let outcomes = queue.send_batch(&bodies).expect("a batch");
+        let outcomes = queue.send_batch(&seeds);
         self.tell(queue, &seeds, &outcomes, Note::Sent);
     }
 
     /// Sends by filling in place, which does not wait for the disk.
-    fn fill<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn fill(&mut self, queue: &impl Handle) {
         let seed = self.next_seed();
-        let bytes = body(seed);
-        match queue.claim(bytes.len()) {
-            Ok(mut claim) => {
-                claim.copy_from_slice(&bytes);
-                Note::Sending(vec![seed]).tell();
-                claim.commit();
-                Note::Sent(Self::position(queue, false), vec![seed]).tell();
-            }
+        match queue.fill(seed, || Note::Sending(vec![seed]).tell()) {
+            Ok(true) => Note::Sent(Self::position(queue, false), vec![seed]).tell(),
+            Ok(false) => self.send(queue),
             Err(Error::Full) => {}
             Err(other) => panic!("{other}"),
         }
     }
 
-    /// One message in sixteen is not deleted but by a purge, so that its record grows old.
-    fn stays(&self, seed: u64) -> bool {
-        (seed >> 24).is_multiple_of(16)
-    }
-
-    fn receive<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
-        let Some(received) = queue.receive().expect("a receive") else {
+    fn receive<Q: Handle>(&mut self, queue: &Q) {
+        let Some(received) = queue.receive_batch(1).pop() else {
             return;
         };
         let seed = seed_of(received.body()).expect("a whole body");
         match self.numbers.below(8) {
-            _ if self.stays(seed) => Self::release(received.release()),
+            _ if Q::stays(seed) => Self::release(received.release()),
             0 => Self::release(received.release()),
             1 => drop(received),
             2..=4 => self.held.push((received.detach(), seed)),
@@ -352,14 +369,14 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn receive_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn receive_batch<Q: Handle>(&mut self, queue: &Q) {
         let max = 1 + self.numbers.below(10) as usize;
-        let mut batch = queue.receive_batch(max).expect("a receive");
+        let mut batch = queue.receive_batch(max);
         let seed = |body: &[u8]| seed_of(body).expect("a whole body");
         if self.numbers.below(3) == 0 {
             while let Some(received) = batch.pop() {
                 let seed = seed(received.body());
-                if self.stays(seed) {
+                if Q::stays(seed) {
                     Self::release(received.release());
                 } else {
                     self.held.push((received.detach(), seed));
@@ -367,10 +384,7 @@ impl<'p> Worker<'p> {
             }
             return;
         }
-        while batch
-            .last()
-            .is_some_and(|last| self.stays(seed(last.body())))
-        {
+        while batch.last().is_some_and(|last| Q::stays(seed(last.body()))) {
             if let Some(last) = batch.pop() {
                 Self::release(last.release());
             }
@@ -382,7 +396,7 @@ impl<'p> Worker<'p> {
         }
     }
 
-    fn settle_one<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn settle_one(&mut self, queue: &impl Handle) {
         if self.held.is_empty() {
             return self.receive(queue);
         }
@@ -395,24 +409,21 @@ impl<'p> Worker<'p> {
         self.tell_one(queue, seed, queue.delete(&receipt), Note::Deleted);
     }
 
-    fn settle_batch<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn settle_batch(&mut self, queue: &impl Handle) {
         let some = self.held.len().min(10);
         let (receipts, seeds): (Vec<Receipt>, Vec<u64>) = self.held.drain(..some).unzip();
         if some == 0 {
             return self.receive_batch(queue);
         }
         Note::Deleting(seeds.clone()).tell();
-        let outcomes = queue.delete_batch(&receipts).expect("a batch");
+        let outcomes = queue.delete_batch(&receipts);
         self.tell(queue, &seeds, &outcomes, Note::Deleted);
     }
 
-    fn purge<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn purge(&mut self, queue: &impl Handle) {
         Note::Purging(self.who).tell();
-        // By a clock on which a minute is over soon.
-        let hasty = Queue::open_with(queue.region(), Minutes).expect("the queue");
-        let hasty = hasty.at(queue.durability()).expect("the same level");
         let waited = loop {
-            match hasty.purge() {
+            match queue.purge() {
                 Ok(_) => break true,
                 Err(Error::NotDurable { .. }) => break false,
                 Err(Error::PurgedRecently { .. }) => std::thread::yield_now(),
@@ -422,7 +433,7 @@ impl<'p> Worker<'p> {
         Note::Purged(Self::position(queue, waited), self.who).tell();
     }
 
-    fn sync<R: Region, C: Clock>(&mut self, queue: &Queue<R, C>) {
+    fn sync(&mut self, queue: &impl Handle) {
         match queue.sync() {
             Ok(position) => Note::Durable(position.as_u64()).tell(),
             Err(Error::NotDurable { .. }) => self.troubled = true,

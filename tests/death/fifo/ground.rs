@@ -1,12 +1,12 @@
 //! The ground of a round on a FIFO queue.
 
 use super::super::board::{Board, Entry, Time, seeds, state};
-use super::super::ground::{Image, ONE, RETENTION_MS, VISIBILITY, open_region};
+use super::super::ground::{Image, ONE, RETENTION_MS, VISIBILITY, journal_of, open_region};
 use super::super::stage::{Stage, seed_in};
 use super::super::tracer::{Stop, Traced, Way, told};
 use super::image::Parts;
 use super::ledger::send;
-use ringmain::{FifoOptions, FifoQueue, Mapped, Received};
+use ringmain::{Durability, FifoOptions, FifoQueue, Mapped, Received};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -34,6 +34,13 @@ fn options() -> FifoOptions {
         .dedup_ids(IDS)
 }
 
+/// With a journal: see `super::super::ground::journaled`.
+fn journaled() -> FifoOptions {
+    options()
+        .retention(Duration::from_secs(14 * 86_400))
+        .durability(Durability::Interval(Duration::from_secs(3600)))
+}
+
 pub fn open(board: &'static Board, path: &Path) -> Orders {
     FifoQueue::open_with(open_region(path), Time(board)).expect("the queue opens")
 }
@@ -48,6 +55,7 @@ struct Known {
 /// A ground that can be laid again and again.
 pub struct Ground {
     bytes: Vec<u8>,
+    journal: Vec<u8>,
     messages: Vec<Known>,
     now_ms: u64,
 }
@@ -56,19 +64,30 @@ impl Ground {
     pub fn new(
         board: &'static Board,
         path: &Path,
+        journaled: bool,
         prepare: fn(&Maker<'_>) -> Option<Image>,
     ) -> Self {
         board.clear();
         let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(journal_of(path));
         let region = Arc::new(Mapped::create(path, REGION_BYTES).expect("a region"));
-        drop(FifoQueue::create_with(region, options(), Time(board)).expect("a queue"));
+        let options = match journaled {
+            true => self::journaled(),
+            false => options(),
+        };
+        drop(FifoQueue::create_with(region, options, Time(board)).expect("a queue"));
         let queue = open(board, path);
         queue.tend().expect("tended");
         let maker = Maker { board, path, queue };
         let image = prepare(&maker);
+        if journaled {
+            maker.queue.sync().expect("on the disk");
+        }
         drop(maker);
         let image = image.unwrap_or_else(|| Image::of(path));
         std::fs::remove_file(path).expect("removed");
+        let journal = std::fs::read(journal_of(path)).unwrap_or_default();
+        let _ = std::fs::remove_file(journal_of(path));
         let known = |(seed, entry): (u64, &Entry)| Known {
             seed,
             numbers: [&entry.state, &entry.len, &entry.group, &entry.id].map(|n| n.load(SeqCst)),
@@ -76,6 +95,7 @@ impl Ground {
         };
         Self {
             bytes: image.bytes().to_vec(),
+            journal,
             messages: board.named().map(known).collect(),
             now_ms: board.now_ms(),
         }
@@ -95,6 +115,10 @@ impl Ground {
         }
         let _ = std::fs::remove_file(path);
         std::fs::write(path, &self.bytes).expect("room in shared memory");
+        let _ = std::fs::remove_file(journal_of(path));
+        if !self.journal.is_empty() {
+            std::fs::write(journal_of(path), &self.journal).expect("room in shared memory");
+        }
     }
 }
 

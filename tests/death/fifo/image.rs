@@ -52,6 +52,11 @@ impl Parts {
         let attempt_sets = config(4) >> 16 & 0xffff;
         let sets = part(tickets + 8 * (2 * groups).next_power_of_two());
         let attempts = part(sets + 8 * attempt_sets);
+        let marks = match config(6) {
+            0 => 0,
+            _ => 16 * ids.div_ceil(64),
+        };
+        let marks_at = part(attempts + ATTEMPT_BYTES * WAYS * attempt_sets);
         Self {
             slots,
             slot_bytes,
@@ -60,7 +65,7 @@ impl Parts {
             groups: (groups_at, groups),
             ids: (ids_at, ids),
             chains: (chains, id_chains),
-            bodies: part(attempts + ATTEMPT_BYTES * WAYS * attempt_sets),
+            bodies: part(marks_at + marks),
             image,
         }
     }

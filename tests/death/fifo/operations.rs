@@ -1,5 +1,6 @@
 //! The operations on FIFO queues: for each what there is before, and what is done under trace.
 
+mod journaled;
 mod receiving;
 mod sending;
 mod settling;
@@ -18,17 +19,25 @@ const PLAIN: Grouped = Grouped {
     prepare: two_groups,
     operate: |_| {},
     sets_up: false,
+    journaled: false,
 };
 
 /// All of them, in the order of the tables.
 pub fn all() -> Vec<Grouped> {
-    [sending::ALL, receiving::ALL, settling::ALL, upkeep::ALL].concat()
+    [
+        sending::ALL,
+        receiving::ALL,
+        settling::ALL,
+        upkeep::ALL,
+        journaled::ALL,
+    ]
+    .concat()
 }
 
 impl Grouped {
     /// What there is before.
     pub fn ground(&self, world: &World) -> Ground {
-        Ground::new(world.board, &world.path, self.prepare)
+        Ground::new(world.board, &world.path, self.journaled, self.prepare)
     }
 }
 

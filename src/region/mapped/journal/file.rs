@@ -1,10 +1,15 @@
 //! The journal's file: how it is made, found and checked.
 
 use super::Journal;
-use super::frame::{ALIGN, Frame, HEAD_BYTES, record_bytes};
+use super::frame::{
+    ALIGN, Frame, HEAD_BYTES, ID_BYTES_MAX, ONCE_BYTES, ORDERED_BYTES_MAX, record_bytes,
+};
 use crate::error::Error;
 use crate::pod::{Pod, Zeroable};
-use crate::region::layout::{DURABILITY_PROCESS, FifoShape, SLOT_HEAD_BYTES, Settings, Shape};
+use crate::region::fifo::kept::MARKED;
+use crate::region::layout::{
+    DURABILITY_PROCESS, FifoShape, SETS_MAX, SETS_SHIFT, SLOT_HEAD_BYTES, Settings, Shape,
+};
 use crate::region::mapped::companion::{self, Head, Label, Words};
 use crate::region::mapped::os;
 use crate::region::policy::PolicyNumbers;
@@ -26,6 +31,8 @@ pub struct JournalHead {
     policy: PolicyNumbers,
     flags: u64,
     durability: u64,
+    /// Of a FIFO queue: see `Config::window`.
+    window: u64,
     ring_bytes: u64,
     /// Seeds the checksums of frames.
     seed: u64,
@@ -34,15 +41,15 @@ pub struct JournalHead {
 }
 
 const _: () = {
-    assert!(size_of::<JournalHead>() == 160);
+    assert!(size_of::<JournalHead>() == 168);
     assert!(core::mem::offset_of!(JournalHead, label) == 0);
-    assert!(core::mem::offset_of!(JournalHead, check) == 152);
+    assert!(core::mem::offset_of!(JournalHead, check) == 160);
 };
 
 impl Head for JournalHead {
     const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
-    /// 3: the page has all of the queue's settings.
-    const VERSION: u32 = 3;
+    /// 4: the page has all of the queue's settings, also of a FIFO queue.
+    const VERSION: u32 = 4;
     const END: &'static str = ".journal";
     const WORDS: Words = Words {
         foreign: "cannot be made: a file of its name (region.journal) is another one's",
@@ -66,7 +73,7 @@ impl Head for JournalHead {
 pub struct Sizes {
     /// C: bytes of the longest frame.
     pub frame_max: usize,
-    /// D: bytes that the slots of one block take in frames.
+    /// D: bytes that the slots, or the ids, of one block take in frames.
     pub block_max: u64,
     /// P: positions in which the sweep goes round once.
     pub period: u64,
@@ -78,11 +85,17 @@ pub struct Sizes {
 pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
     // What a slot takes in a record, at most: the record's numbers, where the slot has its head. A
     // run has one of each, and slots are multiples of 8 long, so the padding is counted as well.
+    let ordered = match shape.fifo.is_fifo() {
+        true => ONCE_BYTES + ORDERED_BYTES_MAX,
+        false => 0,
+    };
     let slot_bytes = shape
         .slot_bytes
-        .checked_add(record_bytes(0) - SLOT_HEAD_BYTES)?;
-    let live = shape.slots.checked_mul(slot_bytes)?;
-    let longest = HEAD_BYTES + record_bytes(shape.stored_bytes_max());
+        .checked_add(record_bytes(0) - SLOT_HEAD_BYTES)?
+        .checked_add(ordered)?;
+    let ids = shape.fifo.ids.checked_mul(ID_BYTES_MAX)?;
+    let live = shape.slots.checked_mul(slot_bytes)?.checked_add(ids)?;
+    let longest = HEAD_BYTES + record_bytes(shape.stored_bytes_max()) + ordered;
     let frame_max = (live / 8)
         .clamp(64 << 10, 1 << 20)
         .max(longest)
@@ -92,7 +105,8 @@ pub fn sizes_of(shape: &Shape) -> Option<Sizes> {
         .checked_add(frame_max as u64)?
         .checked_mul(2)?
         .checked_next_multiple_of(ALIGN as u64)?;
-    let block = (shape.slots.min(BLOCK_SLOTS) * slot_bytes) as u64;
+    let of_ids = shape.fifo.ids.min(MARKED) * ID_BYTES_MAX;
+    let block = (shape.slots.min(BLOCK_SLOTS) * slot_bytes).max(of_ids) as u64;
     // Two frames in a row have more than C, so heads and padding add less than a quarter.
     let block_max = block
         .checked_add(block / 4)?
@@ -126,18 +140,24 @@ impl Sizes {
 /// What the journal beside region `nonce` has kept of the queue's configuration, if it is whole.
 pub fn kept(region: &Path, nonce: u64) -> Option<(Shape, Settings)> {
     let head: JournalHead = companion::head_beside(region, nonce)?;
+    let slots = usize::try_from(head.slots).ok()?;
+    let ids = (head.window & 0xffff_ffff) as usize;
+    let sets = (head.flags >> SETS_SHIFT & SETS_MAX) as usize;
     let shape = Shape {
         slot_bytes: usize::try_from(head.slot_bytes).ok()?,
-        slots: usize::try_from(head.slots).ok()?,
+        slots,
         body_bytes_max: usize::try_from(head.body_bytes_max).ok()?,
-        fifo: FifoShape::NONE,
+        fifo: match head.window {
+            0 => FifoShape::NONE,
+            _ => FifoShape::of(slots, ids).with_sets(sets).with_marks(true),
+        },
     };
     let settings = Settings {
         policy: head.policy,
         flags: head.flags,
         nonce: head.label.section,
         durability: head.durability,
-        window: 0,
+        window: head.window,
     };
     (head.durability != DURABILITY_PROCESS).then_some((shape, settings))
 }
@@ -163,6 +183,7 @@ impl Journal {
             policy: settings.policy,
             flags: settings.flags,
             durability: settings.durability,
+            window: settings.window,
             ring_bytes: sizes.ring,
             seed: os::random(),
             check: 0,
@@ -178,12 +199,14 @@ impl Journal {
         let (file, head) = companion::find::<JournalHead>(region, nonces)?;
         let same = head.slot_bytes == shape.slot_bytes as u64
             && head.slots == shape.slots as u64
-            && head.body_bytes_max == shape.body_bytes_max as u64;
+            && head.body_bytes_max == shape.body_bytes_max as u64
+            && (head.window & 0xffff_ffff) as usize == shape.fifo.ids;
         let sizes = sizes_of(shape).filter(|sizes| same && sizes.ring == head.ring_bytes);
         let sizes = sizes.ok_or(Error::Journal {
             problem: "is damaged: its shape is not the queue's",
         })?;
         let expected = RING_OFFSET + sizes.ring;
-        Self::of(file, expected, sizes, head.seed, Frame::default())
+        let frame = Frame::new(shape.fifo.is_fifo());
+        Self::of(file, expected, sizes, head.seed, frame)
     }
 }

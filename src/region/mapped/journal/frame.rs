@@ -2,6 +2,9 @@
 
 use crate::pod::{Pod, Zeroable, bytes_of, pod_read_unaligned};
 use crate::region::arena::stamp_generation;
+use crate::region::fifo::ids::IdKey;
+use crate::region::fifo::kept::{KeptHead, KeptId, KeptOrder};
+use crate::region::fifo::layout::ID_WORDS;
 use crate::region::marks::Look;
 use crate::region::word::Phase;
 
@@ -19,6 +22,20 @@ const SOME_BYTES: usize = 24;
 const MORE_BYTES: usize = 16;
 /// Says so, in the number of the slot.
 const MORE: u64 = 1 << 31;
+/// Bytes after a frame's head, in the journal of a FIFO queue.
+pub const ONCE_BYTES: usize = 16;
+/// Bytes more of a message in a FIFO queue, without its id.
+const ORDER_BYTES: usize = 32;
+/// Bytes more of its id, without the words that count.
+const WITH_ID_BYTES: usize = 16;
+/// Bytes of an id by itself, without the words that count.
+const ID_BYTES: usize = 48;
+/// Says that a record, or what follows a message's number and group, is an id.
+const ID: u64 = 1 << 63;
+/// Bytes of the longest record of an id by itself; a message's has not more of one.
+pub const ID_BYTES_MAX: usize = ID_BYTES + 8 * ID_WORDS;
+/// So much longer the record of a message in a FIFO queue may be.
+pub const ORDERED_BYTES_MAX: usize = ORDER_BYTES + WITH_ID_BYTES + 8 * ID_WORDS;
 
 /// The head of a frame.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -85,11 +102,11 @@ pub fn is_whole(bytes: &mut [u8], seed: u64) -> bool {
 
 /// What a record says.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'f> {
-    /// The slot.
-    pub slot: u32,
-    /// Its message.
-    pub message: Option<Message<'f>>,
+pub enum Record<'f> {
+    /// Of a slot: its message.
+    Slot(u32, Option<Message<'f>>),
+    /// Of an id whose message has gone.
+    Id(KeptId),
 }
 
 /// A message in a record.
@@ -105,6 +122,8 @@ pub struct Message<'f> {
     pub attributes: u64,
     /// Its delay, if it has not been received, ms.
     pub delay_ms: u64,
+    /// Its place in a FIFO queue.
+    pub order: Option<KeptOrder>,
     /// Its body, and the attributes after it.
     pub body: &'f [u8],
 }
@@ -112,13 +131,83 @@ pub struct Message<'f> {
 /// The records of a whole frame, in the order in which they were written.
 pub struct Records<'f> {
     left: &'f [u8],
+    /// Of a FIFO queue.
+    ordered: bool,
 }
 
 impl<'f> Records<'f> {
-    pub fn of(frame: &'f [u8]) -> Self {
+    pub fn of(frame: &'f [u8], ordered: bool) -> Self {
+        let once = if ordered { ONCE_BYTES } else { 0 };
         Self {
-            left: &frame[HEAD_BYTES..],
+            left: frame.get(HEAD_BYTES + once..).unwrap_or_default(),
+            ordered,
         }
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<&'f [u8]> {
+        let (taken, left) = self.left.split_at_checked(bytes)?;
+        self.left = left;
+        Some(taken)
+    }
+
+    fn numbers<const N: usize>(&mut self) -> Option<[u64; N]> {
+        let taken = self.take(8 * N)?;
+        let mut numbers = [0; N];
+        for (number, eight) in numbers.iter_mut().zip(taken.as_chunks().0) {
+            *number = u64::from_le_bytes(*eight);
+        }
+        Some(numbers)
+    }
+
+    /// The words of a key that count, of which `first` says how many there are.
+    fn words(&mut self, first: u64) -> Option<[u64; ID_WORDS]> {
+        let used = ((first & !ID) >> 32) as usize;
+        let mut words = [0; ID_WORDS];
+        for word in words.get_mut(..used)? {
+            [*word] = self.numbers()?;
+        }
+        Some(words)
+    }
+
+    fn id(&mut self, first: u64) -> Option<KeptId> {
+        let [slot, stamp, number, until_ms, hash] = self.numbers()?;
+        Some(KeptId {
+            entry: first as u32,
+            slot: slot as u32,
+            stamp,
+            number,
+            until_ms,
+            key: IdKey {
+                words: self.words(first)?,
+                hash,
+            },
+        })
+    }
+
+    fn order(&mut self, slot: u32, stamp: u64) -> Option<KeptOrder> {
+        let [number, high, low, first] = self.numbers()?;
+        let id = match first & ID {
+            0 => None,
+            _ => {
+                let [until_ms, hash] = self.numbers()?;
+                Some(KeptId {
+                    entry: first as u32,
+                    slot,
+                    stamp,
+                    number,
+                    until_ms,
+                    key: IdKey {
+                        words: self.words(first)?,
+                        hash,
+                    },
+                })
+            }
+        };
+        Some(KeptOrder {
+            number,
+            group: [high, low],
+            id,
+        })
     }
 }
 
@@ -126,39 +215,52 @@ impl<'f> Iterator for Records<'f> {
     type Item = Record<'f>;
 
     fn next(&mut self) -> Option<Record<'f>> {
-        let number = |at: usize| {
-            let bytes = self.left.get(at..at + 8)?;
-            Some(u64::from_le_bytes(bytes.try_into().ok()?))
-        };
-        let first = number(0)?;
+        let [first] = self.numbers()?;
+        if self.ordered && first & ID != 0 {
+            return self.id(first).map(Record::Id);
+        }
         let (slot, len) = ((first & !MORE) as u32, (first >> 32) as usize);
         if len == 0 {
-            self.left = &self.left[NONE_BYTES..];
-            return Some(Record {
-                slot,
-                message: None,
-            });
+            return Some(Record::Slot(slot, None));
         }
-        let (stamp, third) = (number(8)?, number(16)?);
-        let (mut at, mut more) = (SOME_BYTES, [0; 2]);
-        if first & MORE != 0 {
-            more = [number(at)?, number(at + 8)?];
-            at += MORE_BYTES;
-        }
-        let body = self.left.get(at..at.checked_add(len)?)?;
-        self.left = self.left.get(at + len.next_multiple_of(8)..)?;
-        Some(Record {
-            slot,
-            message: Some(Message {
-                stamp,
-                generation: third >> 32,
-                checksum: third as u32,
-                attributes: more[0],
-                delay_ms: more[1],
-                body,
-            }),
-        })
+        let [stamp, third] = self.numbers()?;
+        let [attributes, delay_ms] = match first & MORE {
+            0 => [0; 2],
+            _ => self.numbers()?,
+        };
+        let order = match self.ordered {
+            true => Some(self.order(slot, stamp)?),
+            false => None,
+        };
+        let body = self.take(len.checked_next_multiple_of(8)?)?.get(..len)?;
+        let message = Message {
+            stamp,
+            generation: third >> 32,
+            checksum: third as u32,
+            attributes,
+            delay_ms,
+            order,
+            body,
+        };
+        Some(Record::Slot(slot, Some(message)))
     }
+}
+
+/// What a whole frame of a FIFO queue's journal says once.
+pub fn head_of(frame: &[u8]) -> KeptHead {
+    let number = |at: usize| {
+        let eight = frame.get(HEAD_BYTES + at..).and_then(<[u8]>::first_chunk);
+        eight.map_or(0, |eight| u64::from_le_bytes(*eight))
+    };
+    KeptHead {
+        sequence: number(0),
+        forgotten: number(8),
+    }
+}
+
+/// The first number of an id: `{ id:1, words:31, entry:32 }`
+fn first_of(id: &KeptId) -> u64 {
+    ID | (id.key.used() as u64) << 32 | u64::from(id.entry)
 }
 
 static ZEROS: [u8; ALIGN] = [0; ALIGN];
@@ -171,15 +273,28 @@ pub struct Frame {
     /// See [`FrameHead::swept`].
     pub swept: u64,
     taken: Vec<(u32, u64)>,
+    taken_ids: Vec<(u32, u64)>,
+    /// Of a FIFO queue.
+    ordered: bool,
 }
 
 impl Frame {
+    /// For the journal of a standard queue, or of a FIFO queue.
+    pub fn new(ordered: bool) -> Self {
+        Self {
+            ordered,
+            ..Self::default()
+        }
+    }
+
     /// Empties it; `swept` stays.
     pub fn clear(&mut self) {
+        let once = if self.ordered { ONCE_BYTES } else { 0 };
         self.bytes.clear();
-        self.bytes.extend_from_slice(&ZEROS[..HEAD_BYTES]);
+        self.bytes.extend_from_slice(&ZEROS[..HEAD_BYTES + once]);
         self.count = 0;
         self.taken.clear();
+        self.taken_ids.clear();
     }
 
     pub fn is_empty(&self) -> bool {
@@ -212,6 +327,18 @@ impl Frame {
         &self.taken
     }
 
+    /// Notes marks of ids that were taken for this frame.
+    pub fn take_ids(&mut self, block: usize, ids: u64) {
+        if ids != 0 {
+            self.taken_ids.push((block as u32, ids));
+        }
+    }
+
+    /// Those.
+    pub fn taken_ids(&self) -> &[(u32, u64)] {
+        &self.taken_ids
+    }
+
     fn has_room(&self, bytes: usize, max: usize) -> bool {
         self.bytes.len() + bytes <= max
     }
@@ -226,9 +353,52 @@ impl Frame {
         true
     }
 
-    /// Says which message a slot has, which stores `body`; `false` if there is no room.
-    pub fn push(&mut self, slot: u32, look: &Look, body: &[u8], max: usize) -> bool {
-        if !self.has_room(record_bytes(body.len()), max) {
+    /// Says what counts of an id whose message has gone; `false` if there is no room.
+    pub fn push_id(&mut self, id: &KeptId, max: usize) -> bool {
+        if !self.has_room(ID_BYTES_MAX, max) {
+            return false;
+        }
+        let numbers = [
+            first_of(id),
+            u64::from(id.slot),
+            id.stamp,
+            id.number,
+            id.until_ms,
+            id.key.hash,
+        ];
+        self.push_numbers(&numbers);
+        self.push_numbers(&id.key.words[..id.key.used()]);
+        self.count += 1;
+        true
+    }
+
+    fn push_order(&mut self, order: &KeptOrder) {
+        let [high, low] = order.group;
+        let first = order.id.as_ref().map_or(0, first_of);
+        self.push_numbers(&[order.number, high, low, first]);
+        if let Some(id) = &order.id {
+            self.push_numbers(&[id.until_ms, id.key.hash]);
+            self.push_numbers(&id.key.words[..id.key.used()]);
+        }
+    }
+
+    fn push_numbers(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.bytes.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// Says which message a slot has, which stores `body`, and its place in order in a FIFO queue;
+    /// `false` if there is no room.
+    pub fn push(
+        &mut self,
+        slot: u32,
+        (look, order): (&Look, Option<&KeptOrder>),
+        body: &[u8],
+        max: usize,
+    ) -> bool {
+        let more = if self.ordered { ORDERED_BYTES_MAX } else { 0 };
+        if !self.has_room(record_bytes(body.len()) + more, max) {
             return false;
         }
         let Look { word, stamp, .. } = *look;
@@ -245,13 +415,21 @@ impl Frame {
             look.attributes,
             delay_ms,
         ];
-        for number in &numbers[..if more { 5 } else { 3 }] {
-            self.bytes.extend_from_slice(&number.to_le_bytes());
+        self.push_numbers(&numbers[..if more { 5 } else { 3 }]);
+        if let Some(order) = order {
+            self.push_order(order);
         }
         self.bytes.extend_from_slice(body);
         self.pad(8);
         self.count += 1;
         true
+    }
+
+    /// Writes what a frame of a FIFO queue's journal says once.
+    pub fn say_once(&mut self, head: KeptHead) {
+        let numbers = [head.sequence, head.forgotten].map(u64::to_le_bytes);
+        let once = self.bytes[HEAD_BYTES..].as_chunks_mut().0.iter_mut();
+        once.zip(numbers).for_each(|(at, number)| *at = number);
     }
 
     /// The bytes to be written, padded.

@@ -74,6 +74,7 @@ pub use file::kept;
 
 use super::companion::{Companion, tell_last};
 use crate::error::Error;
+use crate::region::fifo::kept::{KeptId, MARKED};
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::ring::blocks::BLOCK_SLOTS;
@@ -159,12 +160,57 @@ impl Commit<'_, '_> {
             block += 1;
             self.sweep()?;
         }
+        // After the slots: see `region::fifo::kept`.
+        for block in 0..self.store.id_marks().len() {
+            let ids = self.store.take_id_marks(block);
+            if ids != 0 {
+                self.write_ids(block, ids)?;
+            }
+        }
+        self.sweep()?;
         self.flush()
+    }
+
+    /// Writes those of 64 marked ids whose message has gone; the others that count stay marked.
+    fn write_ids(&mut self, block: usize, ids: u64) -> Result<(), Error> {
+        let (mut there, mut told, mut left) = (0, 0, ids);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            let entry = block * MARKED + left.trailing_zeros() as usize;
+            left ^= bit;
+            match self.store.kept_id(entry) {
+                Some(id) if self.store.has_message(&id) => there |= bit,
+                Some(id) => {
+                    if !self.has_written(&id, block, told)? {
+                        told = 0;
+                    }
+                    told |= bit;
+                }
+                None if self.store.is_coming_id(entry) => there |= bit,
+                None => told |= bit, // it counts no longer
+            }
+        }
+        self.frame.take_ids(block, told);
+        self.store.put_id_marks(block, there);
+        Ok(())
+    }
+
+    /// Writes an id. `false`: into another frame than the ids in `told` are in.
+    fn has_written(&mut self, id: &KeptId, block: usize, told: u64) -> Result<bool, Error> {
+        let max = self.journal.sizes.frame_max;
+        if self.frame.push_id(id, max) {
+            return Ok(true);
+        }
+        self.frame.take_ids(block, told);
+        self.flush()?;
+        self.frame.push_id(id, max);
+        Ok(false)
     }
 
     /// Writes anew what is in the blocks whose turn it is.
     fn sweep(&mut self) -> Result<(), Error> {
-        let blocks = self.store.blocks().len() as u64;
+        let of_slots = self.store.blocks().len();
+        let blocks = (of_slots + self.store.id_marks().len()) as u64;
         let visits = |commit: &Self| {
             let position = commit.position.saturating_add(commit.frame.len() as u64);
             commit.journal.sizes.visits_at(position, blocks)
@@ -175,7 +221,9 @@ impl Commit<'_, '_> {
         self.frame.swept = self.swept;
         while self.swept < visits(self) {
             let block = (self.swept % blocks) as usize;
-            if block < extent(self.store) {
+            if let Some(block) = block.checked_sub(of_slots) {
+                self.sweep_ids(block)?;
+            } else if block < extent(self.store) {
                 let live = self.store.live_slots(block);
                 if live != 0 {
                     self.write_slots(block, live)?;
@@ -187,15 +235,34 @@ impl Commit<'_, '_> {
         Ok(())
     }
 
+    fn sweep_ids(&mut self, block: usize) -> Result<(), Error> {
+        for entry in block * MARKED..(block + 1) * MARKED {
+            if let Some(id) = self.store.kept_id(entry)
+                && !self.store.has_message(&id)
+            {
+                self.has_written(&id, block, 0)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_slots(&mut self, block: usize, mut slots: u64) -> Result<(), Error> {
         while slots != 0 {
             let (store, frame) = (self.store, &mut *self.frame);
             let max = self.journal.sizes.frame_max;
+            let is_fifo = store.shape().fifo.is_fifo();
             slots = store.copy_slots(block, slots, |index, look| match look {
                 None => frame.push_none(index as u32, max),
+                Some(look) if is_fifo => match store.kept_order(index, look.stamp) {
+                    Some(order) => {
+                        let body = store.copied_body(index, look.len());
+                        frame.push(index as u32, (&look, Some(&order)), body, max)
+                    }
+                    None => frame.push_none(index as u32, max), // not yet
+                },
                 Some(look) => {
                     let body = store.copied_body(index, look.len());
-                    frame.push(index as u32, &look, body, max)
+                    frame.push(index as u32, (&look, None), body, max)
                 }
             });
             if slots != 0 {
@@ -227,6 +294,9 @@ impl Commit<'_, '_> {
             seldom.journal_end.store(self.position, Ordering::Release);
         }
         let time_ms = seldom.time_high_ms.load(Ordering::Relaxed);
+        if self.store.shape().fifo.is_fifo() {
+            self.frame.say_once(self.store.kept_head());
+        }
         let bytes = self
             .frame
             .seal(self.position, self.number, time_ms, self.journal.seed);
@@ -238,6 +308,9 @@ impl Commit<'_, '_> {
         seldom.swept.store(self.frame.swept, Ordering::Release);
         for &(block, slots) in self.frame.taken() {
             self.store.settle_marks(block as usize, slots);
+        }
+        for &(block, ids) in self.frame.taken_ids() {
+            self.store.settle_id_marks(block as usize, ids);
         }
         self.frame.clear();
         Ok(())

@@ -3,12 +3,13 @@
 use super::Journal;
 use super::file::RING_OFFSET;
 use super::frame::{
-    ALIGN, FrameHead, HEAD_BYTES, Message, POSITION_MAX, Record, Records, is_whole,
+    ALIGN, FrameHead, HEAD_BYTES, Message, POSITION_MAX, Record, Records, head_of, is_whole,
 };
 use super::gaps::gaps;
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::region::body::{seed, size_of_stored};
+use crate::region::fifo::kept::{KeptHead, KeptId, Unlinked};
 use crate::region::marks::Look;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
@@ -62,12 +63,17 @@ impl Journal {
             bytes.resize(frame.len, 0);
             self.read(&mut bytes, RING_OFFSET + frame.offset)?;
             // Within a frame as well the later record is the newer one.
-            let records: Vec<Record<'_>> = Records::of(&bytes).collect();
+            let ordered = store.shape().fifo.is_fifo();
+            let records: Vec<Record<'_>> = Records::of(&bytes, ordered).collect();
             for record in records.iter().rev() {
                 recovered.messages += restoring.decide(record) as u64;
             }
+            if ordered {
+                restoring.note_once(head_of(&bytes));
+            }
         }
         restoring.put_bits();
+        restoring.put_in_order(recovered.time_ms);
         let seldom = &store.head().seldom;
         seldom.journal_end.store(recovered.end, Ordering::Relaxed);
         seldom.swept.store(recovered.swept, Ordering::Relaxed);
@@ -145,6 +151,13 @@ struct Restoring<'r, 's> {
     taken: Slots,
     /// Slots whose newest record has a message that is not put back.
     left_out: Slots,
+    /// Entries of ids for which a newer record has spoken.
+    known: Slots,
+    /// What those say.
+    ids: Vec<KeptId>,
+    /// Messages of a FIFO queue.
+    unlinked: Vec<Unlinked>,
+    head: KeptHead,
 }
 
 impl<'r, 's> Restoring<'r, 's> {
@@ -155,24 +168,64 @@ impl<'r, 's> Restoring<'r, 's> {
             decided: Slots::new(slots),
             taken: Slots::new(slots),
             left_out: Slots::new(slots),
+            known: Slots::new(store.shape().fifo.ids),
+            ids: Vec::new(),
+            unlinked: Vec::new(),
+            head: KeptHead::default(),
         }
     }
 
     /// Heeds a record unless a newer one has spoken; whether a message is there again.
     fn decide(&mut self, record: &Record<'_>) -> bool {
-        let index = record.slot as usize;
+        let (slot, message) = match record {
+            Record::Slot(slot, message) => (*slot, message),
+            Record::Id(id) => {
+                self.note_id(id);
+                return false;
+            }
+        };
+        // Its id counts as long as its window says, also if the message has gone.
+        let order = message.as_ref().and_then(|message| message.order);
+        if let Some(id) = order.and_then(|order| order.id) {
+            self.note_id(&id);
+        }
+        let index = slot as usize;
         if index >= self.store.shape().slots || self.decided.has(index) {
             return false;
         }
         self.decided.add(index);
-        let Some(message) = &record.message else {
+        let Some(message) = message else {
             return false;
         };
         let put = self.put(index, message);
-        if !put {
-            self.left_out.add(index);
+        match (put, order) {
+            (false, _) => self.left_out.add(index),
+            (true, Some(order)) => self.unlinked.push(Unlinked { slot: index, order }),
+            (true, None) => {}
         }
         put
+    }
+
+    fn note_id(&mut self, id: &KeptId) {
+        let entry = id.entry as usize;
+        if entry < self.store.shape().fifo.ids && !self.known.has(entry) {
+            self.known.add(entry);
+            self.ids.push(*id);
+        }
+    }
+
+    /// Heeds what a frame says once.
+    fn note_once(&mut self, head: KeptHead) {
+        self.head.sequence = self.head.sequence.max(head.sequence);
+        self.head.forgotten = self.head.forgotten.max(head.forgotten);
+    }
+
+    /// Puts messages of a FIFO queue in order, and its ids into their table.
+    fn put_in_order(self, time_ms: u64) {
+        if self.store.shape().fifo.is_fifo() {
+            let (store, head) = (self.store, self.head);
+            store.restore_groups(self.unlinked, &self.ids, head, time_ms);
+        }
     }
 
     fn put(&mut self, index: usize, message: &Message<'_>) -> bool {
@@ -183,6 +236,7 @@ impl<'r, 's> Restoring<'r, 's> {
         let seed = seed(message.stamp, message.attributes);
         let sound = len <= shape.stored_bytes_max()
             && end <= shape.slots
+            && message.order.is_none_or(|order| order.is_sound())
             && checksum(message.body, seed) == message.checksum;
         if !sound || (index..end).any(|slot| self.taken.has(slot)) {
             return false;

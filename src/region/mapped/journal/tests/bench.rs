@@ -1,6 +1,6 @@
 //! A queue in memory with a journal on a disk, whose slots are used by number.
 
-use super::super::frame::{ALIGN, Frame, Records};
+use super::super::frame::{ALIGN, Frame, Record, Records};
 use super::super::recover::Recovered;
 use super::super::{Journal, RING_OFFSET};
 use crate::error::Error;
@@ -270,7 +270,7 @@ impl Bench {
                 size: u64::from(sum) << 32 | message.body.len() as u64,
                 attributes: 0,
             };
-            assert!(frame.push(message.slot, &look, message.body, usize::MAX));
+            assert!(frame.push(message.slot, (&look, None), message.body, usize::MAX));
         }
         for &slot in none {
             assert!(frame.push_none(slot, usize::MAX));
@@ -294,7 +294,12 @@ impl Bench {
         let mut positions = vec![Vec::new(); slots.len()];
         for frame in frames {
             let bytes = self.read(frame.len, frame.position);
-            let recorded: HashSet<u32> = Records::of(&bytes).map(|record| record.slot).collect();
+            let recorded: HashSet<u32> = Records::of(&bytes, false)
+                .filter_map(|record| match record {
+                    Record::Slot(slot, _) => Some(slot),
+                    Record::Id(_) => None,
+                })
+                .collect();
             for (slot, positions) in slots.iter().zip(&mut positions) {
                 if recorded.contains(&(*slot as u32)) {
                     positions.push(frame.position);

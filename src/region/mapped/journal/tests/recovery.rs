@@ -172,7 +172,7 @@ fn records_that_cannot_be_do_no_harm() {
         size: 5,
         attributes: 0,
     };
-    assert!(frame.push(2, &look, b"wrong", usize::MAX));
+    assert!(frame.push(2, (&look, None), b"wrong", usize::MAX));
     let bytes = frame.seal(next, 1, 0, bench.journal.seed).to_vec();
     bench.write(&bytes, next);
     assert_eq!(bench.recovered(), [1]);
@@ -386,7 +386,7 @@ fn with_more(bench: &Bench, position: u64, more: [u64; 2], body: &[u8]) -> Vec<u
     };
     let mut frame = Frame::default();
     frame.clear();
-    assert!(frame.push(2, &look, body, usize::MAX));
+    assert!(frame.push(2, (&look, None), body, usize::MAX));
     frame.seal(position, 1, 1000, bench.journal.seed).to_vec()
 }
 
