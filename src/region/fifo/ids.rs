@@ -39,13 +39,15 @@
 //! # Deaths
 //!
 //! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or makes it Pending if it was coming
-//! and is in its chain. A sender that finds one coming and not accepted makes it Pending as well,
-//! after it has found it in the chain a second time, since it saw that state: so it was inserted in
-//! this life. Pending of a message that was never sent: the next sender of the id voids it (see
-//! [`send`](super::send)). Voiding takes the place of the number, so it and an acceptance exclude
-//! each other, `[voided-once]`: what the voider has seen of the message may be old, the word that
-//! it exchanges is not. Out of its chain and not Free: an entry is used again when its window is
-//! over.
+//! and is in its chain. One who has found it there may be faster, void it, and use it again at
+//! once, since the cursor need not be behind it: so repair takes it out in the life that it had
+//! before its state was looked at, and in no later one. A sender that finds one coming and not
+//! accepted makes it Pending as well, after it has found it in the chain a second time, since it
+//! saw that state: so it was inserted in this life. Pending of a message that was never sent: the
+//! next sender of the id voids it (see [`send`](super::send)). Voiding takes the place of the
+//! number, so it and an acceptance exclude each other, `[voided-once]`: what the voider has seen of
+//! the message may be old, the word that it exchanges is not. Out of its chain and not Free: an
+//! entry is used again when its window is over.
 
 use super::cursor::Cursor;
 use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
@@ -364,11 +366,6 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// Takes an entry that is claimed out of its chain, whoever else does so too.
-    pub(super) fn unchain(&self, index: usize) {
-        self.entries.unchain(self.hash_of(index), index);
-    }
-
     fn hash_of(&self, index: usize) -> u64 {
         self.entries.elements[index].hash.load(Ordering::Acquire)
     }
@@ -472,17 +469,29 @@ impl<'a> Ids<'a> {
     /// Frees entries that dead owners were at. The caller has proof that they are dead.
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool) {
         for (index, entry) in self.entries.elements.iter().enumerate() {
-            let seen = entry.state();
-            if seen.phase() != Phase::Claimed || !dead(seen.owner()) {
-                continue;
-            }
-            if seen.slot() != NO_SLOT && self.entries.is_chained(self.hash_of(index), index) {
-                entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
-            } else {
-                self.unchain(index);
-                entry.change(seen, seen.then(Phase::Free, 0, 0));
-            }
+            while !self.repair_entry(index, entry, dead) {}
         }
+    }
+
+    /// The same for one entry. `false`: its chain has changed meanwhile, look again.
+    fn repair_entry(&self, index: usize, entry: &Remembered, dead: &dyn Fn(u32) -> bool) -> bool {
+        // Before the state: so nothing is taken out that was inserted later.
+        let life = self.entries.life(index);
+        let seen = entry.state();
+        if seen.phase() != Phase::Claimed || !dead(seen.owner()) {
+            return true;
+        }
+        let hash = self.hash_of(index);
+        let is_chained = || self.entries.is_chained(hash, index);
+        let next = if seen.slot() != NO_SLOT && is_chained() {
+            seen.then(Phase::Pending, 0, seen.slot())
+        } else if self.entries.remove(hash, index, life) || !is_chained() {
+            seen.then(Phase::Free, 0, 0)
+        } else {
+            return false;
+        };
+        entry.change(seen, next);
+        true
     }
 }
 
