@@ -13,6 +13,7 @@ mod event;
 mod feeds;
 mod fixture;
 mod groups;
+mod ids;
 mod kept;
 mod log;
 mod log_reserve;

@@ -18,6 +18,8 @@
 //!   one before it may have given its own back.
 //! - After, tickets are counted: a row of them, which a consumer finds at once (`ring::tickets`).
 //!   Who dies before leaves tickets that are there and not counted.
+//! - After, the cursor of ids is moved to where the call has come ([`cursor`](super::cursor)). Who
+//!   dies before leaves entries that others pass by.
 //! - After the last message of each block, the bound of the block is lowered to the time at which
 //!   these messages are too old: not before, since a bound that was looked at after the first of
 //!   them may be raised before the second is sealed (`ring::due`). Who dies before leaves messages
@@ -109,8 +111,9 @@ impl<'a> Own<'a> {
 
     /// Does what is left to be done.
     #[inline(always)]
-    pub fn finish(self, store: &Store<'_>) {
+    pub fn finish(mut self, store: &Store<'_>) {
         self.lower_aged(store);
+        self.cursor.move_on();
         store.count_row(self.row);
     }
 }
