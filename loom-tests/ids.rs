@@ -6,7 +6,7 @@ use crate::twin::{check, must_fail};
 use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::fifo::cursor::Cursor;
-use ringmain::internals::fifo::ids::{First, Remember};
+use ringmain::internals::fifo::ids::{First, Named, Remember};
 use ringmain::sync::Ordering;
 
 const ENTRIES: usize = 4;
@@ -15,8 +15,8 @@ const ENTRIES: usize = 4;
 type One = fn(&Memory, &mut Cursor<'_>, u64) -> Remember;
 
 fn remember(_: &Memory, cursor: &mut Cursor<'_>, id: u64) -> Remember {
-    let named = (id as u32, id);
-    cursor.remember(&Memory::id(id), named, (0, LATER_MS), None)
+    let named = Named::new(id as u32, id);
+    cursor.remember(&Memory::id(id), &named, (0, LATER_MS), None)
 }
 
 /// Remembers an id, and accepts its message with the id for its number.

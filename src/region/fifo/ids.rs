@@ -97,6 +97,26 @@ pub enum Remember {
     Full,
 }
 
+/// A message by its slot and its stamp.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// Its slot.
+    pub slot: u32,
+    /// Its stamp.
+    pub stamp: u64,
+    /// Of both, what its entry has until it is accepted.
+    name: u64,
+}
+
+impl Named {
+    /// The message with this stamp in this slot.
+    #[inline(always)]
+    pub const fn new(slot: u32, stamp: u64) -> Self {
+        let name = name_of(slot, stamp);
+        Self { slot, stamp, name }
+    }
+}
+
 /// The table, as references.
 #[derive(Debug, Clone, Copy)]
 pub struct Ids<'a> {
@@ -159,7 +179,7 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// `{ unordered:1, name:63 }`: names a message that has no number yet, as far as one who is late
 /// has to be told from others.
-pub(super) const fn name_of(slot: u32, stamp: u64) -> u64 {
+const fn name_of(slot: u32, stamp: u64) -> u64 {
     let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29) | UNORDERED
 }
@@ -376,16 +396,14 @@ impl<'a> Ids<'a> {
         &self,
         mine: &mut Mine<'_>,
         key: &IdKey,
-        (slot, stamp): (u32, u64),
+        named: &Named,
         (until_ms, owner): (u64, u32),
     ) {
-        let entry = mine.entry;
+        let (entry, slot) = (mine.entry, named.slot);
         entry.hash.store(key.hash, Ordering::Release);
         entry.write_words(key);
-        entry.stamp.store(stamp, Ordering::Release);
-        entry
-            .sequence
-            .store(name_of(slot, stamp), Ordering::Release);
+        entry.stamp.store(named.stamp, Ordering::Release);
+        entry.sequence.store(named.name, Ordering::Release);
         entry.until_ms.store(until_ms, Ordering::Release);
         if let Some(link) = self.links.get(slot as usize) {
             link.id.store(mine.index as u64 + 1, Ordering::Release);
@@ -399,17 +417,12 @@ impl<'a> Ids<'a> {
     /// number that it has. By anybody, also late: of an entry that is another message's by now
     /// nothing changes, and the number is `mine`.
     pub fn accept(&self, entry: u64, slot: u32, stamp: u64, mine: u64) -> u64 {
-        self.accept_named(entry, (slot, stamp, name_of(slot, stamp)), mine)
+        self.accept_named(entry, &Named::new(slot, stamp), mine)
     }
 
-    /// The same where the message's name is known: its [`name_of`].
+    /// The same.
     #[inline(always)]
-    pub(super) fn accept_named(
-        &self,
-        entry: u64,
-        (slot, stamp, name): (u32, u64, u64),
-        mine: u64,
-    ) -> u64 {
+    pub(super) fn accept_named(&self, entry: u64, named: &Named, mine: u64) -> u64 {
         let index = (entry as usize).wrapping_sub(1); // without an entry there is none
         let Some(remembered) = self.entries.elements.get(index) else {
             return mine;
@@ -417,10 +430,10 @@ impl<'a> Ids<'a> {
         // ORDERING: AcqRel; [accepted-first]. A failure acquires: the stamp is no older.
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let word = &remembered.sequence;
-        match word.compare_exchange(name, mine, done, failed) {
+        match word.compare_exchange(named.name, mine, done, failed) {
             Err(theirs) if theirs & UNORDERED == 0 => {
-                let same = remembered.stamp.load(Ordering::Acquire) == stamp;
-                if same && remembered.state().slot() == slot {
+                let same = remembered.stamp.load(Ordering::Acquire) == named.stamp;
+                if same && remembered.state().slot() == named.slot {
                     theirs
                 } else {
                     mine
@@ -506,7 +519,7 @@ impl<'a> Cursor<'a> {
     pub fn remember(
         &mut self,
         key: &IdKey,
-        named: (u32, u64),
+        named: &Named,
         times: (u64, u64),
         absent: Option<Absent>,
     ) -> Remember {
@@ -531,7 +544,7 @@ impl<'a> Cursor<'a> {
     fn remember_anew(
         &mut self,
         key: &IdKey,
-        named: (u32, u64),
+        named: &Named,
         (now_ms, until_ms): (u64, u64),
         mut mine: Option<Mine<'a>>,
     ) -> Remember {

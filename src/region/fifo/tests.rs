@@ -3,7 +3,7 @@
 //! other. What they do at once is the models' affair.
 
 use super::due::Now;
-use super::ids::{IdKey, Remember};
+use super::ids::{IdKey, Named, Remember};
 use super::layout::ID_WORDS;
 use super::send::{Ordered, Sent};
 use super::turn::Turn;
@@ -463,7 +463,8 @@ fn calls_side_by_side_fill_the_table() {
         let at = next(&mut random) as usize % calls.len();
         let (claims, cursor) = &mut calls[at];
         let (slot, until_ms) = (number as u32 % SLOTS as u32, now_ms + WINDOW_MS);
-        let remembered = cursor.remember(&id(number), (slot, number), (now_ms, until_ms), None);
+        let named = Named::new(slot, number);
+        let remembered = cursor.remember(&id(number), &named, (now_ms, until_ms), None);
         taken.retain(|until_ms| *until_ms > now_ms);
         match remembered {
             Remember::New(entry) => {
