@@ -2,6 +2,7 @@
 //! dies before it does.
 
 use crate::fixture::{LATER_MS, Memory};
+use crate::groups::survived;
 use crate::twin::{check, must_fail};
 use loom::sync::Arc;
 use loom::thread;
@@ -122,6 +123,27 @@ fn twin_a_caller_dies_before_the_cursor() {
     must_fail("ids: a call that looks at the cursor alone", || {
         died(remember_at_once, 2);
     });
+}
+
+/// `groups::a_sender_dies` with a repair that takes an entry out of its chain in whatever life it
+/// is by then: that of another sender, who has voided it and used it again.
+#[test]
+fn twin_an_entry_is_repaired_in_its_life() {
+    must_fail(
+        "ids: a repair that takes out what is inserted later",
+        || {
+            survived(0, |memory| {
+                let store = memory.store();
+                store.repair(&|owner| owner == 2, 1);
+                let chains = store.ids();
+                let state = chains.elements[0].state.load(Ordering::SeqCst);
+                let is_dead = state >> 62 == 1 && state >> 52 & 1023 == 2;
+                if is_dead && !chains.is_chained(1, 0) {
+                    chains.unchain(1, 0);
+                }
+            });
+        },
+    );
 }
 
 /// A call claims what the others do not look beyond.

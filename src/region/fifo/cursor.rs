@@ -16,7 +16,8 @@
 //!
 //! Two calls at once: A has claimed two entries, and the cursor is before them. B finds that they
 //! wait, or are claimed, moves the cursor behind them, and claims the third. A sees that the cursor
-//! has moved, and goes on from there.
+//! has moved, and goes on from there. From then on each moves it behind every entry that it claims:
+//! so they do not have to pass by each other's again and again.
 //!
 //! # Deaths
 //!
@@ -52,6 +53,8 @@ pub struct Cursor<'a> {
     pub(super) owner: u32,
     /// The cursor when it was looked at, or moved by this call: a count.
     began: u64,
+    /// How far this call may come before it moves it: 0 once it has met with others.
+    ahead: u64,
     /// The count to which this call has come, and which entry it means.
     pub(super) turn: (u64, usize),
 }
@@ -65,6 +68,7 @@ impl<'a> Ids<'a> {
             ids: self,
             owner,
             began: turn.0,
+            ahead: AHEAD as u64,
             turn,
         }
     }
@@ -100,7 +104,7 @@ impl<'a> Cursor<'a> {
         // Nearly always nobody else has moved the cursor.
         if let Some(entry) = self.ids.entries.elements.get(index)
             && self.stands()
-            && turn.wrapping_sub(self.began) < AHEAD as u64
+            && turn.wrapping_sub(self.began) < self.ahead
         {
             let seen = entry.state();
             if self.ids.turn_of(entry, seen, now_ms) == Turn::Use
@@ -116,6 +120,7 @@ impl<'a> Cursor<'a> {
     fn claim_any(&mut self, now_ms: u64) -> Option<Mine<'a>> {
         let len = self.ids.entries.elements.len();
         let ahead = AHEAD.min(len.saturating_sub(1));
+        self.ahead = 0;
         self.move_on();
         self.begin();
         let mut waiting = 0;
@@ -128,6 +133,7 @@ impl<'a> Cursor<'a> {
                     if self.move_on()
                         && let Some(mine) = self.take(entry, seen)
                     {
+                        self.move_on();
                         return Some(mine);
                     }
                     self.begin();
