@@ -431,7 +431,7 @@ fn delete_against_redelivery() {
 
 /// A sender dies after some of its steps; another one sends the same id while a third repairs. The
 /// message is there once, whoever of them has sent it.
-fn survived(steps: usize, repair: fn(&Memory)) {
+pub fn survived(steps: usize, repair: fn(&Memory)) {
     let memory = Memory::fifo(2);
     memory.die_sending(1, 1, 2, steps);
     let again = {

@@ -14,6 +14,7 @@ mod feeds;
 mod fifo_kept;
 mod fixture;
 mod groups;
+mod ids;
 mod kept;
 mod log;
 mod log_reserve;

@@ -41,7 +41,6 @@ fn copy(from: &[u8], to: &mut [u8]) {
 }
 
 /// The rule that a group or a deduplication id breaks, and at which byte.
-#[inline(always)]
 pub fn name_refused(name: &str) -> Option<(&'static str, usize)> {
     let bytes = name.as_bytes();
     let sound = bytes.len().wrapping_sub(1) < NAME_BYTES_MAX && is_graphic(bytes);
@@ -61,30 +60,33 @@ fn refusal(bytes: &[u8]) -> (&'static str, usize) {
 /// time, the last eight perhaps a second time.
 #[inline(always)]
 fn is_graphic(bytes: &[u8]) -> bool {
-    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+    let Some(last) = bytes.last_chunk() else {
         return bytes.iter().all(u8::is_ascii_graphic);
     };
-    let ends = graphic(first) & graphic(last);
-    if bytes.len() <= 16 {
-        return ends & HIGH == HIGH;
-    }
     let eights = bytes.as_chunks().0.iter();
-    eights.fold(ends, |all, eight| all & graphic(eight)) & HIGH == HIGH
+    eights.fold(faults(last), |all, eight| all | faults(eight)) & HIGH == 0
+}
+
+/// The same of a name of 8 to 16 bytes, as most are: no high bit if it keeps the rules.
+#[inline(always)]
+fn short_faults(bytes: &[u8]) -> u64 {
+    match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
+        (8..=16, Some(first), Some(last)) => faults(first) | faults(last),
+        _ => HIGH,
+    }
 }
 
 const EACH: u64 = u64::MAX / 255;
 /// The high bit of each byte.
 const HIGH: u64 = EACH << 7;
 
-/// The high bits are all set if, and only if, each of the bytes is from 0x21 to 0x7e.
+/// A high bit is set if, and only if, one of the bytes is not from 0x21 to 0x7e.
 #[inline(always)]
-fn graphic(eight: &[u8; 8]) -> u64 {
+fn faults(eight: &[u8; 8]) -> u64 {
     let word = u64::from_le_bytes(*eight);
-    // Sums of bytes below 0x80 carry nothing over; one that is not tells by itself. 0x7f is the
-    // only one of them that its successor takes beyond them.
-    let above = word.wrapping_add(EACH * (0x80 - 0x21));
-    let beyond = word.wrapping_add(EACH) | word;
-    above & !beyond
+    // Only a byte that is less borrows from the next one, and is a fault by itself; and only 0xff
+    // carries over. 0x7f is the only one below 0x80 that its successor takes beyond.
+    word.wrapping_sub(EACH * 0x21) | word.wrapping_add(EACH) | word
 }
 
 impl<'a> Names<'a> {
@@ -95,14 +97,23 @@ impl<'a> Names<'a> {
     /// [`Error::GroupId`], [`Error::DeduplicationId`].
     #[inline(always)]
     pub fn new(group: &'a str, id: Option<&'a str>) -> Result<Self, Error> {
-        if let Some((rule, at)) = name_refused(group) {
-            return Err(Error::GroupId { rule, at });
-        }
-        if let Some((rule, at)) = id.and_then(name_refused) {
-            return Err(Error::DeduplicationId { rule, at });
+        let of_id = id.map_or(0, |id| short_faults(id.as_bytes()));
+        if (short_faults(group.as_bytes()) | of_id) & HIGH != 0 {
+            Self::check(group, id)?;
         }
         let id = id.unwrap_or_default();
         Ok(Self { group, id })
+    }
+
+    #[inline(never)]
+    fn check(group: &str, id: Option<&str>) -> Result<(), Error> {
+        if let Some((rule, at)) = name_refused(group) {
+            return Err(Error::GroupId { rule, at });
+        }
+        match id.and_then(name_refused) {
+            Some((rule, at)) => Err(Error::DeduplicationId { rule, at }),
+            None => Ok(()),
+        }
     }
 
     /// Bytes that they take.
@@ -161,11 +172,11 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     let mut bytes = std::vec![b'a'; len];
                     bytes[at] = byte;
-                    assert_eq!(
-                        is_graphic(&bytes),
-                        byte.is_ascii_graphic(),
-                        "{byte} at {at}"
-                    );
+                    let sound = byte.is_ascii_graphic();
+                    assert_eq!(is_graphic(&bytes), sound, "{byte} at {at}");
+                    let short = (8..=16).contains(&len);
+                    let faults = short_faults(&bytes) & HIGH;
+                    assert_eq!(faults == 0, short && sound, "{byte} at {at}");
                 }
             }
         }

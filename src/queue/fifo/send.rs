@@ -56,6 +56,10 @@ struct Prepared {
 /// What the messages of a call have in common.
 struct Sending<'s> {
     now_ms: u64,
+    /// When the window of their ids ends, ms.
+    until_ms: u64,
+    /// The queue's name.
+    name: u64,
     slots: Slots,
     own: Own<'s>,
     delay_ms: u64,
@@ -323,7 +327,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         self.queue.admit_call(&store, Call::Send, now_ms)?;
         prepared.known = store.look_up(prepared.group, &prepared.key);
         let mut alone = self.sending(&store, now_ms, 1);
-        let sent = self.send_prepared(&store, &parts, &mut prepared, &mut alone);
+        let sent = self.send_prepared(&store, one, &mut prepared, &mut alone);
         alone.finish(&store);
         let sent = sent?;
         self.announce(&store, 1);
@@ -363,10 +367,12 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let mut batch = self.sending(&store, now_ms, all.len() as u32);
         batch.own.cursor.fetch_turns();
         for prepared in &mut *prepared {
-            prepared.known = store.look_ahead(prepared.group, &prepared.key);
+            let (group, key) = (prepared.group, &prepared.key);
+            prepared.known = Known::look_ahead(&groups, &ids.entries, group, key);
         }
         for prepared in &mut *prepared {
-            store.look_closely(prepared.group, &prepared.key, &mut prepared.known);
+            let (group, key) = (prepared.group, &prepared.key);
+            prepared.known.look_closely(&groups, &ids, group, key);
         }
         // Their bytes are at rest when each is sent, and its checksum read.
         for (one, prepared) in all.iter().zip(&mut *prepared) {
@@ -380,7 +386,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             batch.behind = before
                 .filter(|group| *group == prepared.group)
                 .and(batch.behind);
-            let outcome = self.send_prepared(&store, &one.parts(), prepared, &mut batch);
+            let outcome = self.send_prepared(&store, one, prepared, &mut batch);
             before = Some(prepared.group);
             let _ = outcomes.push(outcome); // as many as entries
         }
@@ -405,6 +411,8 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn sending<'s>(&self, store: &Store<'s>, now_ms: u64, wanted: u32) -> Sending<'s> {
         Sending {
             now_ms,
+            until_ms: now_ms + (self.queue.place.window >> 32),
+            name: self.queue.name(store),
             slots: Slots {
                 wanted,
                 ..Slots::default()
@@ -488,10 +496,11 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn send_prepared(
         &self,
         store: &Store<'_>,
-        parts: &Parts<'_>,
+        one: &impl Outgoing,
         prepared: &mut Prepared,
         call: &mut Sending<'_>,
     ) -> Result<FifoSent, Error> {
+        let parts = &one.parts();
         let mut claimed = core::mem::replace(&mut prepared.claimed, Claimed::EMPTY);
         if claimed.run == 0 {
             claimed = match self.fill(store, parts, &prepared.key, call) {
@@ -515,14 +524,14 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             delay_ms: call.delay_ms,
             group: prepared.group,
             id: &prepared.key,
-            until_ms: now_ms + (queue.place.window >> 32),
+            until_ms: call.until_ms,
         };
         let (index, known, behind) = (claimed.index, &prepared.known, call.behind.take());
         let sent = store.send_known(claimed, &message, known, behind, &mut call.own);
         if let Sent::New(stamp, sequence) = sent {
             call.behind = Some((index as usize, sequence));
             return Ok(FifoSent {
-                id: MessageId::new(queue.name(store), index, stamp),
+                id: MessageId::new(call.name, index, stamp),
                 sequence: SequenceNumber(sequence),
                 is_duplicate: false,
             });

@@ -3,10 +3,35 @@
 //! All windows are equally long, so the entry at the cursor is the oldest. If its window is over it
 //! is used again; if not, the table is *full*. Nothing is looked for, and nothing is forgotten
 //! early. Claimed entries are passed by.
+//!
+//! # The cursor of a call
+//!
+//! A call claims one entry behind the other, and moves the cursor, which is everybody's, once: at
+//! its end, or when the entry whose turn it is cannot be had at once. Before each claim it sees the
+//! cursor where it was when the call began, and is less than [`AHEAD`] entries further. The cursor
+//! only moves on: so however late a claim is, it is of none of the entries that are `AHEAD` or more
+//! behind the cursor in this lap. Those before may wait because they were claimed in this lap, and
+//! are passed by for one whose window is over. If the table is full, the entry `AHEAD` behind the
+//! cursor waits as well.
+//!
+//! Two calls at once: A has claimed two entries, and the cursor is before them. B finds that they
+//! wait, or are claimed, moves the cursor behind them, and claims the third. A sees that the cursor
+//! has moved, and goes on from there. From then on each moves it behind every entry that it claims:
+//! so they do not have to pass by each other's again and again.
+//!
+//! # Deaths
+//!
+//! Who dies before it has moved the cursor leaves entries behind it that are claimed, or in use.
+//! The next call passes them by, as it does those of a call that goes on. Repair frees what was
+//! claimed and came into no chain (see [`ids`](super::ids)); that is passed by for a lap at most.
 
 use super::ids::{Ids, Mine, NO_SLOT, Phase, State};
 use super::layout::Remembered;
 use crate::sync::Ordering;
+
+/// How far a call comes before it moves the cursor, entries: as many as a batch has messages, but
+/// few where all orders of steps are tried.
+pub(super) const AHEAD: usize = if cfg!(ringmain_loom) { 2 } else { 10 };
 
 /// What a claimant may do with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +44,18 @@ enum Turn {
     Wait,
 }
 
-/// Where a call claims entries for its ids.
+/// Where a call claims entries for its ids. At the end the cursor is to be
+/// [moved on](Cursor::move_on).
 #[derive(Debug)]
 pub struct Cursor<'a> {
     pub(super) ids: Ids<'a>,
     /// Who claims.
     pub(super) owner: u32,
-    /// A count of the cursor, and which entry it means.
+    /// The cursor when it was looked at, or moved by this call: a count.
+    began: u64,
+    /// How far this call may come before it moves it: 0 once it has met with others.
+    ahead: u64,
+    /// The count to which this call has come, and which entry it means.
     pub(super) turn: (u64, usize),
 }
 
@@ -33,10 +63,13 @@ impl<'a> Ids<'a> {
     /// For the calls of an owner.
     #[inline(always)]
     pub fn cursor(self, owner: u32) -> Cursor<'a> {
+        let turn = self.turn();
         Cursor {
             ids: self,
             owner,
-            turn: self.turn(),
+            began: turn.0,
+            ahead: AHEAD as u64,
+            turn,
         }
     }
 
@@ -68,9 +101,10 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(super) fn claim(&mut self, now_ms: u64) -> Option<Mine<'a>> {
         let (turn, index) = self.turn;
-        // Nearly always the cursor is where this call has moved it.
+        // Nearly always nobody else has moved the cursor.
         if let Some(entry) = self.ids.entries.elements.get(index)
-            && self.ids.head.ids_cursor.load(Ordering::Acquire) == turn
+            && self.stands()
+            && turn.wrapping_sub(self.began) < self.ahead
         {
             let seen = entry.state();
             if self.ids.turn_of(entry, seen, now_ms) == Turn::Use
@@ -84,37 +118,52 @@ impl<'a> Cursor<'a> {
 
     #[inline(never)]
     fn claim_any(&mut self, now_ms: u64) -> Option<Mine<'a>> {
-        for _ in 0..=2 * self.ids.entries.elements.len() {
-            self.turn = self.ids.turn();
-            let (turn, index) = self.turn;
-            let entry = self.ids.entries.elements.get(index)?;
+        let len = self.ids.entries.elements.len();
+        let ahead = AHEAD.min(len.saturating_sub(1));
+        self.ahead = 0;
+        self.move_on();
+        self.begin();
+        let mut waiting = 0;
+        for _ in 0..=2 * len {
+            let entry = self.ids.entries.elements.get(self.turn.1)?;
             let seen = entry.state();
             match self.ids.turn_of(entry, seen, now_ms) {
-                Turn::Use => {
-                    // Else the cursor has moved.
-                    if let Some(mine) = self.take(entry, seen) {
+                // One that is free, and not over, says nothing of those before it.
+                Turn::Use if waiting == 0 || self.ids.is_over(entry, now_ms) => {
+                    if self.move_on()
+                        && let Some(mine) = self.take(entry, seen)
+                    {
+                        self.move_on();
                         return Some(mine);
                     }
+                    self.begin();
+                    waiting = 0;
                 }
-                Turn::Wait if entry.state() == seen => {
-                    if self.ids.head.ids_cursor.load(Ordering::Acquire) == turn {
-                        return None;
-                    }
+                Turn::Wait if entry.state() != seen => {}
+                Turn::Wait if waiting < ahead => {
+                    waiting += 1;
+                    self.step();
                 }
-                _ => self.move_on(),
+                Turn::Wait if self.stands() => break,
+                Turn::Wait => {
+                    self.begin();
+                    waiting = 0;
+                }
+                _ => self.step(),
             }
         }
+        self.begin(); // what was passed by in vain may be over soon
         None
     }
 
     /// Claims the entry whose turn it is, if it is as it was seen, and takes it out of its chain.
-    /// Moves the cursor on, whoever claims it.
+    /// Goes on to the next one, whoever claims it.
     #[inline(always)]
     fn take(&mut self, entry: &'a Remembered, seen: State) -> Option<Mine<'a>> {
         let index = self.turn.1;
         let state = seen.then(Phase::Claimed, self.owner, NO_SLOT);
         let won = entry.change(seen, state);
-        self.move_on();
+        self.step();
         if won && seen.phase() != Phase::Free {
             let hash = entry.hash.load(Ordering::Acquire);
             self.ids.entries.unchain(hash, index);
@@ -126,13 +175,34 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// Whether the cursor is where this call has seen it, or moved it to.
     #[inline(always)]
-    fn move_on(&mut self) {
+    fn stands(&self) -> bool {
+        self.ids.head.ids_cursor.load(Ordering::Acquire) == self.began
+    }
+
+    /// Begins anew where the cursor is.
+    fn begin(&mut self) {
+        self.turn = self.ids.turn();
+        self.began = self.turn.0;
+    }
+
+    #[inline(always)]
+    fn step(&mut self) {
         let (turn, index) = self.turn;
-        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        let (cursor, next) = (&self.ids.head.ids_cursor, turn.wrapping_add(1));
-        let _ = cursor.compare_exchange(turn, next, done, failed);
         let is_last = index + 1 == self.ids.entries.elements.len();
-        self.turn = (next, if is_last { 0 } else { index + 1 });
+        self.turn = (turn.wrapping_add(1), if is_last { 0 } else { index + 1 });
+    }
+
+    /// Moves the cursor to where this call has come, unless others have moved it; whether it is
+    /// there.
+    #[inline(always)]
+    pub fn move_on(&mut self) -> bool {
+        let (from, to) = (self.began, self.turn.0);
+        self.began = to;
+        // ORDERING: AcqRel; who sees it there sees what was claimed before.
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        let cursor = &self.ids.head.ids_cursor;
+        from == to || cursor.compare_exchange(from, to, done, failed).is_ok()
     }
 }

@@ -39,13 +39,15 @@
 //! # Deaths
 //!
 //! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or makes it Pending if it was coming
-//! and is in its chain. A sender that finds one coming and not accepted makes it Pending as well,
-//! after it has found it in the chain a second time, since it saw that state: so it was inserted in
-//! this life. Pending of a message that was never sent: the next sender of the id voids it (see
-//! [`send`](super::send)). Voiding takes the place of the number, so it and an acceptance exclude
-//! each other, `[voided-once]`: what the voider has seen of the message may be old, the word that
-//! it exchanges is not. Out of its chain and not Free: an entry is used again when its window is
-//! over.
+//! and is in its chain. One who has found it there may be faster, void it, and use it again at
+//! once, since the cursor need not be behind it: so repair takes it out in the life that it had
+//! before its state was looked at, and in no later one. A sender that finds one coming and not
+//! accepted makes it Pending as well, after it has found it in the chain a second time, since it
+//! saw that state: so it was inserted in this life. Pending of a message that was never sent: the
+//! next sender of the id voids it (see [`send`](super::send)). Voiding takes the place of the
+//! number, so it and an acceptance exclude each other, `[voided-once]`: what the voider has seen of
+//! the message may be old, the word that it exchanges is not. Out of its chain and not Free: an
+//! entry is used again when its window is over.
 
 use super::cursor::Cursor;
 #[cfg(feature = "mapped")]
@@ -95,6 +97,26 @@ pub enum Remember {
     },
     /// Nothing can be remembered before the oldest window is over.
     Full,
+}
+
+/// A message by its slot and its stamp.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// Its slot.
+    pub slot: u32,
+    /// Its stamp.
+    pub stamp: u64,
+    /// Of both, what its entry has until it is accepted.
+    name: u64,
+}
+
+impl Named {
+    /// The message with this stamp in this slot.
+    #[inline(always)]
+    pub const fn new(slot: u32, stamp: u64) -> Self {
+        let name = name_of(slot, stamp);
+        Self { slot, stamp, name }
+    }
 }
 
 /// The table, as references.
@@ -165,7 +187,7 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// `{ unordered:1, name:63 }`: names a message that has no number yet, as far as one who is late
 /// has to be told from others.
-pub(super) const fn name_of(slot: u32, stamp: u64) -> u64 {
+const fn name_of(slot: u32, stamp: u64) -> u64 {
     let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29) | UNORDERED
 }
@@ -393,11 +415,6 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// Takes an entry that is claimed out of its chain, whoever else does so too.
-    pub(super) fn unchain(&self, index: usize) {
-        self.entries.unchain(self.hash_of(index), index);
-    }
-
     fn hash_of(&self, index: usize) -> u64 {
         self.entries.elements[index].hash.load(Ordering::Acquire)
     }
@@ -408,16 +425,14 @@ impl<'a> Ids<'a> {
         &self,
         mine: &mut Mine<'_>,
         key: &IdKey,
-        (slot, stamp): (u32, u64),
+        named: &Named,
         (until_ms, owner): (u64, u32),
     ) {
-        let entry = mine.entry;
+        let (entry, slot) = (mine.entry, named.slot);
         entry.hash.store(key.hash, Ordering::Release);
         entry.write_words(key);
-        entry.stamp.store(stamp, Ordering::Release);
-        entry
-            .sequence
-            .store(name_of(slot, stamp), Ordering::Release);
+        entry.stamp.store(named.stamp, Ordering::Release);
+        entry.sequence.store(named.name, Ordering::Release);
         entry.until_ms.store(until_ms, Ordering::Release);
         if let Some(link) = self.links.get(slot as usize) {
             link.id.store(mine.index as u64 + 1, Ordering::Release);
@@ -431,17 +446,12 @@ impl<'a> Ids<'a> {
     /// number that it has. By anybody, also late: of an entry that is another message's by now
     /// nothing changes, and the number is `mine`.
     pub fn accept(&self, entry: u64, slot: u32, stamp: u64, mine: u64) -> u64 {
-        self.accept_named(entry, (slot, stamp, name_of(slot, stamp)), mine)
+        self.accept_named(entry, &Named::new(slot, stamp), mine)
     }
 
-    /// The same where the message's name is known: its [`name_of`].
+    /// The same.
     #[inline(always)]
-    pub(super) fn accept_named(
-        &self,
-        entry: u64,
-        (slot, stamp, name): (u32, u64, u64),
-        mine: u64,
-    ) -> u64 {
+    pub(super) fn accept_named(&self, entry: u64, named: &Named, mine: u64) -> u64 {
         let index = (entry as usize).wrapping_sub(1); // without an entry there is none
         let Some(remembered) = self.entries.elements.get(index) else {
             return mine;
@@ -449,10 +459,10 @@ impl<'a> Ids<'a> {
         // ORDERING: AcqRel; [accepted-first]. A failure acquires: the stamp is no older.
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let word = &remembered.sequence;
-        match word.compare_exchange(name, mine, done, failed) {
+        match word.compare_exchange(named.name, mine, done, failed) {
             Err(theirs) if theirs & UNORDERED == 0 => {
-                let same = remembered.stamp.load(Ordering::Acquire) == stamp;
-                if same && remembered.state().slot() == slot {
+                let same = remembered.stamp.load(Ordering::Acquire) == named.stamp;
+                if same && remembered.state().slot() == named.slot {
                     theirs
                 } else {
                     mine
@@ -501,17 +511,29 @@ impl<'a> Ids<'a> {
     /// Frees entries that dead owners were at. The caller has proof that they are dead.
     pub fn repair(&self, dead: &dyn Fn(u32) -> bool) {
         for (index, entry) in self.entries.elements.iter().enumerate() {
-            let seen = entry.state();
-            if seen.phase() != Phase::Claimed || !dead(seen.owner()) {
-                continue;
-            }
-            if seen.slot() != NO_SLOT && self.entries.is_chained(self.hash_of(index), index) {
-                entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
-            } else {
-                self.unchain(index);
-                entry.change(seen, seen.then(Phase::Free, 0, 0));
-            }
+            while !self.repair_entry(index, entry, dead) {}
         }
+    }
+
+    /// The same for one entry. `false`: its chain has changed meanwhile, look again.
+    fn repair_entry(&self, index: usize, entry: &Remembered, dead: &dyn Fn(u32) -> bool) -> bool {
+        // Before the state: so nothing is taken out that was inserted later.
+        let life = self.entries.life(index);
+        let seen = entry.state();
+        if seen.phase() != Phase::Claimed || !dead(seen.owner()) {
+            return true;
+        }
+        let hash = self.hash_of(index);
+        let is_chained = || self.entries.is_chained(hash, index);
+        let next = if seen.slot() != NO_SLOT && is_chained() {
+            seen.then(Phase::Pending, 0, seen.slot())
+        } else if self.entries.remove(hash, index, life) || !is_chained() {
+            seen.then(Phase::Free, 0, 0)
+        } else {
+            return false;
+        };
+        entry.change(seen, next);
+        true
     }
 }
 
@@ -526,7 +548,7 @@ impl<'a> Cursor<'a> {
     pub fn remember(
         &mut self,
         key: &IdKey,
-        named: (u32, u64),
+        named: &Named,
         times: (u64, u64),
         absent: Option<Absent>,
     ) -> Remember {
@@ -551,7 +573,7 @@ impl<'a> Cursor<'a> {
     fn remember_anew(
         &mut self,
         key: &IdKey,
-        named: (u32, u64),
+        named: &Named,
         (now_ms, until_ms): (u64, u64),
         mut mine: Option<Mine<'a>>,
     ) -> Remember {

@@ -44,6 +44,7 @@
 //! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: so does he.
 //! Taken out and not freed: a repair finds it in no list ([`mend_sends`](Store::mend_sends)).
 
+use super::ids::Named;
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
 use super::own::Sealed;
 use crate::region::arena::Hold;
@@ -245,8 +246,12 @@ impl Store<'_> {
         if now != unordered {
             return now;
         }
-        let named = Sealed::new(slot, stamp, unordered, entry);
-        match self.give_number(&self.ids_table(), link, &named) {
+        let sealed = Sealed {
+            named: Named::new(slot as u32, stamp),
+            unordered,
+            entry,
+        };
+        match self.give_number(&self.ids_table(), link, &sealed) {
             Some(mine) => mine,
             None => link.number(),
         }

@@ -18,14 +18,16 @@
 //!   one before it may have given its own back.
 //! - After, tickets are counted: a row of them, which a consumer finds at once (`ring::tickets`).
 //!   Who dies before leaves tickets that are there and not counted.
+//! - After, the cursor of ids is moved to where the call has come ([`cursor`](super::cursor)). Who
+//!   dies before leaves entries that others pass by.
 //! - After the last message of each block, the bound of the block is lowered to the time at which
 //!   these messages are too old: not before, since a bound that was looked at after the first of
 //!   them may be raised before the second is sealed (`ring::due`). Who dies before leaves messages
 //!   whose age is found later, as one does that dies after its seal.
 
 use super::cursor::Cursor;
-use super::ids::{IdKey, Ids, Remember, name_of};
-use super::layout::{Link, Next, UNORDERED};
+use super::ids::{IdKey, Ids, Named, Remember};
+use super::layout::{Group, Link, Next, Remembered, UNORDERED};
 use super::list::link_at;
 use super::send::{Finished, Ordered, Sent, sealed};
 use crate::region::arena::{Claimed, stamp_generation};
@@ -33,7 +35,7 @@ use crate::region::policy::RETENTION_MS;
 use crate::region::store::{Store, fetch};
 use crate::region::word::{GENERATIONS, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::ring::chains::{Absent, Found};
+use crate::ring::chains::{Absent, Chains, Found};
 use crate::sync::{Ordering, store_load_after_rmw};
 
 /// What was looked up before a send: all of it may be old by then.
@@ -54,6 +56,54 @@ impl Known {
         group: None,
         absent: None,
     };
+
+    /// Looks only where the chains begin: [`look_closely`](Self::look_closely) is to follow. What
+    /// that will need is asked for.
+    #[inline(always)]
+    pub fn look_ahead(
+        groups: &Chains<'_, Group>,
+        ids: &Chains<'_, Remembered>,
+        group: [u64; 2],
+        id: &IdKey,
+    ) -> Self {
+        let first = groups.first_index(group[0]);
+        if let Some(entry) = first.and_then(|at| groups.elements.get(at)) {
+            fetch(entry);
+        }
+        Self {
+            group: first,
+            absent: match ids.first_or_absent(id.hash) {
+                Found::Absent(absent) => Some(absent),
+                Found::At(first) => {
+                    if let Some(entry) = ids.elements.get(first) {
+                        fetch(entry);
+                    }
+                    None
+                }
+            },
+        }
+    }
+
+    /// Looks at what lies there.
+    #[inline(always)]
+    pub fn look_closely(
+        &mut self,
+        groups: &Chains<'_, Group>,
+        ids: &Ids<'_>,
+        group: [u64; 2],
+        id: &IdKey,
+    ) {
+        self.group = self.group.filter(|at| {
+            // A group's own list is open between two looks at its key, as in `group_by`.
+            let entry = groups.elements.get(*at);
+            entry.is_some_and(|entry| {
+                entry.is(group) && entry.first().next() != Next::Closed && entry.is(group)
+            })
+        });
+        if self.absent.is_none() {
+            self.absent = ids.absent(id);
+        }
+    }
 }
 
 /// A sender's calls on its own way: what it does once for all messages of a call. To be
@@ -109,8 +159,9 @@ impl<'a> Own<'a> {
 
     /// Does what is left to be done.
     #[inline(always)]
-    pub fn finish(self, store: &Store<'_>) {
+    pub fn finish(mut self, store: &Store<'_>) {
         self.lower_aged(store);
+        self.cursor.move_on();
         store.count_row(self.row);
     }
 }
@@ -118,76 +169,22 @@ impl<'a> Own<'a> {
 /// A sealed message, as its sender names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sealed {
-    /// Its first slot.
-    pub slot: usize,
-    /// Its stamp.
-    pub stamp: u64,
+    /// Its first slot, and its stamp.
+    pub named: Named,
     /// Its sequence word until it is numbered.
     pub unordered: u64,
     /// The entry of its id, and one more.
     pub entry: u64,
-    /// What that has until it is accepted.
-    name: u64,
-}
-
-impl Sealed {
-    #[inline(always)]
-    pub(super) const fn new(slot: usize, stamp: u64, unordered: u64, entry: u64) -> Self {
-        Self {
-            slot,
-            stamp,
-            unordered,
-            entry,
-            name: name_of(slot as u32, stamp),
-        }
-    }
 }
 
 impl Store<'_> {
     /// Looks at what a send of a message with this group and this id will need.
     #[inline(always)]
     pub fn look_up(&self, group: [u64; 2], id: &IdKey) -> Known {
-        let mut known = self.look_ahead(group, id);
-        self.look_closely(group, id, &mut known);
+        let (groups, ids) = (self.groups(), self.ids_table());
+        let mut known = Known::look_ahead(&groups, &ids.entries, group, id);
+        known.look_closely(&groups, &ids, group, id);
         known
-    }
-
-    /// Looks only where the chains begin: [`look_closely`](Self::look_closely) is to follow. What
-    /// that will need is asked for.
-    #[inline(always)]
-    pub fn look_ahead(&self, group: [u64; 2], id: &IdKey) -> Known {
-        let (groups, ids) = (self.groups(), self.ids());
-        let first = groups.first_index(group[0]);
-        if let Some(entry) = first.and_then(|at| groups.elements.get(at)) {
-            fetch(entry);
-        }
-        Known {
-            group: first,
-            absent: match ids.first_or_absent(id.hash) {
-                Found::Absent(absent) => Some(absent),
-                Found::At(first) => {
-                    if let Some(entry) = ids.elements.get(first) {
-                        fetch(entry);
-                    }
-                    None
-                }
-            },
-        }
-    }
-
-    /// Looks at what lies there.
-    #[inline(always)]
-    pub fn look_closely(&self, group: [u64; 2], id: &IdKey, known: &mut Known) {
-        known.group = known.group.filter(|at| {
-            // A group's own list is open between two looks at its key, as in `group_by`.
-            let entry = self.groups().elements.get(*at);
-            entry.is_some_and(|entry| {
-                entry.is(group) && entry.first().next() != Next::Closed && entry.is(group)
-            })
-        });
-        if known.absent.is_none() {
-            known.absent = self.ids_table().absent(id);
-        }
     }
 
     /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before.
@@ -220,16 +217,20 @@ impl Store<'_> {
         Self::prepare_link(spot.link, unordered, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
-        let (id, named) = (message.id, (index as u32, stamp));
+        let (id, named) = (message.id, Named::new(index as u32, stamp));
         let window = (message.sent_ms, message.until_ms);
-        let entry = match own.cursor.remember(id, named, window, known.absent) {
+        let entry = match own.cursor.remember(id, &named, window, known.absent) {
             Remember::New(entry) => entry,
-            other => match self.remember_late(other, run, named, message, &mut own.cursor) {
+            other => match self.remember_late(other, run, &named, message, &mut own.cursor) {
                 Ok(entry) => entry,
                 Err(sent) => return sent,
             },
         };
-        let sent = Sealed::new(index, stamp, unordered, u64::from(entry) + 1);
+        let sent = Sealed {
+            named,
+            unordered,
+            entry: u64::from(entry) + 1,
+        };
         let ready = sealed(stamp_generation(stamp), message.delay_ms);
         let number = match self.seal_seen((index, spot.word), claim, ready) {
             true => self.append_own(group, message, (&sent, spot.link), behind, own),
@@ -250,13 +251,14 @@ impl Store<'_> {
     #[cold]
     #[inline(never)]
     fn send_late(&self, group: usize, delay_ms: u64, sent: &Sealed, owner: u32) -> Sent {
-        self.seal_ordered(sent.slot, sent.stamp, delay_ms);
-        let named = (sent.slot, sent.stamp, sent.unordered);
+        let (slot, stamp) = (sent.named.slot as usize, sent.named.stamp);
+        self.seal_ordered(slot, stamp, delay_ms);
+        let named = (slot, stamp, sent.unordered);
         let entry = (sent.entry as u32).wrapping_sub(1);
         match self.finish_sealed(entry, named, Some(group), owner) {
-            Finished::InOrder(sequence) => Sent::New(sent.stamp, sequence),
-            Finished::Unknown => Sent::New(sent.stamp, 0),
-            Finished::NoPlace => Sent::Unfinished(sent.stamp),
+            Finished::InOrder(sequence) => Sent::New(stamp, sequence),
+            Finished::Unknown => Sent::New(stamp, 0),
+            Finished::NoPlace => Sent::Unfinished(stamp),
         }
     }
 
@@ -294,7 +296,7 @@ impl Store<'_> {
         if seen.next() != Next::End || link.number() != sent.unordered {
             return None;
         }
-        if !link_at(place, seen, link, sent.slot, index) {
+        if !link_at(place, seen, link, sent.named.slot as usize, index) {
             return None;
         }
         let given = self.give_number(&own.cursor.ids, link, sent);
@@ -321,8 +323,7 @@ impl Store<'_> {
         // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
         let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
         let mine = last.wrapping_add(1) & !UNORDERED;
-        let named = (message.slot as u32, message.stamp, message.name);
-        let mine = ids.accept_named(message.entry, named, mine);
+        let mine = ids.accept_named(message.entry, &message.named, mine);
         // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         let (word, unordered) = (&link.sequence, message.unordered);

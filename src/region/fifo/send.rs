@@ -25,7 +25,7 @@
 //! not there is that of a message that was never sent.
 
 use super::cursor::Cursor;
-use super::ids::{First, IdKey, Remember};
+use super::ids::{First, IdKey, Named, Remember};
 use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use super::own::Own;
@@ -120,7 +120,7 @@ impl Store<'_> {
         &self,
         mut remembered: Remember,
         run: usize,
-        named: (u32, u64),
+        named: &Named,
         message: &Ordered<'_>,
         cursor: &mut Cursor<'_>,
     ) -> Result<u32, Sent> {
@@ -150,7 +150,7 @@ impl Store<'_> {
             let window = (message.sent_ms, message.until_ms);
             remembered = cursor.remember(message.id, named, window, None);
         };
-        self.take_back(named.0 as usize, run);
+        self.take_back(named.slot as usize, run);
         Err(sent)
     }
 
@@ -167,9 +167,9 @@ impl Store<'_> {
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let window = (message.sent_ms, message.until_ms);
-        let named = (index as u32, stamp);
+        let named = Named::new(index as u32, stamp);
         let mut cursor = self.ids_table().cursor(owner);
-        let remembered = cursor.remember(message.id, named, window, None);
+        let remembered = cursor.remember(message.id, &named, window, None);
         if steps > 0 {
             self.seal_ordered(index, stamp, message.delay_ms);
         }

@@ -3,7 +3,7 @@
 //! other. What they do at once is the models' affair.
 
 use super::due::Now;
-use super::ids::IdKey;
+use super::ids::{IdKey, Named, Remember};
 use super::layout::ID_WORDS;
 use super::send::{Ordered, Sent};
 use super::turn::Turn;
@@ -446,6 +446,46 @@ fn next(random: &mut u64) -> u64 {
     *random ^= *random >> 7;
     *random ^= *random << 17;
     *random >> 11
+}
+
+/// Several calls at once, each with a count of its own, and some that end before they move the
+/// cursor: the table is full when all its ids are in their windows, not before.
+#[test]
+fn calls_side_by_side_fill_the_table() {
+    let mut memory = Memory::new();
+    let store = memory.store();
+    let ids = store.ids_table();
+    let (mut random, mut now_ms) = (1, 1);
+    let (mut refused, mut taken) = (0, Vec::new());
+    let mut calls = [1, 2, 3].map(|owner| (0, ids.cursor(owner)));
+    for number in 1..40_000_u64 {
+        now_ms += next(&mut random) % 8;
+        let at = next(&mut random) as usize % calls.len();
+        let (claims, cursor) = &mut calls[at];
+        let (slot, until_ms) = (number as u32 % SLOTS as u32, now_ms + WINDOW_MS);
+        let named = Named::new(slot, number);
+        let remembered = cursor.remember(&id(number), &named, (now_ms, until_ms), None);
+        taken.retain(|until_ms| *until_ms > now_ms);
+        match remembered {
+            Remember::New(entry) => {
+                ids.accept(u64::from(entry) + 1, slot, number, number);
+                taken.push(until_ms);
+            }
+            Remember::Full => {
+                assert_eq!(taken.len(), IDS, "full too early");
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+        *claims += 1;
+        if *claims == 10 {
+            if next(&mut random) % 4 < 3 {
+                cursor.move_on();
+            }
+            calls[at] = (0, ids.cursor(1 + at as u32));
+        }
+    }
+    assert!(taken.len() <= IDS && (1000..39_000).contains(&refused));
 }
 
 /// Whatever is in its memory, each call comes back.
