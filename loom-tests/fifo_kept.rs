@@ -5,6 +5,8 @@ use crate::fixture::Memory;
 use crate::twin::{check_within, must_fail_within};
 use loom::sync::Arc;
 use loom::thread;
+use ringmain::internals::arena::stamp_generation;
+use ringmain::internals::fifo::send::Sent;
 use ringmain::internals::word::Word;
 use ringmain::sync::Ordering;
 
@@ -186,4 +188,40 @@ fn twin_a_message_without_a_number_is_not_marked_again() {
     must_fail_within(2, "fifo kept: a slot that is not marked again", || {
         send(false, Way::Once)
     });
+}
+
+/// A sender stands still when its message is sealed, before it has marked that; another one sends
+/// the same id, and so finishes it, while somebody commits. Whether the message is told once the
+/// second has returned. Twin: the mark that it has made is taken away.
+fn finish(unmarked: bool) {
+    let memory = Memory::fifo_kept(2);
+    memory.die_sending(7, ID, ME, 0);
+    let stamp = memory.notes[0].stamp.load(Ordering::SeqCst);
+    let ready = Word::ready(stamp_generation(stamp), 0);
+    memory.words[0].store(ready.0, Ordering::SeqCst);
+    let committer = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || commit(&memory, Way::Right))
+    };
+    let sent = memory.send_to_group(8, ID, OTHER);
+    assert!(matches!(sent, Sent::Duplicate(_)));
+    if unmarked {
+        memory.blocks[0].dirty.fetch_and(!1, Ordering::SeqCst);
+    }
+    let first = committer.join().unwrap();
+    let second = commit(&memory, Way::Right);
+    assert!(
+        first.message || second.message,
+        "a duplicate of what is in no commit"
+    );
+}
+
+#[test]
+fn who_finishes_a_send_marks_it() {
+    check_within(2, || finish(false));
+}
+
+#[test]
+fn twin_who_finishes_a_send_does_not_mark_it() {
+    must_fail_within(2, "fifo kept: a helper that does not mark", || finish(true));
 }

@@ -107,6 +107,18 @@ impl Store<'_> {
         dirty.fetch_or(1 << (index % BLOCK_SLOTS), Ordering::SeqCst);
     }
 
+    /// Whether a commit has to look at a slot, or its write is not known to be on the disk.
+    pub(super) fn is_marked(&self, index: usize) -> bool {
+        let Some(block) = self.blocks().get(index / BLOCK_SLOTS) else {
+            return false;
+        };
+        // ORDERING: Acquire; a mark that was taken is seen in the one word or in the other, since
+        // it is in the second before it goes from the first.
+        let dirty = block.dirty.load(Ordering::Acquire);
+        let marks = dirty | block.unsynced.load(Ordering::Acquire);
+        marks & 1 << (index % BLOCK_SLOTS) != 0
+    }
+
     /// Marks every slot that has been in use: the next commit writes whatever is in them. One who
     /// took a message out may have stopped before it marked the slot.
     pub fn mark_all(&self) {

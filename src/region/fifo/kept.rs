@@ -19,8 +19,11 @@
 //! again. The mark is set before the word changes, so a death between the two leaves a mark too
 //! many, and a commit that sees that a message has gone sees the mark, `[id-marked]`.
 //!
-//! The sweep of the journal visits blocks of 64 ids as it does those of slots, and tells those
-//! whose message has gone.
+//! The sweep of the journal visits blocks of 64 ids as it does those of slots. So an id is written
+//! anew in each round by itself, also while its message is there; unless that is marked: then the
+//! commit that takes the mark has both. A message is marked before it is in order, whoever puts it
+//! there, `[marked-in-order]`: so one that is accepted and not marked is in the journal, and its id
+//! by itself says nothing that the message does not.
 //!
 //! # Recovery
 //!
@@ -212,6 +215,19 @@ impl Store<'_> {
         let there = matches!(word.phase(), Phase::Ready | Phase::Held) || word.is_departed();
         // A stamp that is another message's was written when this one had gone.
         there && spot.note.stamp.load(Ordering::Acquire) == id.stamp
+    }
+
+    /// Whether the message of an id is there, and is to be told yet: then the id is told with it.
+    pub fn is_told_with_message(&self, id: &KeptId) -> bool {
+        self.has_message(id) && self.is_marked(id.slot as usize)
+    }
+
+    /// Marks a message that is about to be put in order by another one than its sender, who may
+    /// stand still before its own mark.
+    pub(super) fn mark_ordered(&self, slot: usize) {
+        if !self.id_marks().is_empty() {
+            self.mark(slot);
+        }
     }
 
     /// The place of the message in a slot that the committer keeps from senders. `None`: it has no

@@ -261,6 +261,8 @@ impl Store<'_> {
         let Some(word) = is_there() else {
             return gone();
         };
+        #[cfg(feature = "mapped")]
+        self.mark_ordered(index);
         let order = self.put_in_order(index, unordered, group, owner);
         let (sequence, was_empty) = match order {
             // Else the number may be that of a later message in the slot.

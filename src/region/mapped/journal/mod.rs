@@ -32,7 +32,7 @@
 //! most D, and the last record may lie C before the visit that it belongs to was due. So when the
 //! frame with the new record of a live message begins, its last one is at most P + 4 C + 2 D
 //! behind. The ring has P + 7 C + 2 D: what is being written, with the part skipped (2 C), does not
-//! reach it.
+//! reach it. The ids of a FIFO queue lie in blocks as slots do, and are visited in their turn.
 //!
 //! # Frames that are given up
 //!
@@ -165,9 +165,9 @@ impl Commit<'_, '_> {
             let ids = self.store.take_id_marks(block);
             if ids != 0 {
                 self.write_ids(block, ids)?;
+                self.sweep()?;
             }
         }
-        self.sweep()?;
         self.flush()
     }
 
@@ -238,7 +238,7 @@ impl Commit<'_, '_> {
     fn sweep_ids(&mut self, block: usize) -> Result<(), Error> {
         for entry in block * MARKED..(block + 1) * MARKED {
             if let Some(id) = self.store.kept_id(entry)
-                && !self.store.has_message(&id)
+                && !self.store.is_told_with_message(&id)
             {
                 self.has_written(&id, block, 0)?;
             }
