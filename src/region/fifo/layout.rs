@@ -53,6 +53,12 @@ impl NextWord {
         }
     }
 
+    /// Whether nothing follows, and this is not frozen.
+    #[inline(always)]
+    pub const fn is_open(self) -> bool {
+        self.0 >> 61 == 0
+    }
+
     /// Whether its slot's message is gone, so that it is no place to unlink anything from.
     pub const fn is_frozen(self) -> bool {
         self.0 & FROZEN != 0
