@@ -1,7 +1,7 @@
 //! Names: of a message, and of one receive of it.
 
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_generation, stamp_sent_ms};
+use crate::region::arena::{Hold, NO_GROUP, stamp_generation, stamp_sent_ms};
 use crate::region::word::{GENERATIONS, Word};
 use core::fmt;
 use core::str::FromStr;
@@ -126,6 +126,7 @@ impl Receipt {
         let word = Word::held(0, generation, 0, false, 0);
         Ok(Hold {
             index,
+            group: NO_GROUP,
             word,
             stamp: self.id.stamp,
         })

@@ -252,7 +252,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                     && how.receives_max != u64::MAX
                     && u64::from(hold.receive_count()).wrapping_sub(1) > how.receives_max =>
             {
-                self.bury(store, &hold, &stored, how);
+                self.bury(store, &{ hold }, &stored, how); // a copy: the hold stays in registers
                 None
             }
             Some(stored) if fresh => {
@@ -265,7 +265,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 })
             }
             sound => {
-                self.set_aside(store, &hold, sound.is_none());
+                self.set_aside(store, &{ hold }, sound.is_none());
                 None
             }
         }

@@ -67,11 +67,16 @@ pub struct Claimed {
 pub struct Hold {
     /// First slot.
     pub index: u32,
+    /// The entry of the group in whose list it was received; [`NO_GROUP`] if that is not known.
+    pub group: u32,
     /// The state word as the receive (or its last extension) left it.
     pub word: Word,
     /// The message's stamp: `{ generation:18, sent_ms:44 }`.
     pub stamp: u64,
 }
+
+/// Of a hold that is none of a group's, or not known to be.
+pub const NO_GROUP: u32 = u32::MAX;
 
 const SENT_MS_MASK: u64 = (1 << 44) - 1;
 
@@ -130,7 +135,7 @@ impl Hold {
 }
 
 /// Receives the message at `index` if its word is still `seen`, which is ready. `how`: the owner,
-/// whether it reads in place, and when its time is over.
+/// whether it reads in place, and when its time is over. `group`: in whose list it is.
 ///
 /// # Progress
 ///
@@ -142,6 +147,7 @@ pub(super) fn hold_word(
     index: usize,
     seen: Word,
     (owner, borrowed, due_at_ms): (u32, bool, u64),
+    group: u32,
 ) -> Option<Hold> {
     let stamp = note.stamp.load(Ordering::Relaxed);
     let due_ms = due_at_ms.saturating_sub(stamp_sent_ms(stamp));
@@ -152,6 +158,7 @@ pub(super) fn hold_word(
     let won = word.compare_exchange(seen.0, held.0, Ordering::SeqCst, Ordering::Relaxed);
     won.is_ok().then_some(Hold {
         index: index as u32,
+        group,
         word: held,
         stamp,
     })
@@ -342,6 +349,7 @@ impl Store<'_> {
                 Ok(_) => {
                     return Some(Hold {
                         index: index as u32,
+                        group: NO_GROUP,
                         word: held,
                         stamp,
                     });
@@ -562,7 +570,6 @@ impl Store<'_> {
     }
 
     /// Whether the later slots of a run belong to it: others could be reused while it is read.
-    #[cold]
     pub(super) fn is_whole(&self, index: usize, run: usize) -> bool {
         let Some(words) = self.words().get(index..index + run) else {
             return false;

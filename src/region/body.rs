@@ -128,10 +128,8 @@ impl Store<'_> {
         let index = hold.index as usize;
         let size = self.slot(index).size.load(Ordering::Relaxed);
         let len = (size & LEN_MASK) as usize;
-        if len == 0 || len > self.shape().stored_bytes_max() {
-            return None;
-        }
-        if len > self.shape().single_bytes() && !self.is_whole(index, self.shape().run(len)) {
+        // Of what takes one slot, the body and the attributes are bounded below.
+        if len == 0 || len > self.shape().single_bytes() && !self.is_long(index, len) {
             return None;
         }
         let attributes = self.attributes_of(index, size);
@@ -147,6 +145,12 @@ impl Store<'_> {
             len: len as u32,
             attributes: attributes_len | origin,
         })
+    }
+
+    /// Whether so many bytes, more than one slot takes, may be stored, and have a run of their own.
+    #[cold]
+    fn is_long(&self, index: usize, len: usize) -> bool {
+        len <= self.shape().stored_bytes_max() && self.is_whole(index, self.shape().run(len))
     }
 
     /// `{ has_origin:1, count:31, len:32 }` of the attributes of a message whose size was read.

@@ -51,7 +51,7 @@
 //! `[slot-filled]`, `[slot-returned]`, `[former-named]` as for holders; `[peeked]`: the queue's
 //! flag is set before the first reservation, and read before the cells.
 
-use super::arena::{Hold, stamp_generation};
+use super::arena::{Hold, NO_GROUP, stamp_generation};
 use super::pins::{CELL_BITS, CELL_MASK, is_reserved, name_in, name_of, reservation};
 use super::store::Store;
 use super::word::{GENERATIONS, PIN_CELLS, Phase, Word};
@@ -159,6 +159,7 @@ impl Store<'_> {
                 Ok(_) => {
                     let hold = Hold {
                         index: index as u32,
+                        group: NO_GROUP,
                         word: seen,
                         stamp: self.notes()[index].stamp.load(Ordering::Relaxed),
                     };

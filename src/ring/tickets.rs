@@ -277,11 +277,12 @@ impl Tickets<'_> {
     /// Whether `last` is beyond a filled position, after helping it over that one.
     fn is_counted(&self, position: u64) -> bool {
         // ORDERING: SeqCst; [ticket-counted] acquires: a pass then releases that `last` is beyond.
-        if self.last.load(Ordering::SeqCst) == position {
+        let mut last = self.last.load(Ordering::SeqCst);
+        if last == position {
             self.count(position.wrapping_add(1));
+            last = self.last.load(Ordering::SeqCst);
         }
-        let ahead = self.last.load(Ordering::SeqCst).wrapping_sub(position);
-        ahead != 0 && ahead <= self.cells.len() as u64
+        (1..=self.cells.len() as u64).contains(&last.wrapping_sub(position))
     }
 
     /// Moves on from a ticket that [`peek`](Self::peek) returned: whether this call did so.

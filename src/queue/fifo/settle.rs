@@ -42,7 +42,10 @@ impl<R: Region, C: Clock> Batch<'_, R, C> {
         let mut outcomes = Outcomes::new();
         for received in this.messages.iter() {
             let deleted = settling.delete(&received.hold, received.run());
-            let _ = outcomes.push(outcome_of(deleted));
+            let _ = match outcome_of(deleted) {
+                Ok(()) => outcomes.push(Ok(())), // as a constant: the error's bytes are not moved
+                Err(error) => outcomes.push(Err(error)),
+            };
         }
         settling.finish();
         queue.notify_turn(&store, this.messages.len() as u32);

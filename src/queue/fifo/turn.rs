@@ -31,7 +31,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.notify_if(store, tickets as u32);
     }
 
-    /// Receives up to `max` messages, group by group.
+    /// Receives up to `max` messages, group by group. By itself, since it needs all registers.
+    #[inline(never)]
     pub(in crate::queue) fn receive_groups(
         &self,
         max: usize,

@@ -47,7 +47,7 @@ use super::ids::IdKey;
 use super::layout::ID_WORDS;
 use super::turn::{TURN_MAX, Turn};
 use crate::error::Error;
-use crate::region::arena::{Hold, stamp_generation};
+use crate::region::arena::{Hold, NO_GROUP, stamp_generation};
 use crate::region::pins::Unnamed;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, PIN_CELLS, Word};
@@ -194,6 +194,7 @@ impl Attempt {
         let sound = (index as usize) < slots && generation != stamp_generation(stamp);
         sound.then_some(Hold {
             index,
+            group: NO_GROUP,
             word: Word::held(0, generation, 0, false, 0),
             stamp,
         })

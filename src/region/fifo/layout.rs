@@ -44,6 +44,21 @@ impl NextWord {
         }
     }
 
+    /// What follows, if that is a slot and this is not frozen: what most places lead to.
+    #[inline(always)]
+    pub const fn plain(self) -> Option<usize> {
+        match self.0 >> 61 {
+            0b010 => Some((self.0 & SLOT_MASK) as usize),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing follows, and this is not frozen.
+    #[inline(always)]
+    pub const fn is_open(self) -> bool {
+        self.0 >> 61 == 0
+    }
+
     /// Whether its slot's message is gone, so that it is no place to unlink anything from.
     pub const fn is_frozen(self) -> bool {
         self.0 & FROZEN != 0

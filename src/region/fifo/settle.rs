@@ -14,6 +14,12 @@
 //! One who deletes several messages does 2 to 4 once for those of a group, and puts the bits of
 //! their slots, and counts the tickets, at the end.
 //!
+//! A message that is its group's only one is taken out at once, `[only-closed]`: its deleter reads
+//! its arrow, makes it a tombstone, reads that the group's arrow leads to it, and closes its arrow
+//! if that is still what it was. Then nothing was appended and nobody had frozen it, so it was in
+//! the list all that time, with nothing before it since the group's arrow was read, and the slot
+//! was no other message's. If it fails, 2 goes on from whatever it has come to.
+//!
 //! # Deaths
 //!
 //! After 1: whoever looks at the group next takes the tombstones out, and
@@ -28,7 +34,7 @@ use crate::region::arena::Hold;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::sync::{Ordering, store_load_after_rmw};
+use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
 use heapless::Vec;
 
 /// The most places that are taken out with one change of an arrow.
@@ -56,6 +62,17 @@ enum Row {
     Changed,
     /// A message without a number, or damage.
     Unclear,
+}
+
+/// A message that this call has made a tombstone, which nobody else reads.
+struct Entombed<'s> {
+    /// Its group's entry.
+    entry: &'s Group,
+    spot: Spot<'s>,
+    /// Its arrow as it was before.
+    next: NextWord,
+    /// Its word.
+    word: Word,
 }
 
 /// Messages that one call deletes: what it does once for all of them. To be
@@ -104,32 +121,54 @@ impl<'s> Settling<'s> {
     /// Lock-free.
     #[inline(always)]
     pub fn delete(&mut self, hold: &Hold, run: usize) -> Result<bool, Error> {
-        let index = hold.index as usize;
-        let spot = self.store.spot(index);
-        let plain = hold.word.pins() == 0 && hold.due_ms() > self.now_ms;
-        if let Some(spot) = spot
-            && plain
-            && spot.note.stamp.load(Ordering::Relaxed) == hold.stamp
-        {
-            // The common case: the word is as the receive has left it.
-            let key = [0, 1].map(|half| spot.link.key[half].load(Ordering::Relaxed));
-            let hint = spot.link.group.load(Ordering::Relaxed);
-            let next = Word::tombstone(hold.word.generation(), 0, run as u64);
-            let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-            #[cfg(feature = "mapped")]
-            self.store.mark_id(index);
-            // ORDERING: SeqCst; as in `entomb`.
-            let won = spot
-                .word
-                .compare_exchange(hold.word.0, next.0, done, failed);
-            if won.is_ok() {
-                #[cfg(feature = "mapped")]
-                self.store.mark(index);
-                self.leave(key, hint);
-                return Ok(true);
-            }
+        let Some(entombed) = self.entomb_held(hold, run) else {
+            return self.delete_slow(hold, run);
+        };
+        self.leave_entombed(hold, &entombed);
+        Ok(true)
+    }
+
+    /// Step 1 in the common case: the word is as the receive has left it.
+    #[inline(always)]
+    fn entomb_held(&self, hold: &Hold, run: usize) -> Option<Entombed<'s>> {
+        if hold.word.pins() != 0 || hold.due_ms() <= self.now_ms {
+            return None;
         }
-        self.delete_slow(hold, run)
+        let index = hold.index as usize;
+        let spot = self.store.spot(index)?;
+        let entry = self.store.groups().elements.get(hold.group as usize)?;
+        if spot.note.stamp.load(Ordering::Relaxed) != hold.stamp {
+            return None;
+        }
+        // ORDERING: SeqCst; [only-closed].
+        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
+        let word = Word::tombstone(hold.word.generation(), 0, run as u64);
+        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+        #[cfg(feature = "mapped")]
+        self.store.mark_id(index);
+        // ORDERING: SeqCst; as in `entomb`.
+        let won = spot
+            .word
+            .compare_exchange(hold.word.0, word.0, done, failed);
+        won.ok()?;
+        #[cfg(feature = "mapped")]
+        self.store.mark(index);
+        Some(Entombed {
+            entry,
+            spot,
+            next,
+            word,
+        })
+    }
+
+    /// Steps 2 to 4 for a message that was the only one of its group; of another one they are done
+    /// later.
+    #[inline(always)]
+    fn leave_entombed(&mut self, hold: &Hold, entombed: &Entombed<'_>) {
+        if !entombed.next.is_open() || !self.take_out_only(entombed) {
+            // It has been in the list of that entry since it was received.
+            self.leave(hold.group as usize);
+        }
     }
 
     #[cold]
@@ -155,7 +194,9 @@ impl<'s> Settling<'s> {
             let own = store.own_pin(hold);
             let reader = seen.is_borrowed() && !hold.word.is_borrowed();
             if let Some(key) = store.entomb(index, seen, run, own, reader)? {
-                self.leave(key, hint);
+                if let Some(group) = store.group_by(key, hint) {
+                    self.leave(group);
+                }
                 return Ok(true);
             }
         }
@@ -163,13 +204,12 @@ impl<'s> Settling<'s> {
 
     /// Notes the group of a message that was deleted; that of the one before is done with, if it is
     /// another one.
-    #[inline(always)]
-    fn leave(&mut self, key: [u64; 2], hint: u64) {
-        let Some(group) = self.store.group_by(key, hint) else {
-            return;
-        };
+    #[inline(never)]
+    fn leave(&mut self, group: usize) {
         if group != self.group {
-            self.leave_group();
+            if self.deleted != 0 {
+                self.leave_group();
+            }
             self.group = group;
         }
         self.deleted += 1;
@@ -185,10 +225,7 @@ impl<'s> Settling<'s> {
         store_load_after_rmw();
         // ORDERING: SeqCst; [narrow-seen] read before the head.
         let wide = entry.wide.load(Ordering::SeqCst);
-        let (taken, head) = match deleted == 1 && self.take_out_only(entry) {
-            true => (1, Head::Empty),
-            false => self.take_out_row(entry),
-        };
+        let (taken, head) = self.take_out_row(entry);
         match head {
             Head::Empty => {
                 if wide & 1 != 0 {
@@ -219,40 +256,45 @@ impl<'s> Settling<'s> {
         }
     }
 
-    /// Takes out a tombstone that is the whole list, as [`take_out_row`](Self::take_out_row) would,
-    /// which goes on from whatever this has come to if it fails.
+    /// Takes out a message that this call has made a tombstone, if it is the whole list: whether it
+    /// did.
     #[inline(always)]
-    fn take_out_only(&mut self, entry: &Group) -> bool {
-        // ORDERING: SeqCst, as each look at an arrow.
+    fn take_out_only(&mut self, entombed: &Entombed<'_>) -> bool {
+        let Entombed {
+            entry,
+            spot,
+            next,
+            word,
+        } = entombed;
+        store_load_after_rmw();
+        // ORDERING: SeqCst; [narrow-seen] read before the head.
+        let wide = entry.wide.load(Ordering::SeqCst);
+        // ORDERING: SeqCst; [only-closed] read after the word has changed.
         let seen = NextWord(entry.first.load(Ordering::SeqCst));
-        let Next::Slot(at) = seen.next() else {
-            return false;
-        };
-        let Some(Spot { word, link, .. }) = self.store.spot(at) else {
-            return false;
-        };
-        let next = NextWord(link.next.load(Ordering::SeqCst));
-        let number = link.sequence.load(Ordering::SeqCst);
-        let word = Word(word.load(Ordering::SeqCst));
-        // ORDERING: SeqCst; [row-frozen] as in `freeze_row`.
-        let stands = entry.first.load(Ordering::SeqCst) == seen.0 && !seen.is_frozen();
-        let is_only = next.next() == Next::End && !next.is_frozen() && word.is_tombstone();
-        if !stands || !is_only || number & UNORDERED != 0 {
+        if seen.plain() != Some(spot.slot) {
             return false;
         }
         let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
         let (closed, empty) = (next.then_closed().0, seen.then(Next::End).0);
-        let place = &link.next;
-        // ORDERING: SeqCst; as in `freeze_row`, and who wins the second frees the place.
-        let taken = place.compare_exchange(next.0, closed, done, failed).is_ok()
-            && entry
-                .first
-                .compare_exchange(seen.0, empty, done, failed)
-                .is_ok();
-        if taken {
-            self.free(at, word);
+        let (place, first) = (&spot.link.next, &entry.first);
+        // ORDERING: SeqCst; [only-closed] nothing is appended behind it from here on.
+        if place.compare_exchange(next.0, closed, done, failed).is_err()
+            // ORDERING: SeqCst; who wins this frees the place.
+            || first.compare_exchange(seen.0, empty, done, failed).is_err()
+        {
+            return false;
         }
-        taken
+        self.free(spot.slot, spot.word, *word);
+        if wide & 1 != 0 {
+            self.narrow(entry, wide);
+        }
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn narrow(&self, entry: &Group, wide: u64) {
+        self.store.narrow(entry, wide);
     }
 
     /// Takes the tombstones at the head of a list out: how many it has freed, and what is there
@@ -293,7 +335,8 @@ impl<'s> Settling<'s> {
             }
             taken += row.len();
             for &(slot, word) in &row {
-                self.free(slot as usize, word);
+                let slot = slot as usize;
+                self.free(slot, &self.store.words()[slot], word);
             }
             if let Some(head) = head {
                 return (taken, head);
@@ -360,13 +403,13 @@ impl<'s> Settling<'s> {
 
     /// Frees a tombstone that this call has taken out.
     #[inline(always)]
-    fn free(&mut self, at: usize, tombstone: Word) {
+    fn free(&mut self, at: usize, word: &AtomicU64, tombstone: Word) {
         let free = Word::free(tombstone.generation() + 1);
         let plain = tombstone.pins() == 0 && tombstone.tombstone_run() == 1;
         // ORDERING: AcqRel; [slot-freed], and the other readers are done.
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let freed = plain
-            && self.store.words()[at]
+            && word
                 .compare_exchange(tombstone.0, free.0, done, failed)
                 .is_ok();
         if !freed {
@@ -426,6 +469,17 @@ impl Store<'_> {
         let deleted = settling.delete(hold, run);
         settling.finish();
         deleted
+    }
+
+    /// [`delete_in_turn`](Self::delete_in_turn) in the common case, with what others do `between`
+    /// its first step and the next.
+    #[cfg(ringmain_loom)]
+    pub fn delete_around(&self, hold: &Hold, owner: u32, between: &dyn Fn()) {
+        let mut settling = Settling::new(*self, 0, owner);
+        let entombed = settling.entomb_held(hold, 1).expect("it is held");
+        between();
+        settling.leave_entombed(hold, &entombed);
+        settling.finish();
     }
 
     /// The steps of one who dies when it deletes messages of one group: 0 with the tombstones in

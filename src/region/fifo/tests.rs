@@ -440,6 +440,68 @@ fn a_hint_from_long_ago_is_replaced() {
     assert!(behind(sequence) <= 4, "the hint is near the end once more");
 }
 
+/// Messages that a receive refuses make room for those behind them if they are gone; behind one
+/// that stays nothing is received.
+#[test]
+fn what_is_refused_makes_room() {
+    let mut memory = Memory::new();
+    let store = memory.store();
+    let groups = [(1, 1..=23), (2, 24..=26), (3, 27..=28)];
+    for (group, number) in groups
+        .into_iter()
+        .flat_map(|(group, numbers)| numbers.map(move |number| (group, number)))
+    {
+        let message = Ordered {
+            size: 8,
+            attributes: 0,
+            sent_ms: 1,
+            delay_ms: 0,
+            group: [group, 0],
+            id: &id(number),
+            until_ms: 1,
+        };
+        let claimed = store.claim_free(1, 1).expect("room");
+        let sent = store.send_in_order(claimed, &message, 1);
+        assert!(matches!(sent, Sent::New(_, sequence) if sequence == number));
+    }
+    let turn = Turn {
+        owner: 1,
+        borrowed: false,
+        now_ms: 1,
+        due_at_ms: 1 + VISIBILITY_MS,
+    };
+    let receive = |is_bad: fn(u64) -> bool| {
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        store.receive_in_turn(&turn, 10, |hold| {
+            let number = store.sequence_of(&hold).expect("a number");
+            match is_bad(number) {
+                true if number < 24 => {
+                    let gone = store.delete_in_turn(&hold, 1, 0, 1);
+                    assert_eq!(gone, Ok(true));
+                }
+                true => bad.push(hold),
+                false => good.push(hold),
+            }
+            !is_bad(number)
+        });
+        (good, bad)
+    };
+    let numbers = |holds: &[Hold]| -> Vec<u64> {
+        let number = |hold| store.sequence_of(hold).expect("a number");
+        holds.iter().map(number).collect()
+    };
+    let (good, bad) = receive(|number| number < 22 || number == 25);
+    assert_eq!(numbers(&good), [22, 23, 24, 27, 28]);
+    assert_eq!(numbers(&bad), [25]);
+    assert_eq!(receive(|_| false).0, []);
+    for hold in &good {
+        assert_eq!(store.delete_in_turn(hold, 1, 1, 1), Ok(true));
+    }
+    assert_eq!(receive(|_| false).0, []);
+    assert_eq!(store.release_in_turn(&bad[0], 1, 1), Ok(()));
+    assert_eq!(numbers(&receive(|_| false).0), [25, 26]);
+}
+
 /// Numbers from a seed.
 fn next(random: &mut u64) -> u64 {
     *random ^= *random << 13;

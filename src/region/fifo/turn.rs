@@ -24,6 +24,9 @@
 //! One that stops before its look holds messages beyond the oldest until their time is over, as one
 //! does that stops after it: that is the visibility timeout.
 //!
+//! One who receives from several groups takes its turns first, then gives their messages out, and
+//! then passes the tickets.
+//!
 //! A turn takes ten messages at most, and nobody gets others before it is over; so what is in
 //! flight is among the ten oldest that are not deleted.
 //!
@@ -39,7 +42,7 @@ use crate::region::layout::Note;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, PIN_CELLS, Phase, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
-use crate::ring::tickets::{Ticket, Tickets};
+use crate::ring::tickets::Ticket;
 use crate::sync::{AtomicU64, Ordering, store_load_after_rmw};
 use heapless::Vec;
 
@@ -50,7 +53,7 @@ pub const TURN_MAX: usize = 10;
 const ROW_MAX: usize = 16;
 
 /// After so many messages of one group that were refused, a receive leaves the rest to the next.
-const REFUSED_MAX: usize = 64;
+const REFUSED_MAX: u16 = 64;
 
 /// How messages of a group are received.
 #[derive(Debug, Clone, Copy)]
@@ -81,25 +84,43 @@ pub(super) struct Spot<'s> {
     pub link: &'s Link,
 }
 
-/// A group that a receive has looked at, and its hold of the oldest message.
+/// A group that a receive has looked at.
 #[derive(Debug, Clone, Copy)]
 struct Looked {
     group: u32,
-    /// One that is none: it holds nothing there.
-    slot: u32,
-    word: Word,
-    /// Messages were refused, so the group may be free.
-    refused: bool,
+    /// Which of the holds is that of its oldest message; [`NONE`].
+    first: u8,
+    /// How many messages of its turn were refused.
+    of_turn: u8,
+    /// How many were refused in all; then the group may be free.
+    refused: u16,
 }
 
-/// What one receive does later for all of its groups: passes their tickets, and lowers the bounds
-/// over what it holds.
+/// Of a group in which nothing is held.
+const NONE: u8 = u8::MAX;
+
+/// What one receive does for several groups: it takes turns at some, gives their messages out,
+/// passes their tickets, and at last lowers the bounds over what it holds.
 struct Receiving {
     looked: Vec<Looked, ROW_MAX>,
     /// Position of the first of their tickets.
     from: u64,
+    /// What the turns hold, group by group.
+    holds: Vec<Hold, TURN_MAX>,
     /// The block in which something was held last; none of the queue's if nothing was.
     block: usize,
+}
+
+impl Receiving {
+    #[inline(always)]
+    const fn new() -> Self {
+        Self {
+            looked: Vec::new(),
+            from: 0,
+            holds: Vec::new(),
+            block: usize::MAX,
+        }
+    }
 }
 
 impl<'s> Store<'s> {
@@ -119,15 +140,12 @@ impl<'s> Store<'s> {
     #[inline(always)]
     fn plain_member(&self, arrow: &AtomicU64) -> Option<(Spot<'s>, Word)> {
         let seen = NextWord(arrow.load(Ordering::SeqCst));
-        let Next::Slot(at) = seen.next() else {
-            return None;
-        };
-        let spot = self.spot(at)?;
+        let spot = self.spot(seen.plain()?)?;
         let number = spot.link.sequence.load(Ordering::SeqCst);
         let word = Word(spot.word.load(Ordering::SeqCst));
         // ORDERING: SeqCst; still where the arrow leads: then these are its words.
         let stands = arrow.load(Ordering::SeqCst) == seen.0;
-        (stands && !seen.is_frozen() && number & UNORDERED == 0).then_some((spot, word))
+        (stands && number & UNORDERED == 0).then_some((spot, word))
     }
 }
 
@@ -140,72 +158,94 @@ impl Store<'_> {
     /// are issued meanwhile are the next call's.
     #[inline]
     pub fn receive_in_turn(&self, turn: &Turn, max: usize, mut found: impl FnMut(Hold) -> bool) {
-        let tickets = self.tickets();
-        let (mut left, mut have) = (tickets.len(), 0);
-        let mut receiving = Receiving {
-            looked: Vec::new(),
-            from: 0,
-            block: usize::MAX,
-        };
-        let mut behind = Vec::new();
+        let (mut left, mut have) = (self.tickets().len(), 0);
+        let mut receiving = Receiving::new();
         while have < max && left != 0 {
-            left -= 1;
-            let Some(ticket) = self.next_ticket(&tickets, &mut receiving, turn) else {
-                break;
-            };
-            let mut looked = Looked {
-                group: ticket.index,
-                slot: u32::MAX,
-                word: Word(0),
-                refused: false,
-            };
-            let mut refused = 0;
-            // Refused ones are gone, and then the next is the oldest.
-            while have < max && refused < REFUSED_MAX {
-                behind.clear();
-                let (most, block) = ((max - have).min(TURN_MAX), &mut receiving.block);
-                let group = ticket.index as usize;
-                let Some(first) = self.take_turn_of(group, turn, most, &mut behind, block) else {
-                    break;
-                };
-                (looked.slot, looked.word) = (first.index, first.word);
-                let counted = self.give_out(first, &behind, turn.owner, &mut found);
-                have += counted;
-                if counted == behind.len() + 1 {
-                    break;
-                }
-                refused += behind.len() + 1 - counted;
-                looked.refused = true;
-                if counted != 0 {
-                    break;
+            left = self.take_turns(&mut receiving, turn, (max - have).min(TURN_MAX), left);
+            let mut at = 0;
+            while let Some(hold) = receiving.holds.get(at) {
+                at += 1;
+                match found(*hold) {
+                    true => have += 1,
+                    false => at = self.after_refused(&mut receiving, turn, at),
                 }
             }
-            if receiving.looked.is_empty() {
-                receiving.from = ticket.position;
-            }
-            let _ = receiving.looked.push(looked);
+            self.pass_by(&mut receiving, turn);
         }
-        self.pass_by(&mut receiving, turn);
         self.lower_held(receiving.block, turn.due_at_ms);
     }
 
-    /// The ticket after those that were looked at; those are passed before, if it is not the next.
-    #[inline(always)]
-    fn next_ticket(
+    /// Takes turns at the groups of at most `left` tickets, until `max` messages are held. How many
+    /// tickets are left.
+    fn take_turns(
         &self,
-        tickets: &Tickets<'_>,
         receiving: &mut Receiving,
         turn: &Turn,
-    ) -> Option<Ticket> {
-        let len = receiving.looked.len();
-        if len != 0 && len < ROW_MAX {
-            let further = tickets.peek_at(receiving.from.wrapping_add(len as u64));
-            if further.is_some() {
-                return further;
+        max: usize,
+        mut left: usize,
+    ) -> usize {
+        let tickets = self.tickets();
+        let mut next = tickets.peek();
+        receiving.from = next.map_or(0, |ticket| ticket.position);
+        while let Some(Ticket { position, index }) = next {
+            left -= 1;
+            let first = receiving.holds.len() as u8;
+            let taken = self.take_turn_of(index as usize, turn, max, receiving);
+            let _ = receiving.looked.push(Looked {
+                group: index,
+                first: if taken { first } else { NONE },
+                of_turn: 0,
+                refused: 0,
+            });
+            if receiving.holds.len() == max || receiving.looked.is_full() || left == 0 {
+                return left;
             }
+            next = tickets.peek_at(position.wrapping_add(1));
         }
-        self.pass_by(receiving, turn);
-        tickets.peek()
+        match receiving.looked.is_empty() {
+            true => 0,
+            false => left, // others have passed tickets, perhaps
+        }
+    }
+
+    /// What is given out after the message before `at` was refused. If that stays where it is,
+    /// those of its group behind it are given back. If nothing of its turn was given out, and its
+    /// messages are gone, then the next is the oldest, and its turn begins.
+    #[cold]
+    #[inline(never)]
+    fn after_refused(&self, receiving: &mut Receiving, turn: &Turn, mut at: usize) -> usize {
+        let Receiving { looked, holds, .. } = receiving;
+        let its = looked
+            .iter_mut()
+            .rfind(|looked| usize::from(looked.first) < at);
+        let (Some(looked), Some(refused)) = (its, holds.get(at - 1)) else {
+            return at;
+        };
+        let (group, stays) = (refused.group, self.current(refused).is_some());
+        looked.of_turn += 1;
+        looked.refused += 1;
+        while let Some(behind) = holds.get(at)
+            && behind.group == group
+        {
+            if !stays {
+                return at;
+            }
+            self.give_back(behind, turn.owner);
+            looked.of_turn += 1;
+            looked.refused += 1;
+            at += 1;
+        }
+        let room = usize::from(looked.of_turn);
+        if at - usize::from(looked.first) != room || looked.refused >= REFUSED_MAX {
+            return at;
+        }
+        let more = self.take_turn(group as usize, turn, room);
+        if !more.is_empty() {
+            at -= more.len();
+            holds[at..][..more.len()].copy_from_slice(&more);
+            (looked.first, looked.of_turn) = (at as u8, 0);
+        }
+        at
     }
 
     /// Passes the tickets that were looked at.
@@ -223,20 +263,22 @@ impl Store<'_> {
         for (at, looked) in receiving.looked.iter().enumerate() {
             // The group may still be free; or it became so while this call found it locked, or held
             // it, and who made it so has seen the ticket: [passed-seen].
-            if looked.refused || at as u64 >= others && !self.still_holds(looked) {
+            let first = receiving.holds.get(usize::from(looked.first));
+            if looked.refused != 0 || at as u64 >= others && !self.still_holds(first) {
                 self.offer_cold(looked.group as usize, turn);
             }
         }
         receiving.looked.clear();
+        receiving.holds.clear();
     }
 
     /// Whether a group's oldest message is held as it was.
     #[inline(always)]
-    fn still_holds(&self, looked: &Looked) -> bool {
+    fn still_holds(&self, first: Option<&Hold>) -> bool {
         // ORDERING: SeqCst; [passed-seen]. Pins of former readers come and go.
-        let word = self.words().get(looked.slot as usize);
-        word.is_some_and(|word| {
-            Word(word.load(Ordering::SeqCst)).with_pins(0) == looked.word.with_pins(0)
+        first.is_some_and(|first| {
+            let word = Word(self.words()[first.index as usize].load(Ordering::SeqCst));
+            word.with_pins(0) == first.word.with_pins(0)
         })
     }
 
@@ -254,89 +296,73 @@ impl Store<'_> {
         }
     }
 
-    /// Gives the messages of a turn to `found`; how many it takes. Behind one that it refuses and
-    /// that stays nothing is received.
-    #[inline(always)]
-    fn give_out(
-        &self,
-        first: Hold,
-        mut behind: &[Hold],
-        owner: u32,
-        found: &mut impl FnMut(Hold) -> bool,
-    ) -> usize {
-        let (mut hold, mut counted) = (first, 0);
-        loop {
-            if found(hold) {
-                counted += 1;
-            } else if self.stays(&hold, behind, owner) {
-                return counted;
-            }
-            let Some((next, rest)) = behind.split_first() else {
-                return counted;
-            };
-            (hold, behind) = (*next, rest);
-        }
-    }
-
-    /// Whether a message that was refused stays where it is; then those behind it are given back.
-    #[cold]
-    #[inline(never)]
-    fn stays(&self, refused: &Hold, behind: &[Hold], owner: u32) -> bool {
-        let stays = self.current(refused).is_some();
-        if stays {
-            behind.iter().for_each(|hold| self.give_back(hold, owner));
-        }
-        stays
-    }
-
-    /// Whether a hold is as it was.
-    fn stands(&self, hold: &Hold) -> bool {
-        // ORDERING: SeqCst; [turn-seen]. Pins of former readers come and go.
-        let word = Word(self.words()[hold.index as usize].load(Ordering::SeqCst));
-        word.with_pins(0) == hold.word.with_pins(0)
-    }
-
     /// One turn at a group, if it is free.
     pub fn take_turn(&self, group: usize, turn: &Turn, max: usize) -> Vec<Hold, TURN_MAX> {
-        let (mut behind, mut block) = (Vec::new(), usize::MAX);
-        let first = self.take_turn_of(group, turn, max, &mut behind, &mut block);
-        self.lower_held(block, turn.due_at_ms);
-        first.into_iter().chain(behind).collect()
+        let mut receiving = Receiving::new();
+        self.take_turn_of(group, turn, max.min(TURN_MAX), &mut receiving);
+        self.lower_held(receiving.block, turn.due_at_ms);
+        receiving.holds
     }
 
-    /// The same: the hold of the oldest; puts those of the messages behind it into `behind`, which
-    /// is empty. The bounds over `block`, in which it has held the last one, are the caller's to
-    /// lower.
+    /// The same, of one who has taken turns at other groups: until it holds `max` messages in all.
+    /// Whether it has received something; the bounds over that are the caller's to lower.
     #[inline(always)]
     fn take_turn_of(
         &self,
         group: usize,
         turn: &Turn,
         max: usize,
-        behind: &mut Vec<Hold, TURN_MAX>,
-        block: &mut usize,
-    ) -> Option<Hold> {
-        let entry = self.groups().elements.get(group)?; // none is damage
-        let oldest = match self.plain_member(&entry.first) {
-            Some((spot, word)) if word.phase() == Phase::Ready => {
-                store_load_after_rmw();
-                // ORDERING: SeqCst; [turn-seen] read after the oldest was made ready.
-                match entry.wide.load(Ordering::SeqCst) & 1 {
-                    0 => Some((spot, word)),
-                    _ => self.seek_oldest(group, entry, turn),
-                }
-            }
-            _ => self.seek_oldest(group, entry, turn),
+        receiving: &mut Receiving,
+    ) -> bool {
+        let Some(entry) = self.groups().elements.get(group) else {
+            return false; // damage
         };
-        let (spot, word) = oldest?;
-        let first = self.hold_spot(&spot, word, turn, block)?;
-        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
-        let more = max > 1 && matches!(next.next(), Next::Slot(_));
-        (!more || self.hold_more(group, &first, turn, max - 1, behind, block)).then_some(first)
+        if let Some((spot, word)) = self.plain_member(&entry.first)
+            && word.phase() == Phase::Ready
+        {
+            store_load_after_rmw();
+            // ORDERING: SeqCst; [turn-seen] read after the oldest was made ready.
+            if entry.wide.load(Ordering::SeqCst) & 1 == 0 {
+                return self.hold_turn(group, (&spot, word), turn, max, receiving);
+            }
+        }
+        self.seek_turn((group, entry), turn, max, receiving)
     }
 
-    /// Steps 1 and 2, in whichever case: the oldest message if it may be held.
+    /// Steps 1 to 4, in whichever case.
     #[inline(never)]
+    fn seek_turn(
+        &self,
+        (group, entry): (usize, &Group),
+        turn: &Turn,
+        max: usize,
+        receiving: &mut Receiving,
+    ) -> bool {
+        match self.seek_oldest(group, entry, turn) {
+            Some((spot, word)) => self.hold_turn(group, (&spot, word), turn, max, receiving),
+            None => false,
+        }
+    }
+
+    /// Steps 3 and 4.
+    #[inline(always)]
+    fn hold_turn(
+        &self,
+        group: usize,
+        (spot, word): (&Spot<'_>, Word),
+        turn: &Turn,
+        max: usize,
+        receiving: &mut Receiving,
+    ) -> bool {
+        if !self.hold_spot(spot, word, group, turn, receiving) {
+            return false;
+        }
+        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
+        let more = receiving.holds.len() < max && matches!(next.next(), Next::Slot(_));
+        !more || self.hold_more(group, turn, max, receiving)
+    }
+
+    /// Steps 1 and 2: the oldest message if it may be held.
     fn seek_oldest(&self, group: usize, entry: &Group, turn: &Turn) -> Option<(Spot<'_>, Word)> {
         let Oldest::Ready(mut oldest) = self.oldest_ready(group, turn) else {
             return None;
@@ -372,24 +398,29 @@ impl Store<'_> {
         narrowed.is_ok()
     }
 
-    /// Receives a message whose word is still `seen`, which is ready. The bounds over `block` are
-    /// lowered when it becomes another one.
+    /// Receives a message whose word is still `seen`, which is ready: whether it did. The bounds
+    /// over the block are lowered when it becomes another one.
     #[inline(always)]
     fn hold_spot(
         &self,
         spot: &Spot<'_>,
         seen: Word,
+        group: usize,
         turn: &Turn,
-        block: &mut usize,
-    ) -> Option<Hold> {
+        receiving: &mut Receiving,
+    ) -> bool {
         let how = (turn.owner, turn.borrowed, turn.due_at_ms);
-        let hold = hold_word(spot.word, spot.note, spot.slot, seen, how)?;
+        let hold = hold_word(spot.word, spot.note, spot.slot, seen, how, group as u32);
+        let Some(hold) = hold else {
+            return false;
+        };
+        let _ = receiving.holds.push(hold);
         let at = spot.slot / BLOCK_SLOTS;
-        if *block != at {
-            self.lower_held(*block, turn.due_at_ms);
-            *block = at;
+        if receiving.block != at {
+            self.lower_held(receiving.block, turn.due_at_ms);
+            receiving.block = at;
         }
-        Some(hold)
+        true
     }
 
     /// Says that messages behind the oldest may be in flight.
@@ -406,39 +437,30 @@ impl Store<'_> {
         }
     }
 
-    /// Step 4: up to `max` messages after the oldest, which this turn holds. `false`: it is over.
+    /// Step 4, after a hold of the oldest, until `max` messages are held: whether the turn stands.
     #[inline(never)]
-    fn hold_more(
-        &self,
-        group: usize,
-        first: &Hold,
-        turn: &Turn,
-        max: usize,
-        behind: &mut Vec<Hold, TURN_MAX>,
-        block: &mut usize,
-    ) -> bool {
+    fn hold_more(&self, group: usize, turn: &Turn, max: usize, receiving: &mut Receiving) -> bool {
+        let before = receiving.holds.len() - 1;
+        let first = receiving.holds[before];
         self.widen(group);
         let mut at = first.index as usize;
-        while behind.len() < max {
+        while receiving.holds.len() < max {
             let Some((spot, word)) = self.member_behind(group, at, turn) else {
                 break;
             };
-            if word.phase() != Phase::Ready {
+            if word.phase() != Phase::Ready || !self.hold_spot(&spot, word, group, turn, receiving)
+            {
                 break;
             }
-            let Some(hold) = self.hold_spot(&spot, word, turn, block) else {
-                break;
-            };
-            let _ = behind.push(hold);
             at = spot.slot;
         }
         store_load_after_rmw();
-        let stands = self.stands(first);
+        let stands = self.still_holds(Some(&first));
         if !stands {
-            for hold in core::iter::once(first).chain(behind.iter()) {
+            for hold in &receiving.holds[before..] {
                 self.give_back(hold, turn.owner);
             }
-            behind.clear();
+            receiving.holds.truncate(before);
             self.offer(group, turn.now_ms, turn.owner);
         }
         stands
