@@ -52,21 +52,11 @@
 use super::cursor::Cursor;
 #[cfg(feature = "mapped")]
 use super::kept::KeptId;
-use super::layout::{FifoHead, ID_WORDS, Link, Remembered, UNORDERED};
-#[cfg(feature = "fifo")]
-use crate::hash::xxh3_64_seeded;
+pub use super::key::IdKey;
+use super::layout::{FifoHead, Link, Remembered, UNORDERED};
 use crate::region::store::Store;
 use crate::ring::chains::{Absent, Chains, Found};
 use crate::sync::Ordering;
-
-/// A deduplication id, or its digest; its form and length are part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdKey {
-    /// Its bytes.
-    pub words: [u64; ID_WORDS],
-    /// Their hash.
-    pub hash: u64,
-}
 
 /// The first message that was sent with an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,9 +166,6 @@ impl State {
     }
 }
 
-/// Bytes of a key before group and id.
-const HEAD_BYTES: usize = 3;
-
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
 pub(super) const VOIDED: u64 = u64::MAX;
 
@@ -190,48 +177,6 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 const fn name_of(slot: u32, stamp: u64) -> u64 {
     let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29) | UNORDERED
-}
-
-impl IdKey {
-    /// Of no id.
-    #[cfg(feature = "fifo")]
-    pub const EMPTY: Self = Self {
-        words: [0; ID_WORDS],
-        hash: 0,
-    };
-
-    /// Sets the hash to that of the words that count, which is seeded, so that nobody outside can
-    /// choose ids that all lie in one chain.
-    #[cfg(feature = "fifo")]
-    #[inline(always)]
-    pub fn hash_it(&mut self, seed: u64) {
-        let used = self.used();
-        if used != 2 {
-            return self.hash_long(used, seed);
-        }
-        // The common case, of a fixed length.
-        let both = u128::from(self.words[1]) << 64 | u128::from(self.words[0]);
-        self.hash = xxh3_64_seeded(&both.to_le_bytes(), seed);
-    }
-
-    #[cfg(feature = "fifo")]
-    #[inline(never)]
-    fn hash_long(&mut self, used: usize, seed: u64) {
-        let mut bytes = [0; 8 * ID_WORDS];
-        for (eight, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words) {
-            *eight = word.to_le_bytes();
-        }
-        self.hash = xxh3_64_seeded(&bytes[..8 * used], seed);
-    }
-
-    /// How many of its words count; the others are zero. Its first word, `{ form: u8, group_len:
-    /// u8, id_len: u8, .. }`, tells, so keys that have it in common have as many.
-    #[inline(always)]
-    pub(in crate::region) fn used(&self) -> usize {
-        let [_, group_len, id_len, ..] = self.words[0].to_le_bytes();
-        let len = HEAD_BYTES + usize::from(group_len) + usize::from(id_len);
-        len.div_ceil(8).min(ID_WORDS)
-    }
 }
 
 impl Remembered {

@@ -19,6 +19,7 @@ pub mod group;
 pub mod ids;
 #[cfg(feature = "mapped")]
 pub mod kept;
+mod key;
 pub mod layout;
 pub mod list;
 pub mod own;
