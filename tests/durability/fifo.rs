@@ -1,5 +1,6 @@
 //! FIFO queues: order, ids and numbers come back with the messages.
 
+use crate::common::Numbers;
 use crate::common::machine::{self, Content};
 use crate::machine::SECTION_OFFSET;
 use ringmain::{
@@ -9,6 +10,7 @@ use ringmain::{
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 enum Fifo {}
 
@@ -313,6 +315,74 @@ fn the_ring_wraps_round_and_ids_stay() {
         drain(&queue),
         BTreeMap::from([("stays".to_string(), wanted)])
     );
+}
+
+/// Words of whole frames may say anything, with their checks made right: what is put back can be
+/// received, or is refused, and no call fails to come back.
+#[test]
+fn forged_records_are_bounded() {
+    let mut machine = Machine::new("fifo-forged", 128 << 10, SAFE.dedup_ids(40));
+    {
+        let region = machine.open();
+        let queue = FifoQueue::open(&region).expect("the queue");
+        for nth in 0..24 {
+            let (group, id) = (format!("group-{}", nth % 3), format!("id-{nth}"));
+            queue.send(&group, &*id, &[nth; 100]).expect("room");
+        }
+        for outcome in queue.receive_batch(4).expect("a receive").delete() {
+            outcome.expect("a delete");
+        }
+    }
+    let whole = std::fs::read(machine.companion()).expect("the journal");
+    let word = |bytes: &[u8], at: usize| {
+        u64::from_le_bytes(*bytes[at..].first_chunk().expect("eight bytes"))
+    };
+    let seed = word(&whole, 152);
+    let is_frame = |at: &usize| whole[*at..].starts_with(b"RINGFRAM");
+    let frames: Vec<usize> = (4096..whole.len()).step_by(4096).filter(is_frame).collect();
+    assert!(frames.len() > 20);
+    let mut numbers = Numbers(5);
+    let (mut there, mut all) = (0, 0);
+    for _ in 0..300 {
+        let mut forged = whole.clone();
+        let frame = frames[numbers.below(frames.len() as u64) as usize];
+        let len = word(&forged, frame + 16) as u32 as usize;
+        for _ in 0..1 + numbers.below(4) {
+            let at = frame + 64 + 8 * numbers.below((len as u64 - 64) / 8) as usize;
+            let was = word(&forged, at);
+            let is = match numbers.below(5) {
+                0 => numbers.next(),
+                1 => u64::MAX,
+                2 => was ^ 1 << numbers.below(64),
+                3 => was.wrapping_add(numbers.below(5)),
+                _ => numbers.below(300),
+            };
+            forged[at..at + 8].copy_from_slice(&is.to_le_bytes());
+        }
+        forged[frame + 56..frame + 64].fill(0);
+        let check = xxh3_64_with_seed(&forged[frame..frame + len], seed);
+        forged[frame + 56..frame + 64].copy_from_slice(&check.to_le_bytes());
+        std::fs::write(machine.companion(), &forged).expect("the journal");
+        machine.stop();
+        let region = machine.open();
+        let queue = FifoQueue::open(&region).expect("the queue");
+        let _ = queue.send("group-1", "id-1", b"again");
+        let _ = queue.send("group-1", "new", b"new");
+        all += 1;
+        for _ in 0..40 {
+            let Ok(batch) = queue.receive_batch(10) else {
+                break;
+            };
+            if batch.is_empty() {
+                break;
+            }
+            there += batch.len();
+            batch.delete();
+        }
+        queue.stat().expect("figures");
+        queue.tend().expect("tended");
+    }
+    assert!(there > 10 * all, "{there} of {all} journals");
 }
 
 #[test]

@@ -13,9 +13,9 @@ use std::time::Duration;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes of the journal's first page that its check covers; the check is the next word.
-pub const PAGE_BYTES: usize = 152;
+pub const PAGE_BYTES: usize = 160;
 /// Where the seed of the frames' checks is.
-pub const SEED: usize = 144;
+pub const SEED: usize = 152;
 /// Where the ring begins; frames begin at multiples of it.
 pub const RING: usize = 4096;
 /// Bytes of a frame's head; its check is the last word.
