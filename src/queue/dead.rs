@@ -324,9 +324,11 @@ impl<R: Region, C: Clock> Queue<R, C> {
                 }
                 let landed = !left_out!("landing") && target.land(slot, nonce, from);
                 order_landed(to, &target, slot);
-                make_durable(to, &target); // who has landed it may have died before
                 if landed {
                     notify(to.region, &target, 1);
+                }
+                make_durable(to, &target); // who has landed it before may have died before this
+                if landed {
                     return Landing::Landed;
                 }
                 landing = Landing::Before;

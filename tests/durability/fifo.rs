@@ -2,7 +2,7 @@
 
 use crate::common::Numbers;
 use crate::common::machine::{self, Content};
-use crate::machine::SECTION_OFFSET;
+use crate::machine::{WHOLE, ZEROED};
 use ringmain::{
     Clock, DedupScope, Durability, Error, FifoEntry, FifoOptions, FifoQueue, ManualClock, Mapped,
     Message, SystemClock, Value,
@@ -17,10 +17,8 @@ enum Fifo {}
 impl Content for Fifo {
     type Options = FifoOptions;
     const NAMES: [&'static str; 2] = ["q.fifo", "q.fifo.journal"];
-    /// The waiters' line, and the seldom line.
-    const ZEROED: Range<u64> = SECTION_OFFSET + 384..SECTION_OFFSET + 640;
-    /// The settings.
-    const WHOLE: Range<u64> = SECTION_OFFSET + 640..SECTION_OFFSET + 768;
+    const ZEROED: Range<u64> = ZEROED;
+    const WHOLE: Range<u64> = WHOLE;
 
     fn create(region: &Mapped, options: FifoOptions) {
         FifoQueue::create(region, options).expect("a queue");

@@ -159,28 +159,21 @@ impl<'f> Records<'f> {
         Some(numbers)
     }
 
-    /// The words of a key that count, of which `first` says how many there are.
-    fn words(&mut self, first: u64) -> Option<[u64; ID_WORDS]> {
+    /// What follows of an id whose first number and message are known.
+    fn id_of(&mut self, first: u64, [slot, stamp, number]: [u64; 3]) -> Option<KeptId> {
+        let [until_ms, hash] = self.numbers()?;
         let used = ((first & !ID) >> 32) as usize;
         let mut words = [0; ID_WORDS];
         for word in words.get_mut(..used)? {
             [*word] = self.numbers()?;
         }
-        Some(words)
-    }
-
-    fn id(&mut self, first: u64) -> Option<KeptId> {
-        let [slot, stamp, number, until_ms, hash] = self.numbers()?;
         Some(KeptId {
             entry: first as u32,
             slot: slot as u32,
             stamp,
             number,
             until_ms,
-            key: IdKey {
-                words: self.words(first)?,
-                hash,
-            },
+            key: IdKey { words, hash },
         })
     }
 
@@ -188,20 +181,7 @@ impl<'f> Records<'f> {
         let [number, high, low, first] = self.numbers()?;
         let id = match first & ID {
             0 => None,
-            _ => {
-                let [until_ms, hash] = self.numbers()?;
-                Some(KeptId {
-                    entry: first as u32,
-                    slot,
-                    stamp,
-                    number,
-                    until_ms,
-                    key: IdKey {
-                        words: self.words(first)?,
-                        hash,
-                    },
-                })
-            }
+            _ => Some(self.id_of(first, [slot.into(), stamp, number])?),
         };
         Some(KeptOrder {
             number,
@@ -217,7 +197,8 @@ impl<'f> Iterator for Records<'f> {
     fn next(&mut self) -> Option<Record<'f>> {
         let [first] = self.numbers()?;
         if self.ordered && first & ID != 0 {
-            return self.id(first).map(Record::Id);
+            let message = self.numbers()?;
+            return self.id_of(first, message).map(Record::Id);
         }
         let (slot, len) = ((first & !MORE) as u32, (first >> 32) as usize);
         if len == 0 {

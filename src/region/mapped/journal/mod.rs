@@ -173,7 +173,7 @@ impl Commit<'_, '_> {
 
     /// Writes those of 64 marked ids whose message has gone; the others that count stay marked.
     fn write_ids(&mut self, block: usize, ids: u64) -> Result<(), Error> {
-        let (mut there, mut told, mut left) = (0, 0, ids);
+        let (mut there, mut told, mut over, mut left) = (0, 0, 0, ids);
         while left != 0 {
             let bit = left & left.wrapping_neg();
             let entry = block * MARKED + left.trailing_zeros() as usize;
@@ -187,11 +187,12 @@ impl Commit<'_, '_> {
                     told |= bit;
                 }
                 None if self.store.is_coming_id(entry) => there |= bit,
-                None => told |= bit, // it counts no longer
+                None => over |= bit,
             }
         }
         self.frame.take_ids(block, told);
         self.store.put_id_marks(block, there);
+        self.store.settle_id_marks(block, over);
         Ok(())
     }
 
