@@ -1,11 +1,10 @@
 //! What is done to a queue with a journal: a standard one, or a FIFO queue.
 
 use super::work::Worker;
-use crate::common::Minutes;
 use crate::tale::{body, seed_of};
 use ringmain::{
     Batch, Clock, Durability, Error, FifoEntry, FifoQueue, Outcomes, Position, Queue, QueueStats,
-    Receipt, Region,
+    Receipt, Region, SystemClock,
 };
 use std::time::Duration;
 
@@ -13,6 +12,15 @@ use std::time::Duration;
 const GROUPS: u64 = 6;
 /// Ids that are remembered for longer count after the machine has stopped.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// A clock that is so many minutes ahead, and a little more.
+struct Ahead(u64);
+
+impl Clock for Ahead {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() + 61_000 * self.0
+    }
+}
 
 /// A handle of a queue.
 pub trait Handle {
@@ -29,8 +37,8 @@ pub trait Handle {
     fn delete(&self, receipt: &Receipt) -> Result<(), Error>;
     fn delete_batch(&self, receipts: &[Receipt]) -> Outcomes<()>;
     fn release(&self, receipt: &Receipt) -> Result<(), Error>;
-    /// By a clock on which a minute is over soon.
-    fn purge(&self) -> Result<u64, Error>;
+    /// By a clock that is so many minutes ahead: a purge may be made once a minute.
+    fn purge(&self, minutes: u64) -> Result<u64, Error>;
     fn durability(&self) -> Durability;
     fn position(&self) -> u64;
     fn durable_position(&self) -> u64;
@@ -124,8 +132,8 @@ impl<R: Region, C: Clock> Handle for Queue<R, C> {
         Ok(true)
     }
 
-    fn purge(&self) -> Result<u64, Error> {
-        let hasty = Queue::open_with(self.region(), Minutes).expect("the queue");
+    fn purge(&self, minutes: u64) -> Result<u64, Error> {
+        let hasty = Queue::open_with(self.region(), Ahead(minutes)).expect("the queue");
         hasty.at(self.durability()).expect("the same level").purge()
     }
 
@@ -177,8 +185,8 @@ impl<R: Region, C: Clock> Handle for FifoQueue<R, C> {
         Ok(false)
     }
 
-    fn purge(&self) -> Result<u64, Error> {
-        let hasty = FifoQueue::open_with(self.region(), Minutes).expect("the queue");
+    fn purge(&self, minutes: u64) -> Result<u64, Error> {
+        let hasty = FifoQueue::open_with(self.region(), Ahead(minutes)).expect("the queue");
         hasty.at(self.durability()).expect("the same level").purge()
     }
 

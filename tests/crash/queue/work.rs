@@ -164,6 +164,9 @@ pub struct Worker<'p> {
     /// Received and neither deleted nor released.
     held: Vec<(Receipt, u64)>,
     mood: Mood,
+    /// How often it has tried to purge: its clock is a minute further ahead each time, so that no
+    /// message that outlives a purge is too old by that.
+    purges: u64,
     /// The disk failed, or a child died before this one: a purge makes the next commit a short
     /// one.
     troubled: bool,
@@ -178,6 +181,7 @@ impl<'p> Worker<'p> {
             sent: 0,
             held: Vec::new(),
             mood: Mood::Filling,
+            purges: 0,
             troubled: plan.child != 1,
         }
     }
@@ -423,7 +427,8 @@ impl<'p> Worker<'p> {
     fn purge(&mut self, queue: &impl Handle) {
         Note::Purging(self.who).tell();
         let waited = loop {
-            match queue.purge() {
+            self.purges += 1;
+            match queue.purge(self.purges) {
                 Ok(_) => break true,
                 Err(Error::NotDurable { .. }) => break false,
                 Err(Error::PurgedRecently { .. }) => std::thread::yield_now(),
