@@ -126,6 +126,11 @@ impl Eye for PlacesEye {
         let place = |place| (word(place, NAME) >> 2, word(place, FLOOR));
         Some((0..self.places).map(place).collect())
     }
+
+    /// What it did last may have given records up, and nothing was told after that.
+    fn end(&self) -> Option<Self::Sight> {
+        self.sight()
+    }
 }
 
 /// How long a ledger of a stream of this form is: head, places, seats and days.
