@@ -11,9 +11,10 @@ use super::{Outcome, Place, RINGMAIN, expect, json, refused, run};
 
 const KEYS: u64 = 7;
 
+/// A stream with room for all that a quick machine writes in a test.
 fn made(place: &Place, options: &[&str]) -> Result<String, Box<dyn std::error::Error>> {
     let s = place.file("logs.stream");
-    let create = ["create", &s, "--size", "16M", "--stream"];
+    let create = ["create", &s, "--size", "64M", "--stream"];
     expect(&run(&[&create[..], options].concat())?, 0, "");
     Ok(s)
 }
