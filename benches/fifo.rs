@@ -51,7 +51,7 @@ impl Sender {
     /// The next ten; each id is the one before of its place, and one more.
     fn send(&mut self, queue: &Orders<'_>) {
         let ids = self.ids.as_chunks_mut::<ID_DIGITS>().0;
-        for (id, body) in ids.iter_mut().zip(&mut self.bodies) {
+        for id in &mut *ids {
             for digit in id[1..].iter_mut().rev() {
                 *digit += 1;
                 if *digit <= b'9' {
@@ -59,6 +59,9 @@ impl Sender {
                 }
                 *digit = b'0';
             }
+        }
+        // By itself, so that no digit is read before it is at rest.
+        for (id, body) in ids.iter().zip(&mut self.bodies) {
             body[..ID_DIGITS].copy_from_slice(id);
         }
         let mut entries = [FifoEntry::new("", &[]); TEN];

@@ -327,9 +327,10 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         self.queue.admit_call(&store, Call::Send, now_ms)?;
         prepared.known = store.look_up(prepared.group, &prepared.key);
         let mut alone = self.sending(&store, now_ms, 1);
-        let sent = self.send_prepared(&store, one, &mut prepared, &mut alone);
+        let mut outcomes = Outcomes::new();
+        self.send_prepared(&store, one, &mut prepared, &mut alone, &mut outcomes);
         alone.finish(&store);
-        let sent = sent?;
+        let sent = outcomes.pop().unwrap_or(Err(Error::Full))?;
         self.announce(&store, 1);
         self.queue.make_durable()?;
         Ok(sent)
@@ -386,9 +387,8 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             batch.behind = before
                 .filter(|group| *group == prepared.group)
                 .and(batch.behind);
-            let outcome = self.send_prepared(&store, one, prepared, &mut batch);
+            self.send_prepared(&store, one, prepared, &mut batch, &mut outcomes);
             before = Some(prepared.group);
-            let _ = outcomes.push(outcome); // as many as entries
         }
         batch.finish(&store);
         self.announce(&store, all.len() as u32);
@@ -491,7 +491,8 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         Ok(claimed)
     }
 
-    /// Sends a message, or says why not.
+    /// Sends a message, or says why not: there is room for one outcome more. That is written where
+    /// it is to stand, and not returned: a copy would be read before it is written.
     #[inline(never)]
     fn send_prepared(
         &self,
@@ -499,13 +500,17 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         one: &impl Outgoing,
         prepared: &mut Prepared,
         call: &mut Sending<'_>,
-    ) -> Result<FifoSent, Error> {
+        outcomes: &mut Outcomes<FifoSent>,
+    ) {
         let parts = &one.parts();
         let mut claimed = core::mem::replace(&mut prepared.claimed, Claimed::EMPTY);
         if claimed.run == 0 {
             claimed = match self.fill(store, parts, &prepared.key, call) {
                 Ok(claimed) => claimed,
-                Err(instead) => return instead,
+                Err(instead) => {
+                    let _ = outcomes.push(instead);
+                    return;
+                }
             };
         }
         let (queue, now_ms, tail) = (&self.queue, call.now_ms, parts.tail());
@@ -527,16 +532,19 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             until_ms: call.until_ms,
         };
         let (index, known, behind) = (claimed.index, &prepared.known, call.behind.take());
-        let sent = store.send_known(claimed, &message, known, behind, &mut call.own);
-        if let Sent::New(stamp, sequence) = sent {
-            call.behind = Some((index as usize, sequence));
-            return Ok(FifoSent {
-                id: MessageId::new(call.name, index, stamp),
-                sequence: SequenceNumber(sequence),
-                is_duplicate: false,
-            });
+        match store.send_known(claimed, &message, known, behind, &mut call.own) {
+            Some(sequence) => {
+                call.behind = Some((index as usize, sequence));
+                let _ = outcomes.push(Ok(FifoSent {
+                    id: MessageId::new(call.name, index, stamp),
+                    sequence: SequenceNumber(sequence),
+                    is_duplicate: false,
+                }));
+            }
+            None => {
+                let _ = outcomes.push(queue.outcome(store, index, call.own.instead()));
+            }
         }
-        queue.outcome(store, index, sent)
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Own<'a> {
     block: usize,
     /// When its messages are too old, ms.
     aged_at_ms: u64,
+    /// What came of the last message, if it is not that it went this way.
+    instead: Option<Sent>,
 }
 
 impl<'a> Own<'a> {
@@ -132,6 +134,7 @@ impl<'a> Own<'a> {
             row: None,
             block: usize::MAX,
             aged_at_ms: now_ms + retention_ms + 1,
+            instead: None,
         }
     }
 
@@ -139,6 +142,19 @@ impl<'a> Own<'a> {
     #[inline(always)]
     pub const fn owner(&self) -> u32 {
         self.cursor.owner
+    }
+
+    /// What came of a send that has no number to return.
+    pub fn instead(&mut self) -> Sent {
+        self.instead.take().unwrap_or(Sent::Unfinished(0))
+    }
+
+    /// Leaves what came of a send to its caller. It lies apart, so that a number is returned in a
+    /// register, and not written and read again.
+    #[cold]
+    fn leave(&mut self, sent: Sent) -> Option<u64> {
+        self.instead = Some(sent);
+        None
     }
 
     /// Notes that a message of this block was sealed.
@@ -187,7 +203,8 @@ impl Store<'_> {
         known
     }
 
-    /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before.
+    /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before: the
+    /// message's number. `None`: see [`Own::instead`].
     ///
     /// # Progress
     ///
@@ -200,16 +217,16 @@ impl Store<'_> {
         known: &Known,
         behind: Option<Behind>,
         own: &mut Own<'_>,
-    ) -> Sent {
+    ) -> Option<u64> {
         let (index, run) = (claimed.index as usize, claimed.run as usize);
         let owner = own.cursor.owner;
         let Some(spot) = self.spot(index) else {
-            return Sent::Unfinished(0); // no claim is of a slot that there is not
+            return own.leave(Sent::Unfinished(0)); // no claim is of a slot that there is not
         };
         // So that nothing that others finish for this sender can fail for want of an entry.
         let Some(group) = known.group.or_else(|| self.group_of(message.group, owner)) else {
             self.abort(claimed);
-            return Sent::GroupsFull;
+            return own.leave(Sent::GroupsFull);
         };
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let claim = Word::claimed(owner, generation.wrapping_sub(1), run as u64);
@@ -223,7 +240,7 @@ impl Store<'_> {
             Remember::New(entry) => entry,
             other => match self.remember_late(other, run, &named, message, &mut own.cursor) {
                 Ok(entry) => entry,
-                Err(sent) => return sent,
+                Err(sent) => return own.leave(sent),
             },
         };
         let sent = Sealed {
@@ -241,10 +258,7 @@ impl Store<'_> {
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        match number {
-            Some(sequence) => Sent::New(stamp, sequence),
-            None => self.send_late(group, message.delay_ms, &sent, owner),
-        }
+        number.or_else(|| own.leave(self.send_late(group, message.delay_ms, &sent, owner)))
     }
 
     /// Seals and puts in order what others are at as well, or whose place has to be looked for.

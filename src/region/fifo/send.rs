@@ -29,7 +29,7 @@ use super::ids::{First, IdKey, Named, Remember};
 use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use super::own::Own;
-use crate::region::arena::{Claimed, stamp_generation};
+use crate::region::arena::{Claimed, stamp, stamp_generation};
 use crate::region::policy::DELAY_MS;
 use crate::region::repair::extent;
 use crate::region::store::Store;
@@ -107,7 +107,11 @@ impl Store<'_> {
     pub fn send_in_order(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32) -> Sent {
         let mut own = Own::new(self, owner, message.sent_ms);
         let known = self.look_up(message.group, message.id);
-        let sent = self.send_known(claimed, message, &known, None, &mut own);
+        let stamp = stamp(message.sent_ms, claimed.next_generation());
+        let sent = match self.send_known(claimed, message, &known, None, &mut own) {
+            Some(sequence) => Sent::New(stamp, sequence),
+            None => own.instead(),
+        };
         own.finish(self);
         sent
     }
