@@ -156,20 +156,20 @@ fn twin_a_mark_is_dropped_while_the_message_is_there() {
     });
 }
 
-/// One sends, or dies when its message is sealed; another one commits, at the same time and when
-/// the send is over.
-fn send(dies: bool, way: Way) {
+/// One sends, or dies after some of its steps; another one commits, at the same time and when the
+/// send is over.
+fn send(dies: Option<usize>, way: Way) {
     let memory = Memory::fifo_kept(2);
     let committer = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || commit(&memory, way))
     };
     match dies {
-        true => memory.die_sending(7, ID, ME, 1),
-        false => drop(memory.send_to_group(7, ID, ME)),
+        Some(steps) => memory.die_sending(7, ID, ME, steps),
+        None => drop(memory.send_to_group(7, ID, ME)),
     }
     let first = committer.join().unwrap();
-    if dies {
+    if dies.is_some() {
         memory.repair_groups(ME, OTHER, 0);
     }
     let second = commit(&memory, Way::Right);
@@ -178,15 +178,34 @@ fn send(dies: bool, way: Way) {
 
 #[test]
 fn a_message_is_told_once_it_is_in_order() {
-    for dies in [false, true] {
+    for dies in [None, Some(1), Some(2), Some(3), Some(6)] {
         check_within(2, move || send(dies, Way::Right));
     }
+}
+
+/// A repair puts in order what a dead one has sealed, while another one commits.
+fn put_in_order(way: Way) {
+    let memory = Memory::fifo_kept(2);
+    memory.die_sending(7, ID, ME, 6);
+    let committer = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || commit(&memory, way))
+    };
+    memory.repair_groups(ME, OTHER, 0);
+    let first = committer.join().unwrap();
+    let second = commit(&memory, Way::Right);
+    assert!(first.message || second.message, "sent, and in no commit");
+}
+
+#[test]
+fn a_message_that_gets_its_number_is_told() {
+    check_within(2, || put_in_order(Way::Right));
 }
 
 #[test]
 fn twin_a_message_without_a_number_is_not_marked_again() {
     must_fail_within(2, "fifo kept: a slot that is not marked again", || {
-        send(false, Way::Once)
+        put_in_order(Way::Once)
     });
 }
 
@@ -195,7 +214,7 @@ fn twin_a_message_without_a_number_is_not_marked_again() {
 /// second has returned. Twin: the mark that it has made is taken away.
 fn finish(unmarked: bool) {
     let memory = Memory::fifo_kept(2);
-    memory.die_sending(7, ID, ME, 0);
+    memory.die_sending(7, ID, ME, 5);
     let stamp = memory.notes[0].stamp.load(Ordering::SeqCst);
     let ready = Word::ready(stamp_generation(stamp), 0);
     memory.words[0].store(ready.0, Ordering::SeqCst);

@@ -28,6 +28,7 @@ fn accept(memory: &Memory, cursor: &mut Cursor<'_>, id: u64, one: One) {
     };
     let ids = memory.store().ids_table();
     assert_eq!(ids.accept(u64::from(entry) + 1, id as u32, id, id), id);
+    ids.settle(entry);
 }
 
 /// A call of several messages.

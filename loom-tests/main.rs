@@ -27,6 +27,7 @@ mod mpmc;
 mod peek;
 mod queue;
 mod roster;
+mod sends;
 mod shards;
 mod spsc;
 mod tickets;

@@ -175,7 +175,8 @@ impl Store<'_> {
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());
-                if !left_out!("claimed") && (orphan || theirs) {
+                let completed = theirs && self.complete_theirs(index, seen, owner);
+                if !left_out!("claimed") && !completed && (orphan || theirs) {
                     found.free |= self.reclaim(index, seen, owner) as u64 * bit;
                 }
             }

@@ -14,6 +14,8 @@
 //!   the low bits say how far back the run begins. In a FIFO queue a deleted message is a
 //!   *tombstone* until it is out of its group's list, see [`fifo`](super::fifo): retired, with a
 //!   bit more.
+//!   A send of which others have had to take care is *helped*: a claim of the helper's, with a bit
+//!   for that, see [`fifo::send`](super::fifo::send).
 //!   Two kinds of claim have the bit *moving* (where a hold has *borrowed*), see
 //!   [`moving`](super::moving): an *arrival* `{ owner, generation, run }` is complete and waits for
 //!   its message to leave another queue; with owner 0 its owner is dead. A *departed* message
@@ -68,6 +70,8 @@ const MOVING: u64 = BORROWED;
 const DEPARTED: u64 = 1 << 30;
 /// Of a deleted message: it is still in its group's list.
 const LINKED: u64 = 1 << 30;
+/// Of a claim in a FIFO queue: its owner does not complete the send, but helps with it.
+const HELPED: u64 = 1 << 29;
 /// Slots of a queue to which messages are moved.
 pub const TARGET_SLOTS_MAX: usize = DEPARTED as usize;
 const PHASE_SHIFT: u32 = 62;
@@ -98,6 +102,17 @@ impl Word {
     #[inline(always)]
     pub const fn claimed(owner: u32, generation: u64, run: u64) -> Self {
         Self::pack(Phase::Claimed, owner, generation, run)
+    }
+
+    /// The same claim, whose send `owner` helps with.
+    #[inline(always)]
+    pub const fn helped_by(self, owner: u32) -> Self {
+        Self::pack(
+            Phase::Claimed,
+            owner,
+            self.generation(),
+            HELPED | self.run(),
+        )
     }
 
     /// `{ Claimed, INTERIOR, generation, back }`
@@ -198,7 +213,27 @@ impl Word {
     /// Length of the run in slots (Claimed).
     #[inline(always)]
     pub const fn run(self) -> u64 {
-        self.0 & LOW_MASK
+        self.0 & LOW_MASK & !HELPED
+    }
+
+    /// Whether this is a claim of which a message is to come: somebody's, and no part of a move.
+    #[inline(always)]
+    pub const fn is_coming(self) -> bool {
+        matches!(self.phase(), Phase::Claimed)
+            && self.owner() != 0
+            && self.owner() != INTERIOR
+            && self.0 & (MOVING | LINKED) == 0
+    }
+
+    /// Whether this is one of which a message of this generation is to come.
+    #[inline(always)]
+    pub const fn is_coming_as(self, generation: u64) -> bool {
+        self.is_coming() && (self.generation() + 1) & (GENERATIONS - 1) == generation
+    }
+
+    /// Whether another one than the sender helps with the send.
+    pub const fn is_helped(self) -> bool {
+        self.is_coming() && self.0 & HELPED != 0
     }
 
     /// How many slots back the run begins (interior).

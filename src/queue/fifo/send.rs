@@ -417,7 +417,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
                 wanted,
                 ..Slots::default()
             },
-            own: Own::new(store, self.queue.region.owner(), now_ms),
+            own: Own::new(store, self.queue.region.owner(), now_ms, wanted as usize),
             delay_ms: store.head().policy.get(DELAY_MS),
             behind: None,
         }

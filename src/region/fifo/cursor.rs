@@ -89,7 +89,7 @@ impl<'a> Ids<'a> {
     fn turn_of(&self, entry: &Remembered, seen: State, now_ms: u64) -> Turn {
         match seen.phase() {
             Phase::Free => Turn::Use,
-            Phase::Claimed if !(seen.is_coming() && entry.is_accepted()) => Turn::Pass,
+            Phase::Claimed => Turn::Pass,
             _ if self.is_over(entry, now_ms) => Turn::Use,
             _ => Turn::Wait,
         }

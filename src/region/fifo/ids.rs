@@ -3,24 +3,27 @@
 //! # States of an entry
 //!
 //! ```text
-//!            claim              write              found in its chain by another sender
-//!   Free ------------> Claimed -------> coming ---------------------------------> Pending
-//!    ^                  |  ^              |                                          |
-//!    |     give up      |  |  reuse: its window is over, or forgotten by a purge     |
-//!    +------------------+  +---- if accepted ----+-----------------------------------+
-//!    +----------------------------------- void --------------------------------------+
+//!            claim              write, insert             its message is sealed
+//!   Free ------------> Claimed ---------------> coming ---------------------------> Settled
+//!    ^                  |  ^                       |  its owner is dead               |  |
+//!    |     give up      |  |                       +----------------------------------+  |
+//!    +------------------+  +------------- reuse: its window is over ---------------------+
+//!    +------------- void, or removed since its window is over, or forgotten -------------+
 //! ```
 //!
 //! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
 //! - *coming* is Claimed and names the slot of the message as well: its owner inserts it into the
-//!   chain, and sends. It is not used again before it is accepted, or its owner is dead, so one who
-//!   is late with the insertion inserts its own entry and no other, `[chained-own]`.
-//! - *Pending*: it was found in its chain, so whoever sent it does not come back to insert it.
+//!   chain, and sends. Nobody uses it again, however late that owner is, so what the owner has to
+//!   say of it it says by stores, `[coming-own]`; repair settles it if the owner is dead.
+//! - *Settled*: whoever sent its message does not come back to it.
 //!
 //! Beside that, an entry is *accepted* once its sequence word has the message's number, which it
-//! keeps when the message is gone long since. That is one compare-exchange by whoever numbers the
-//! message ([`list`](super::list)), and comes before the message itself shows its number,
-//! `[accepted-first]`: so no message leaves its list whose id is not accepted.
+//! keeps when the message is gone long since. Its owner stores it, and whoever completes the
+//! message for the owner puts the same number there by a compare-exchange (see
+//! [`send`](super::send)); a message that is numbered later than that is accepted before it shows
+//! its number. Either comes before the message can be received, `[accepted-first]`: so none leaves
+//! its list whose id is not accepted. While an entry is coming, and its message not sealed, it is
+//! not *sent*: who finds it so helps.
 //!
 //! Which entry is used next: see [`cursor`](super::cursor).
 //!
@@ -33,30 +36,34 @@
 //!
 //! # Late ones
 //!
-//! The number goes in by one compare-exchange from a word that is made of slot and stamp. So one
-//! who comes late changes nothing of an entry that is another message's by then.
+//! Others than the owner put the number in by one compare-exchange from a word that is made of slot
+//! and stamp. So one who comes late changes nothing of an entry that is another message's by then.
 //!
 //! # Deaths
 //!
-//! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or makes it Pending if it was coming
-//! and is in its chain. One who has found it there may be faster, void it, and use it again at
-//! once, since the cursor need not be behind it: so repair takes it out in the life that it had
-//! before its state was looked at, and in no later one. A sender that finds one coming and not
-//! accepted makes it Pending as well, after it has found it in the chain a second time, since it
-//! saw that state: so it was inserted in this life. Pending of a message that was never sent: the
-//! next sender of the id voids it (see [`send`](super::send)). Voiding takes the place of the
-//! number, so it and an acceptance exclude each other, `[voided-once]`: what the voider has seen of
-//! the message may be old, the word that it exchanges is not. Out of its chain and not Free: an
-//! entry is used again when its window is over.
+//! Claimed by a dead owner: [`repair`](Ids::repair) frees it, or settles it if it was coming and is
+//! in its chain. One who has found it there may be faster, void it, and use it again at once, since
+//! the cursor need not be behind it: so repair takes it out in the life that it had before its
+//! state was looked at, and in no later one. A sender that finds one coming helps with its message
+//! after it has found it in the chain a second time, since it saw that state: so it was inserted in
+//! this life, `[chained-own]`. Accepted by nobody, of a message that is not there, and so was never
+//! sent (its sender is dead, and repair has freed the claim): the next sender of the id voids it
+//! (see [`send`](super::send)). Voiding takes the place of the number, so it and an acceptance
+//! exclude each other, `[voided-once]`: what the voider has seen of the message may be old, the
+//! word that it exchanges is not. Out of its chain and not Free: an entry is used again when its
+//! window is over.
 
 use super::cursor::Cursor;
 #[cfg(feature = "mapped")]
 use super::kept::KeptId;
-pub use super::key::IdKey;
+use super::key::name_of;
+pub use super::key::{IdKey, Named};
 use super::layout::{FifoHead, Link, Remembered, UNORDERED};
+use crate::region::arena::stamp_generation;
 use crate::region::store::Store;
+use crate::region::word::Word;
 use crate::ring::chains::{Absent, Chains, Found};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The first message that was sent with an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,26 +96,6 @@ pub enum Remember {
     Full,
 }
 
-/// A message by its slot and its stamp.
-#[derive(Debug, Clone, Copy)]
-pub struct Named {
-    /// Its slot.
-    pub slot: u32,
-    /// Its stamp.
-    pub stamp: u64,
-    /// Of both, what its entry has until it is accepted.
-    name: u64,
-}
-
-impl Named {
-    /// The message with this stamp in this slot.
-    #[inline(always)]
-    pub const fn new(slot: u32, stamp: u64) -> Self {
-        let name = name_of(slot, stamp);
-        Self { slot, stamp, name }
-    }
-}
-
 /// The table, as references.
 #[derive(Debug, Clone, Copy)]
 pub struct Ids<'a> {
@@ -118,13 +105,15 @@ pub struct Ids<'a> {
     pub head: &'a FifoHead,
     /// Links of the slots.
     pub links: &'a [Link],
+    /// Words of the slots.
+    pub words: &'a [AtomicU64],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Free,
     Claimed,
-    Pending,
+    Settled,
 }
 
 /// `{ phase:2, owner:10, version:20, slot:32 }`
@@ -136,7 +125,7 @@ impl State {
         match self.0 >> 62 {
             0 => Phase::Free,
             1 => Phase::Claimed,
-            _ => Phase::Pending,
+            _ => Phase::Settled,
         }
     }
 
@@ -145,7 +134,7 @@ impl State {
         matches!(self.phase(), Phase::Claimed) && self.slot() != NO_SLOT
     }
 
-    const fn owner(self) -> u32 {
+    pub(super) const fn owner(self) -> u32 {
         ((self.0 >> 52) & 1023) as u32
     }
 
@@ -156,7 +145,7 @@ impl State {
     /// Whether it names the message that has the id.
     #[cfg(feature = "mapped")]
     pub(super) const fn names_message(self) -> bool {
-        self.is_coming() || matches!(self.phase(), Phase::Pending)
+        self.is_coming() || matches!(self.phase(), Phase::Settled)
     }
 
     pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
@@ -171,13 +160,6 @@ pub(super) const VOIDED: u64 = u64::MAX;
 
 /// In place of the slot of a Claimed entry: it is not coming.
 pub(super) const NO_SLOT: u32 = u32::MAX;
-
-/// `{ unordered:1, name:63 }`: names a message that has no number yet, as far as one who is late
-/// has to be told from others.
-const fn name_of(slot: u32, stamp: u64) -> u64 {
-    let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 29) | UNORDERED
-}
 
 impl Remembered {
     pub(super) fn state(&self) -> State {
@@ -222,11 +204,6 @@ impl Remembered {
         // ORDERING: Acquire, as above.
         words.all(|(word, key)| word.load(Ordering::Acquire) == *key)
     }
-
-    /// Whether its sequence word has a number.
-    pub(super) fn is_accepted(&self) -> bool {
-        self.sequence.load(Ordering::Acquire) & UNORDERED == 0
-    }
 }
 
 /// An entry that the caller has claimed, and that is in no chain.
@@ -257,13 +234,15 @@ impl<'a> Ids<'a> {
             return None;
         };
         let entry = &self.entries.elements[index];
-        let seen = entry.state();
-        let first = self.first_of(entry, seen);
-        let accepted = first.sequence & UNORDERED == 0;
-        if !accepted || self.is_over(entry, now_ms) || !entry.is(key) {
-            return None;
+        loop {
+            let seen = entry.state();
+            let first = self.first_of(entry, seen);
+            let counts = self.is_sent(&first, seen) && !self.is_over(entry, now_ms);
+            let is_its = entry.is(key);
+            if entry.state() == seen {
+                return (counts && is_its).then_some(first);
+            }
         }
-        (entry.state() == seen).then_some(first)
     }
 
     fn first_of(&self, entry: &Remembered, seen: State) -> First {
@@ -274,11 +253,23 @@ impl<'a> Ids<'a> {
         }
     }
 
+    /// Whether the message of an entry was sent: accepted, and sealed. Of one that is not coming,
+    /// accepted is enough.
+    pub(super) fn is_sent(&self, first: &First, seen: State) -> bool {
+        let unsealed = || {
+            let word = self.words.get(first.slot as usize);
+            // ORDERING: SeqCst; [accepted-first] one that is accepted, and not so, is sealed.
+            let seen = word.map(|word| Word(word.load(Ordering::SeqCst)));
+            seen.is_some_and(|seen| seen.is_coming_as(stamp_generation(first.stamp)))
+        };
+        first.sequence & UNORDERED == 0 && !(seen.is_coming() && unsealed())
+    }
+
     /// How many ids are remembered: a scan of all entries.
     pub fn remembered(&self, now_ms: u64) -> u64 {
         let counts = |entry: &&Remembered| {
             let seen = entry.state();
-            let named = seen.is_coming() || seen.phase() == Phase::Pending;
+            let named = seen.is_coming() || seen.phase() == Phase::Settled;
             named && !self.is_over(entry, now_ms)
         };
         self.entries.elements.iter().filter(counts).count() as u64
@@ -316,7 +307,7 @@ impl<'a> Ids<'a> {
         entry.stamp.store(id.stamp, Ordering::Relaxed);
         entry.sequence.store(id.number, Ordering::Relaxed);
         entry.until_ms.store(id.until_ms, Ordering::Relaxed);
-        let pending = entry.state().then(Phase::Pending, 0, id.slot);
+        let pending = entry.state().then(Phase::Settled, 0, id.slot);
         entry.state.store(pending.0, Ordering::Release);
     }
 
@@ -331,33 +322,27 @@ impl<'a> Ids<'a> {
         if !entry.is(key) || entry.state() != seen {
             return None;
         }
-        let accepted = first.sequence & UNORDERED == 0;
-        match seen.phase() {
-            _ if accepted && !over && (seen.is_coming() || seen.phase() == Phase::Pending) => {
-                Some(Remember::Duplicate(first))
+        let names = seen.is_coming() || seen.phase() == Phase::Settled;
+        if over || !names {
+            // Of a claimed one somebody takes care, or repair does.
+            let claimed = seen.phase() == Phase::Claimed;
+            if self.entries.remove(hash, index, life) && !claimed {
+                // Unless somebody claims it at this moment, who finds that it is in no chain.
+                entry.change(seen, seen.then(Phase::Free, 0, 0));
             }
-            Phase::Claimed if seen.is_coming() && !accepted => {
-                let again = self.entries.find(hash, |entry| entry.is(key));
-                if matches!(again, Found::At(at) if at == index) && entry.state() == seen {
-                    entry.change(seen, seen.then(Phase::Pending, 0, seen.slot()));
-                }
-                None
-            }
-            Phase::Pending if !over => Some(Remember::Pending {
-                entry: index as u32,
-                slot: first.slot,
-                stamp: first.stamp,
-            }),
-            _ => {
-                let claimed = seen.phase() == Phase::Claimed && !seen.is_coming();
-                // Of a claimed one somebody else takes care.
-                if self.entries.remove(hash, index, life) && !claimed {
-                    // Unless somebody claims it at this moment, who finds that it is in no chain.
-                    entry.change(seen, seen.then(Phase::Free, 0, 0));
-                }
-                None
-            }
+            return None;
         }
+        if self.is_sent(&first, seen) {
+            return Some(Remember::Duplicate(first));
+        }
+        // It may be the same id once more, and not be inserted yet: [chained-own].
+        let again = self.entries.find(hash, |entry| entry.is(key));
+        let stands = matches!(again, Found::At(at) if at == index) && entry.state() == seen;
+        stands.then_some(Remember::Pending {
+            entry: index as u32,
+            slot: first.slot,
+            stamp: first.stamp,
+        })
     }
 
     fn hash_of(&self, index: usize) -> u64 {
@@ -385,6 +370,28 @@ impl<'a> Ids<'a> {
         mine.state = mine.state.then(Phase::Claimed, owner, slot);
         // ORDERING: Release; who sees it sees what was written.
         entry.state.store(mine.state.0, Ordering::Release);
+    }
+
+    /// Accepts the message of an entry that is coming and the caller's, which nobody else uses
+    /// again before it is settled. Others who accept it do so as the same number.
+    #[inline(always)]
+    pub(super) fn accept_own(&self, entry: u32, number: u64) {
+        if let Some(remembered) = self.entries.elements.get(entry as usize) {
+            // ORDERING: Release; [accepted-first] before the message is sealed.
+            remembered.sequence.store(number, Ordering::Release);
+        }
+    }
+
+    /// Says of an entry that is coming and the caller's that its message is sealed, and that the
+    /// caller does not come back to either.
+    #[inline(always)]
+    pub fn settle(&self, entry: u32) {
+        if let Some(remembered) = self.entries.elements.get(entry as usize) {
+            let seen = State(remembered.state.load(Ordering::Relaxed));
+            let settled = seen.then(Phase::Settled, 0, seen.slot());
+            // ORDERING: Release; who uses it again does so after all that the caller did to it.
+            remembered.state.store(settled.0, Ordering::Release);
+        }
     }
 
     /// Accepts the message with this slot and stamp as number `mine`, unless it has been: the
@@ -434,10 +441,21 @@ impl<'a> Ids<'a> {
     pub fn void(&self, entry: u32, (slot, stamp): (u32, u64), key: &IdKey) -> Option<u64> {
         let remembered = self.entries.elements.get(entry as usize)?;
         let life = self.entries.life(entry as usize);
-        let seen = remembered.state();
+        let mut seen = remembered.state();
         let theirs = remembered.stamp.load(Ordering::Acquire) == stamp && seen.slot() == slot;
-        if seen.phase() != Phase::Pending || !theirs || !remembered.is(key) {
+        if !theirs || !remembered.is(key) {
             return None; // another one has done it
+        }
+        if seen.is_coming() {
+            // Its owner is dead, and its claim was freed.
+            let pending = seen.then(Phase::Settled, 0, slot);
+            if !remembered.change(seen, pending) {
+                return None;
+            }
+            seen = pending;
+        }
+        if seen.phase() != Phase::Settled {
+            return None;
         }
         let unordered = name_of(slot, stamp);
         // ORDERING: AcqRel; [voided-once] of this and an acceptance one fails.
@@ -471,7 +489,7 @@ impl<'a> Ids<'a> {
         let hash = self.hash_of(index);
         let is_chained = || self.entries.is_chained(hash, index);
         let next = if seen.slot() != NO_SLOT && is_chained() {
-            seen.then(Phase::Pending, 0, seen.slot())
+            seen.then(Phase::Settled, 0, seen.slot())
         } else if self.entries.remove(hash, index, life) || !is_chained() {
             seen.then(Phase::Free, 0, 0)
         } else {
@@ -555,6 +573,7 @@ impl<'a> Store<'a> {
             entries: self.ids(),
             head: self.fifo_head(),
             links: self.links(),
+            words: self.words(),
         }
     }
 }

@@ -21,9 +21,11 @@
 //!
 //! The sweep of the journal visits blocks of 64 ids as it does those of slots. So an id is written
 //! anew in each round by itself, also while its message is there; unless that is marked: then the
-//! commit that takes the mark has both. A message is marked before it is in order, whoever puts it
-//! there, `[marked-in-order]`: so one that is accepted and not marked is in the journal, and its id
-//! by itself says nothing that the message does not.
+//! commit that takes the mark has both. A message is marked before its entry is settled, and, in
+//! the way of all, before it is in order, `[marked-in-order]`: so one that is accepted and not
+//! marked is in the journal, or its entry is coming. Then the sweep marks it, and leaves the id to
+//! its message. Otherwise an id by itself says nothing that the message does not. Repair marks the
+//! messages of a dead sender's entries before it settles those.
 //!
 //! # Recovery
 //!
@@ -33,8 +35,8 @@
 //! of their numbers, whatever slots they are in. The numbers that come later begin 2^32 above the
 //! greatest that is known: nobody is given one that was given to a message that is lost.
 
-use super::ids::{IdKey, VOIDED};
-use super::layout::{ID_WORDS, Next, UNORDERED};
+use super::ids::{First, IdKey, State, VOIDED};
+use super::layout::{ID_WORDS, Next, Remembered, UNORDERED};
 use super::list::{hint, link_at};
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
@@ -169,7 +171,18 @@ impl Store<'_> {
     pub fn kept_id(&self, index: usize) -> Option<KeptId> {
         let ids = self.ids_table();
         let entry = ids.entries.elements.get(index)?;
-        let seen = entry.state();
+        loop {
+            let seen = entry.state();
+            let id = self.kept_as(index, entry, seen);
+            // ORDERING: Acquire; all of it is of this state, which has a version.
+            if entry.state() == seen {
+                return id;
+            }
+        }
+    }
+
+    fn kept_as(&self, index: usize, entry: &Remembered, seen: State) -> Option<KeptId> {
+        let ids = self.ids_table();
         let read = |word: &AtomicU64| word.load(Ordering::Acquire);
         let mut key = IdKey {
             words: [0; ID_WORDS],
@@ -188,20 +201,25 @@ impl Store<'_> {
             until_ms: read(&entry.until_ms),
             key,
         };
+        let first = First {
+            slot: id.slot,
+            stamp: id.stamp,
+            sequence: id.number,
+        };
         let counts = seen.names_message()
-            && id.number & UNORDERED == 0
+            && ids.is_sent(&first, seen)
             && !ids.is_over(entry, self.latest_ms());
-        // ORDERING: Acquire; all of it is of this state, which has a version.
-        (counts && entry.state() == seen).then_some(id)
+        counts.then_some(id)
     }
 
-    /// Whether an entry has an id that may yet be accepted.
+    /// Whether an entry has an id whose message may yet be sent.
     pub fn is_coming_id(&self, index: usize) -> bool {
         let entry = self.ids().elements.get(index);
         entry.is_some_and(|entry| {
-            let names = entry.state().names_message();
+            let seen = entry.state();
             let number = entry.sequence.load(Ordering::Acquire);
-            names && number & UNORDERED != 0 && number != VOIDED
+            let unordered = number & UNORDERED != 0 && number != VOIDED;
+            seen.is_coming() || seen.names_message() && unordered
         })
     }
 
@@ -218,8 +236,32 @@ impl Store<'_> {
     }
 
     /// Whether the message of an id is there, and is to be told yet: then the id is told with it.
+    /// One whose sender may not have come to mark it is marked.
     pub fn is_told_with_message(&self, id: &KeptId) -> bool {
-        self.has_message(id) && self.is_marked(id.slot as usize)
+        let entry = self.ids().elements.get(id.entry as usize);
+        // Before the mark is looked at: an entry is settled after its message is marked.
+        let coming = entry.is_some_and(|entry| entry.state().is_coming());
+        let slot = id.slot as usize;
+        let has = self.has_message(id);
+        if has && coming && !self.is_marked(slot) {
+            self.mark(slot);
+        }
+        has && (coming || self.is_marked(slot))
+    }
+
+    /// Marks the messages of dead senders' entries, before these are settled: they may be sealed
+    /// and not marked.
+    pub(super) fn mark_theirs(&self, dead: &dyn Fn(u32) -> bool) {
+        if self.id_marks().is_empty() {
+            return;
+        }
+        for entry in self.ids().elements {
+            let seen = entry.state();
+            if seen.is_coming() && dead(seen.owner()) && (seen.slot() as usize) < self.words().len()
+            {
+                self.mark(seen.slot() as usize);
+            }
+        }
     }
 
     /// Marks a message that is about to be put in order by another one than its sender, who may

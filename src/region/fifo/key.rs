@@ -1,6 +1,6 @@
-//! What a deduplication id is in its table.
+//! What a deduplication id is in its table, and a message that has one.
 
-use super::layout::ID_WORDS;
+use super::layout::{ID_WORDS, UNORDERED};
 #[cfg(feature = "fifo")]
 use crate::hash::xxh3_64_seeded;
 
@@ -14,6 +14,33 @@ pub struct IdKey {
     pub words: [u64; ID_WORDS],
     /// Their hash.
     pub hash: u64,
+}
+
+/// A message by its slot and its stamp.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// Its slot.
+    pub slot: u32,
+    /// Its stamp.
+    pub stamp: u64,
+    /// Of both, what its entry has until it is accepted.
+    pub(super) name: u64,
+}
+
+impl Named {
+    /// The message with this stamp in this slot.
+    #[inline(always)]
+    pub const fn new(slot: u32, stamp: u64) -> Self {
+        let name = name_of(slot, stamp);
+        Self { slot, stamp, name }
+    }
+}
+
+/// `{ unordered:1, name:63 }`: names a message that has no number yet, as far as one who is late
+/// has to be told from others.
+pub(super) const fn name_of(slot: u32, stamp: u64) -> u64 {
+    let mixed = (stamp ^ (slot as u64).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29) | UNORDERED
 }
 
 impl IdKey {

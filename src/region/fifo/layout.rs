@@ -86,7 +86,7 @@ impl NextWord {
     }
 }
 
-/// In a sequence word: the message is not in order yet; the low bits are its generation.
+/// In a sequence word: the message has no number yet; the low bits are its generation.
 pub const UNORDERED: u64 = 1 << 63;
 /// In a sequence word that is not a number: the message was moved here from another queue, and the
 /// generation is that of the claim, since its stamp's lies as far back as it was received there.
@@ -99,8 +99,8 @@ pub const MOVED: u64 = 1 << 62;
 pub struct Link {
     /// A [`NextWord`]: what follows in the group.
     pub next: AtomicU64,
-    /// `{ unordered:1, moved:1, 0:44, generation:18 }` until the message is in order, then its
-    /// number.
+    /// The message's number, which its sender has reserved; or `{ unordered:1, moved:1, 0:44,
+    /// generation:18 }` until it has one.
     pub sequence: AtomicU64,
     /// The entry of its deduplication id, and one more; 0: none.
     pub id: AtomicU64,

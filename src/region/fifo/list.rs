@@ -9,12 +9,16 @@
 //!
 //! Each arrow is a [`NextWord`]; all of them change by compare-exchange, and each change makes the
 //! word's version grow, so that one who comes late with an old word fails. A message is *linked* by
-//! the change of the last arrow from End to its slot: that is its send. Michael & Scott's queue
-//! (1996) without its dummy, since the group itself is the first place.
+//! the change of the last arrow from End to its slot. Michael & Scott's queue (1996) without its
+//! dummy, since the group itself is the first place.
 //!
-//! Then it is *numbered*: its sequence word goes from `{ unordered, generation }` to the next
-//! number of the queue. Nothing is linked behind a message before that is numbered, and numbers are
-//! taken after linking; so they grow along the list, `[numbered-first]`, also if it was empty.
+//! Numbers grow along the list, `[numbered-first]`, also if it was empty in between. A sender has
+//! reserved the number of its message, and links it behind one with a smaller number, or into a
+//! list without messages if nobody has reserved numbers since it did; else it takes a later one,
+//! after it has read the end of the list (`own`). A message that is in no order when it is sealed
+//! (see [`send`](super::send)), or that was moved here, is *numbered* when it is linked: its
+//! sequence word goes from `{ unordered, generation }` to the next number of the queue. Nothing is
+//! linked behind it before that.
 //!
 //! A deleted message is a *tombstone* until it is out of the list (Harris 2001): its arrow is
 //! *frozen*, so that nothing behind it can be taken out by way of it; then the arrow before it is
@@ -24,11 +28,11 @@
 //!
 //! # Helping
 //!
-//! [`put_in_order`](Store::put_in_order) may be done for one message by many: the sender, another
-//! one who sends the same id, a repair. A helper reads the end of the list and *then* looks whether
-//! the message is numbered. If it is not, then it was not linked before that end, since what is
-//! linked behind it would have numbered it; so the compare-exchange at the end links it, or fails
-//! because somebody has, `[linked-once]`.
+//! [`put_in_order`](Store::put_in_order) may be done for one message without a number by many: the
+//! sender, another one who sends the same id, a repair. A helper reads the end of the list and
+//! *then* looks whether the message is numbered. If it is not, then it was not linked before that
+//! end, since what is linked behind it would have numbered it; so the compare-exchange at the end
+//! links it, or fails because somebody has, `[linked-once]`.
 //!
 //! # The hint
 //!
@@ -44,9 +48,7 @@
 //! Linked and not numbered: whoever walks there numbers it. A tombstone not taken out: so does he.
 //! Taken out and not freed: a repair finds it in no list ([`mend_sends`](Store::mend_sends)).
 
-use super::ids::Named;
 use super::layout::{Group, Link, Next, NextWord, UNORDERED};
-use super::own::Sealed;
 use crate::region::arena::Hold;
 use crate::region::store::Store;
 use crate::region::word::Word;
@@ -77,7 +79,7 @@ pub enum Order {
 }
 
 /// Where a list ends.
-enum End {
+pub(super) enum End {
     /// At this place, which is numbered; its arrow.
     At(usize, NextWord),
     /// Others have changed the list: look again.
@@ -93,6 +95,8 @@ pub struct Member {
     pub slot: usize,
     /// Its state word.
     pub word: Word,
+    /// Its number.
+    pub sequence: u64,
     /// The arrow that leads to it.
     seen: NextWord,
     /// Whose arrow that is: a slot's; `None`: the group's.
@@ -140,11 +144,11 @@ pub(super) fn link_at(
 
 impl Store<'_> {
     /// Prepares the link of a slot that the caller has claimed, for a message in the group with
-    /// this key. `unordered` names it until it is numbered: `{ unordered:1, moved:1, 0:44,
-    /// generation:18 }`.
+    /// this key. `number`: what it is to have, or, until it is numbered, `{ unordered:1, moved:1,
+    /// 0:44, generation:18 }`.
     #[inline(always)]
-    pub(super) fn prepare_link(link: &Link, unordered: u64, key: [u64; 2]) {
-        link.sequence.store(unordered, Ordering::Relaxed);
+    pub(super) fn prepare_link(link: &Link, number: u64, key: [u64; 2]) {
+        link.sequence.store(number, Ordering::Relaxed);
         link.id.store(0, Ordering::Relaxed);
         // ORDERING: Release; [numbered-first] one who comes late with the earlier message, and sees
         // a word of this key, sees that message's sequence word gone.
@@ -246,14 +250,18 @@ impl Store<'_> {
         if now != unordered {
             return now;
         }
-        let sealed = Sealed {
-            named: Named::new(slot as u32, stamp),
-            unordered,
-            entry,
-        };
-        match self.give_number(&self.ids_table(), link, &sealed) {
-            Some(mine) => mine,
-            None => link.number(),
+        // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
+        let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
+        let mine = last.wrapping_add(1) & !UNORDERED;
+        let mine = self.ids_table().accept(entry, slot as u32, stamp, mine);
+        // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
+        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
+        match link
+            .sequence
+            .compare_exchange(unordered, mine, done, failed)
+        {
+            Ok(_) => mine,
+            Err(now) => now,
         }
     }
 
@@ -290,10 +298,10 @@ impl Store<'_> {
     }
 
     /// The last place of a list that begins with `first`.
-    fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> End {
+    pub(super) fn find_end(&self, group: &Group, first: NextWord, owner: u32) -> End {
         // ORDERING: Acquire; the place's sequence and arrow are no older.
         let hint = group.last.load(Ordering::Acquire);
-        if let Some((slot, seen)) = self.hinted(hint) {
+        if let Some((slot, seen, _)) = self.hinted(hint) {
             match seen.next() {
                 Next::End => return End::At(slot, seen),
                 Next::Slot(_) if !seen.is_frozen() => {
@@ -307,20 +315,20 @@ impl Store<'_> {
 
     /// A place with this number, and its arrow, if it is one of the list still.
     #[inline(always)]
-    pub(super) fn numbered(&self, slot: usize, number: u64) -> Option<(usize, NextWord)> {
+    pub(super) fn numbered(&self, slot: usize, number: u64) -> Option<(usize, NextWord, u64)> {
         let link = self.links().get(slot)?;
         let seen = link.next();
-        (link.number() == number).then_some((slot, seen))
+        (link.number() == number).then_some((slot, seen, number))
     }
 
-    /// The place that a hint names, and its arrow, if it is one of the list still.
+    /// The place that a hint names, its arrow, and its number, if it is one of the list still.
     #[inline(always)]
-    pub(super) fn hinted(&self, hint: u64) -> Option<(usize, NextWord)> {
+    pub(super) fn hinted(&self, hint: u64) -> Option<(usize, NextWord, u64)> {
         let slot = hint as u32 as usize;
         let link = self.links().get(slot)?;
         let (seen, number) = (link.next(), link.number());
         let is_it = number & UNORDERED == 0 && number as u32 == (hint >> 32) as u32;
-        is_it.then_some((slot, seen))
+        is_it.then_some((slot, seen, number))
     }
 
     /// Walks from a linked place's arrow on. `stale`: the hint, if it led nowhere.
@@ -366,7 +374,7 @@ impl Store<'_> {
     }
 
     /// The arrow of a place: a slot's, or the group's own.
-    fn arrow<'s>(&'s self, group: &'s Group, before: Option<usize>) -> &'s AtomicU64 {
+    pub(super) fn arrow<'s>(&'s self, group: &'s Group, before: Option<usize>) -> &'s AtomicU64 {
         match before {
             Some(slot) => &self.links()[slot].next,
             None => &group.first,
@@ -528,18 +536,23 @@ impl Store<'_> {
             if self.arrow(group, before).load(Ordering::SeqCst) != seen.0 {
                 continue;
             }
-            if number & UNORDERED != 0 {
-                self.number(at, number); // also of a tombstone: [linked-once]
-            }
+            let sequence = match number & UNORDERED {
+                0 => number,
+                _ => self.number(at, number), // also of a tombstone: [linked-once]
+            };
             if word.is_tombstone() {
                 if !self.take_out(group, (before, seen), at, owner) {
                     return None;
                 }
                 continue;
             }
+            if word.is_coming() && self.complete(at, word) {
+                continue;
+            }
             return Some(Member {
                 slot: at,
                 word,
+                sequence,
                 seen,
                 before,
             });
@@ -557,44 +570,5 @@ impl Store<'_> {
     pub fn sequence_of(&self, hold: &Hold) -> Option<u64> {
         let number = self.links().get(hold.index as usize)?.number();
         (number & UNORDERED == 0).then_some(number)
-    }
-
-    /// Whether a slot is in the list of its group: a walk up to its sequence number.
-    pub(super) fn is_in_list(&self, slot: usize, key: [u64; 2], sequence: u64) -> bool {
-        'again: loop {
-            let Some(index) = self.find_group(key) else {
-                return false;
-            };
-            let group = &self.groups().elements[index];
-            let (mut before, mut seen) = (None, group.first());
-            // The last arrow that is not frozen: while it stands, so does what is frozen behind it.
-            let mut sure = (before, seen);
-            for _ in 0..=self.links().len() {
-                let Next::Slot(at) = seen.next() else {
-                    return false;
-                };
-                let Some(link) = self.links().get(at) else {
-                    return false;
-                };
-                let (next, number) = (link.next(), link.number());
-                let stands = |(before, seen): (Option<usize>, NextWord)| {
-                    self.arrow(group, before).load(Ordering::SeqCst) == seen.0
-                };
-                if !stands((before, seen)) || !stands(sure) || !group.is(key) {
-                    continue 'again;
-                }
-                if at == slot {
-                    return true;
-                }
-                if number & UNORDERED == 0 && number > sequence {
-                    return false;
-                }
-                (before, seen) = (Some(at), next);
-                if !next.is_frozen() {
-                    sure = (before, seen);
-                }
-            }
-            return false;
-        }
     }
 }

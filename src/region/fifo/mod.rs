@@ -4,8 +4,8 @@
 //! a FIFO queue has beside: an order of the messages of each group ([`list`]), entries by which
 //! groups are found ([`group`]), who may receive from a group and when ([`turn`], [`free`]), what
 //! ends that ([`settle`]), ids that were sent lately ([`ids`], [`cursor`]), receives that may be
-//! repeated ([`attempts`]), and the way of a message from its sender into its group ([`send`], and
-//! [`own`] where nobody else is at it).
+//! repeated ([`attempts`]), and the way of a message from its sender into its group ([`send`],
+//! [`own`] where nobody else is at it, and `help` where its sender stands still).
 
 pub mod attempts;
 pub mod cursor;
@@ -16,6 +16,7 @@ mod fetch;
 pub(super) mod fixed;
 pub mod free;
 pub mod group;
+mod help;
 pub mod ids;
 #[cfg(feature = "mapped")]
 pub mod kept;
@@ -48,6 +49,7 @@ impl Store<'_> {
     #[cfg(feature = "mapped")]
     pub fn repair_groups(&self, dead: &dyn Fn(u32) -> bool, owner: u32) {
         self.mend_groups(dead);
+        self.mark_theirs(dead);
         self.ids_table().repair(dead);
         self.mend_attempts(dead, owner);
         self.mend_both(

@@ -16,6 +16,9 @@
 //!   more claims than one, which repair frees; one who finds that a message is a duplicate gives
 //!   that one's back. A message for which no slot was left looks again when its turn comes, since
 //!   one before it may have given its own back.
+//! - Before, numbers are reserved for all of them. One that is too small when its message is to be
+//!   linked, since another sender's is before it, is left out, and later ones are reserved for the
+//!   rest.
 //! - After, tickets are counted: a row of them, which a consumer finds at once (`ring::tickets`).
 //!   Who dies before leaves tickets that are there and not counted.
 //! - After, the cursor of ids is moved to where the call has come ([`cursor`](super::cursor)). Who
@@ -27,16 +30,20 @@
 
 use super::cursor::Cursor;
 use super::ids::{IdKey, Ids, Named, Remember};
-use super::layout::{Group, Link, Next, Remembered, UNORDERED};
-use super::list::link_at;
+use super::layout::{FifoHead, Group, Link, Next, NextWord, Remembered, UNORDERED};
+use super::list::{End, link_at};
 use super::send::{Finished, Ordered, Sent, sealed};
+use super::turn::Spot;
 use crate::region::arena::{Claimed, stamp_generation};
 use crate::region::policy::RETENTION_MS;
 use crate::region::store::{Store, fetch};
 use crate::region::word::{GENERATIONS, Word};
 use crate::ring::blocks::BLOCK_SLOTS;
 use crate::ring::chains::{Absent, Chains, Found};
-use crate::sync::{Ordering, store_load_after_rmw};
+use crate::sync::Ordering;
+
+/// The most messages of one call.
+const BATCH_MAX: u64 = 10;
 
 /// What was looked up before a send: all of it may be old by then.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +56,9 @@ pub struct Known {
 
 /// A message that is numbered: its slot, and its number.
 pub type Behind = (usize, u64);
+
+/// The last place of a list: its slot, its arrow, and its number.
+type Last = (usize, NextWord, u64);
 
 impl Known {
     /// Nothing was looked up.
@@ -120,20 +130,78 @@ pub struct Own<'a> {
     block: usize,
     /// When its messages are too old, ms.
     aged_at_ms: u64,
+    /// Numbers for its messages.
+    numbers: Numbers,
     /// What came of the last message, if it is not that it went this way.
     instead: Option<Sent>,
 }
 
-impl<'a> Own<'a> {
-    /// Of an owner, who sends at this time.
+/// Numbers that a call has reserved, and how many messages are left for which it has not.
+#[derive(Debug)]
+struct Numbers {
+    next: u64,
+    /// After the last of them.
+    end: u64,
+    left: u64,
+}
+
+impl Numbers {
+    /// For so many messages.
+    const fn new(left: u64) -> Self {
+        let (next, end) = (0, 0);
+        Self { next, end, left }
+    }
+
+    /// The next number.
     #[inline(always)]
-    pub fn new(store: &Store<'a>, owner: u32, now_ms: u64) -> Self {
+    fn next(&mut self, head: &FifoHead) -> u64 {
+        if self.next == self.end {
+            self.reserve(head);
+        }
+        let number = self.next & !UNORDERED;
+        self.next = self.next.wrapping_add(1);
+        self.left = self.left.wrapping_sub(1);
+        number
+    }
+
+    /// Reserves a number for each message that is left.
+    #[inline(always)]
+    fn reserve(&mut self, head: &FifoHead) {
+        let many = self.left.clamp(1, BATCH_MAX);
+        // ORDERING: AcqRel; [numbered-first].
+        self.next = head
+            .sequence
+            .fetch_add(many, Ordering::AcqRel)
+            .wrapping_add(1);
+        self.end = self.next.wrapping_add(many);
+    }
+
+    /// A later number in place of the last one; for those that are left, too.
+    fn anew(&mut self, head: &FifoHead) -> u64 {
+        self.left = self.left.wrapping_add(1);
+        self.reserve(head);
+        self.next(head)
+    }
+
+    /// Whether nobody has reserved others since.
+    #[inline(always)]
+    fn are_latest(&self, head: &FifoHead) -> bool {
+        // ORDERING: Acquire; [numbered-first] read after the end of a list.
+        head.sequence.load(Ordering::Acquire).wrapping_add(1) == self.end
+    }
+}
+
+impl<'a> Own<'a> {
+    /// Of an owner, who sends so many messages at this time.
+    #[inline(always)]
+    pub fn new(store: &Store<'a>, owner: u32, now_ms: u64, many: usize) -> Self {
         let retention_ms = store.head().policy.get(RETENTION_MS);
         Self {
             cursor: store.ids_table().cursor(owner),
             row: None,
             block: usize::MAX,
             aged_at_ms: now_ms + retention_ms + 1,
+            numbers: Numbers::new(many as u64),
             instead: None,
         }
     }
@@ -182,15 +250,16 @@ impl<'a> Own<'a> {
     }
 }
 
-/// A sealed message, as its sender names it.
+/// A message whose id is remembered, as its sender names it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sealed {
-    /// Its first slot, and its stamp.
-    pub named: Named,
-    /// Its sequence word until it is numbered.
-    pub unordered: u64,
-    /// The entry of its id, and one more.
-    pub entry: u64,
+struct Coming<'s> {
+    spot: Spot<'s>,
+    /// Its word.
+    claim: Word,
+    /// The number that it is to have.
+    number: u64,
+    /// The key of its group.
+    group: [u64; 2],
 }
 
 impl Store<'_> {
@@ -230,8 +299,8 @@ impl Store<'_> {
         };
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let claim = Word::claimed(owner, generation.wrapping_sub(1), run as u64);
-        let unordered = UNORDERED | generation;
-        Self::prepare_link(spot.link, unordered, message.group);
+        let number = own.numbers.next(self.fifo_head());
+        Self::prepare_link(spot.link, number, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let (id, named) = (message.id, Named::new(index as u32, stamp));
@@ -243,84 +312,150 @@ impl Store<'_> {
                 Err(sent) => return own.leave(sent),
             },
         };
-        let sent = Sealed {
-            named,
-            unordered,
-            entry: u64::from(entry) + 1,
+        let coming = Coming {
+            spot,
+            claim,
+            number,
+            group: message.group,
         };
-        let ready = sealed(stamp_generation(stamp), message.delay_ms);
-        let number = match self.seal_seen((index, spot.word), claim, ready) {
-            true => self.append_own(group, message, (&sent, spot.link), behind, own),
-            false => None,
-        };
+        let placed = self.append_own(group, &coming, behind, own);
+        if let Some((number, _)) = placed {
+            own.cursor.ids.accept_own(entry, number);
+            let ready = sealed(stamp_generation(stamp), message.delay_ms);
+            if !self.seal_seen((index, spot.word), claim, ready) {
+                self.seal_ordered(index, stamp, message.delay_ms); // unless a helper has
+            }
+        }
         let block = index / BLOCK_SLOTS;
         own.note_block(self, block);
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        number.or_else(|| own.leave(self.send_late(group, message.delay_ms, &sent, owner)))
+        let Some((number, was_empty)) = placed else {
+            let sent = self.send_late(group, message.delay_ms, (entry, index, stamp), own);
+            return own.leave(sent);
+        };
+        own.cursor.ids.settle(entry);
+        if was_empty && let Some(of) = self.groups().elements.get(group) {
+            match message.delay_ms {
+                0 => self.issue_in_row((group, of), &mut own.row), // the only one, or was
+                _ => self.offer_late(group, owner),
+            }
+        }
+        Some(number)
     }
 
-    /// Seals and puts in order what others are at as well, or whose place has to be looked for.
+    /// The way of all for a message that its sender has not linked: it is to be numbered when it
+    /// is, by whoever links it.
     #[cold]
     #[inline(never)]
-    fn send_late(&self, group: usize, delay_ms: u64, sent: &Sealed, owner: u32) -> Sent {
-        let (slot, stamp) = (sent.named.slot as usize, sent.named.stamp);
-        self.seal_ordered(slot, stamp, delay_ms);
-        let named = (slot, stamp, sent.unordered);
-        let entry = (sent.entry as u32).wrapping_sub(1);
-        match self.finish_sealed(entry, named, Some(group), owner) {
+    fn send_late(
+        &self,
+        group: usize,
+        delay_ms: u64,
+        (entry, index, stamp): (u32, usize, u64),
+        own: &Own<'_>,
+    ) -> Sent {
+        let unordered = UNORDERED | stamp_generation(stamp);
+        let sequence = &self.links()[index].sequence;
+        let number = sequence.load(Ordering::Acquire);
+        if number & UNORDERED == 0 {
+            // ORDERING: SeqCst; [linked-once] before it is sealed. If a helper has done it, it may
+            // be numbered by now, and that is what this changes nothing of.
+            let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+            if self.is_unsealed(index, stamp) {
+                let _ = sequence.compare_exchange(number, unordered, done, failed);
+            }
+        }
+        self.seal_ordered(index, stamp, delay_ms);
+        let named = (index, stamp, unordered);
+        let sent = match self.finish_sealed(entry, named, Some(group), own.owner()) {
             Finished::InOrder(sequence) => Sent::New(stamp, sequence),
             Finished::Unknown => Sent::New(stamp, 0),
             Finished::NoPlace => Sent::Unfinished(stamp),
-        }
+        };
+        own.cursor.ids.settle(entry);
+        sent
     }
 
-    /// Links the message that the caller has just sealed where the words of its group say that the
-    /// list ends, and numbers it. `None`: the end has to be looked for, or somebody else was at it.
+    /// Links a message where the words of its group say that the list ends: its number, and
+    /// whether it is the first. `None`: it is not linked, and this call does not link it: the end
+    /// has to be looked for, or somebody else was at it.
     #[inline(always)]
     fn append_own(
         &self,
         index: usize,
-        message: &Ordered<'_>,
-        (sent, link): (&Sealed, &Link),
+        coming: &Coming<'_>,
         behind: Option<Behind>,
         own: &mut Own<'_>,
-    ) -> Option<u64> {
+    ) -> Option<(u64, bool)> {
         let group = self.groups().elements.get(index)?;
         let first = group.first();
-        if !group.is(message.group) {
+        if !group.is(coming.group) {
             return None;
         }
-        let (place, seen, was_empty) = match first.next() {
+        let (place, seen, last) = match first.next() {
             Next::Closed => return None,
-            Next::End => (&group.first, first, true),
+            Next::End => (&group.first, first, None),
             Next::Slot(_) => {
-                // ORDERING: Acquire; as in `find_end`.
-                let hint = || group.last.load(Ordering::Acquire);
-                let (at, seen) = match behind {
-                    Some((at, number)) => self.numbered(at, number)?,
-                    None => self.hinted(hint())?,
-                };
-                (&self.links()[at].next, seen, false)
+                let (at, seen, number) = self.last_of(group, first, behind, own.owner())?;
+                (&self.links()[at].next, seen, Some(number))
             }
         };
-        store_load_after_rmw();
-        // [linked-once] looked at after the end of the list.
-        if seen.next() != Next::End || link.number() != sent.unordered {
+        let Spot {
+            slot, word, link, ..
+        } = coming.spot;
+        // ORDERING: SeqCst; [helped-seen] read after the end of the list.
+        if word.load(Ordering::SeqCst) != coming.claim.0 {
             return None;
         }
-        if !link_at(place, seen, link, sent.named.slot as usize, index) {
+        let mut number = coming.number;
+        let greater = match last {
+            Some(last) => number > last,
+            None => own.numbers.are_latest(self.fifo_head()),
+        };
+        if !greater {
+            number = self.number_anew(link, number, own)?;
+        }
+        link_at(place, seen, link, slot, index).then_some((number, last.is_none()))
+    }
+
+    /// The last place of a list that begins with `first`: its arrow, and its number.
+    #[inline(always)]
+    fn last_of(
+        &self,
+        group: &Group,
+        first: NextWord,
+        behind: Option<Behind>,
+        owner: u32,
+    ) -> Option<Last> {
+        let near = match behind {
+            Some((at, number)) => self.numbered(at, number),
+            // ORDERING: Acquire; as in `find_end`.
+            None => self.hinted(group.last.load(Ordering::Acquire)),
+        };
+        near.filter(|(_, seen, _)| seen.next() == Next::End)
+            .or_else(|| self.seek_last(group, first, owner))
+    }
+
+    /// The same, wherever the hint leads.
+    #[inline(never)]
+    fn seek_last(&self, group: &Group, first: NextWord, owner: u32) -> Option<Last> {
+        let End::At(at, seen) = self.find_end(group, first, owner) else {
             return None;
-        }
-        let given = self.give_number(&own.cursor.ids, link, sent);
-        if was_empty {
-            match message.delay_ms {
-                0 => self.issue_in_row((index, group), &mut own.row), // the only one, or was
-                _ => self.offer_late(index, own.cursor.owner),
-            }
-        }
-        given
+        };
+        let number = self.links().get(at)?.number();
+        (number & UNORDERED == 0).then_some((at, seen, number))
+    }
+
+    /// Gives a message that is not linked a later number. `None`: a helper takes care of it.
+    #[cold]
+    #[inline(never)]
+    fn number_anew(&self, link: &Link, number: u64, own: &mut Own<'_>) -> Option<u64> {
+        let anew = own.numbers.anew(self.fifo_head());
+        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
+        let changed = link.sequence.compare_exchange(number, anew, done, failed);
+        changed.is_ok().then_some(anew)
     }
 
     /// Offers a group whose oldest message is delayed: its time may be over by now.
@@ -328,20 +463,5 @@ impl Store<'_> {
     #[inline(never)]
     fn offer_late(&self, group: usize, owner: u32) {
         self.offer(group, self.latest_ms(), owner);
-    }
-
-    /// Gives a linked message the next number; that of its id, if that is accepted already. `None`:
-    /// it has one.
-    #[inline(always)]
-    pub(super) fn give_number(&self, ids: &Ids<'_>, link: &Link, message: &Sealed) -> Option<u64> {
-        // ORDERING: AcqRel; [numbered-first] taken after the message was linked.
-        let last = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel);
-        let mine = last.wrapping_add(1) & !UNORDERED;
-        let mine = ids.accept_named(message.entry, &message.named, mine);
-        // ORDERING: SeqCst; [linked-once] before anything is linked behind it.
-        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-        let (word, unordered) = (&link.sequence, message.unordered);
-        let given = word.compare_exchange(unordered, mine, done, failed);
-        given.is_ok().then_some(mine)
     }
 }

@@ -1,6 +1,7 @@
 //! Emptying a FIFO queue: its messages, the window of their deduplication ids, and attempts.
 
 use super::layout::UNORDERED;
+use super::list::Member;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{Phase, Word};
@@ -8,9 +9,46 @@ use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
 impl Store<'_> {
+    /// Whether a message with this number can be received: it has one, and no purge has been since
+    /// that was given out.
+    #[inline(always)]
+    pub(super) fn is_to_be_had(&self, number: u64) -> bool {
+        // ORDERING: Relaxed; of a purge at the same time either may be first.
+        let forgotten = self.fifo_head().forgotten.load(Ordering::Relaxed);
+        number & UNORDERED == 0 && number > forgotten
+    }
+
+    /// The oldest message of a group that no purge has forgotten: those before it are dropped.
+    pub(super) fn oldest_kept(&self, group: usize, owner: u32) -> Option<Member> {
+        loop {
+            let oldest = self.oldest(group, owner)?;
+            if self.is_to_be_had(oldest.sequence) || !self.drop_forgotten(&oldest) {
+                return Some(oldest);
+            }
+        }
+    }
+
+    /// Drops a message that was sealed when the purge had passed its slot. `false`: it is in
+    /// flight, three read it, or its memory is damaged.
+    #[cold]
+    #[inline(never)]
+    fn drop_forgotten(&self, member: &Member) -> bool {
+        let (slot, seen) = (member.slot, member.word);
+        let free = match seen.phase() {
+            Phase::Ready => true,
+            Phase::Held => self.is_delayed(member),
+            _ => false,
+        };
+        let run = self.measured_run(slot);
+        member.sequence & UNORDERED == 0
+            && free
+            && self.entomb(slot, seen, run, 0, seen.is_borrowed()).is_ok()
+    }
+
     /// Removes the messages that have a sequence number by now, but for those that three read, and
     /// forgets their ids. Returns how many. One that is about to get a number stays, and its id is
-    /// remembered.
+    /// remembered. One that has its number and is about to be sent is not to be had when it is, and
+    /// is dropped by whoever comes to it.
     ///
     /// # Progress
     ///

@@ -2,27 +2,40 @@
 //!
 //! # Protocol
 //!
-//! A sender has claimed a run and written all of it: bytes, head, stamp, link. Then
+//! A sender has claimed a run and written all of it: bytes, head, stamp, link, and in that a number
+//! that it has reserved. The message is *coming*. Then
 //!
-//! 1. it *remembers* its id, in an entry that names slot and stamp and is *pending*: of all who
-//!    send this id at once, one is there first;
-//! 2. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed;
-//! 3. it puts it in order: links it and numbers it (`list`), by which its id is *accepted*.
+//! 1. it *remembers* its id, in an entry that names slot and stamp: of all who send this id at
+//!    once, one is there first;
+//! 2. it *links* the message at the end of its group's list, if its number is greater than that of
+//!    the last place, and else takes a later number before (`own`);
+//! 3. its id is *accepted*: the entry has the number;
+//! 4. it *seals* the message: from Claimed to Ready, or to a hold by nobody if it is delayed. That
+//!    is the send;
+//! 5. it settles the entry (`ids`), and issues a ticket if the list was empty.
 //!
-//! A second sender of the id that meets it pending does steps 2 and 3 for the first, and has its
-//! answer: nobody waits. Each step is one compare-exchange that says what it expects, so they may
-//! be done twice, side by side, and by who comes late.
+//! Whoever meets a linked message in its list that is not sealed *completes* it: steps 3 and 4, by
+//! compare-exchanges. So nobody waits for a sender that stands still, and the order of the list is
+//! the order of the sends. A message behind which others stand is met before those are received.
+//!
+//! A second sender of the id that finds the entry coming helps: see [`help`](super::help).
 //!
 //! # Deaths
 //!
-//! Before step 1 the claim is a dead one's, and repair frees it. Between 1 and 2 as well, unless a
-//! second sender is faster and seals it: both want to change the same word. If repair was faster,
-//! the pending entry names a message that was never sent, and the next sender of the id *voids* it.
-//! After step 2 repair goes on with step 3 (see [`mend_sends`](Store::mend_sends)).
+//! Before step 2 the claim is a dead one's, and repair frees it, unless a second sender is faster
+//! and helps: both want to change the same word. If repair was faster, the entry names a message
+//! that was never sent, and the next sender of the id *voids* it. After step 2 repair finds it in
+//! its list, and completes it; a helped one it helps with. One that was sealed in no order repair
+//! puts in order (see [`mend_sends`](Store::mend_sends)).
 //!
-//! No message leaves its list, and so its slot, before it is numbered, and none is numbered before
-//! its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose message is
-//! not there is that of a message that was never sent.
+//! No message leaves its list, and so its slot, before it is sealed and numbered, and none is so
+//! before its id is accepted, `[accepted-first]`. So an entry that is not accepted and whose
+//! message is not there is that of a message that was never sent.
+//!
+//! # Purges
+//!
+//! A message may be sealed when a purge that has forgotten its number has passed its slot. So
+//! nobody receives a message whose number is forgotten: the receiver drops it (`purge`).
 
 use super::cursor::Cursor;
 use super::ids::{First, IdKey, Named, Remember};
@@ -30,7 +43,6 @@ use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use super::own::Own;
 use crate::region::arena::{Claimed, stamp, stamp_generation};
-use crate::region::policy::DELAY_MS;
 use crate::region::repair::extent;
 use crate::region::store::Store;
 use crate::region::word::{GENERATIONS, Phase, Word};
@@ -105,7 +117,7 @@ impl Store<'_> {
     ///
     /// Lock-free.
     pub fn send_in_order(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32) -> Sent {
-        let mut own = Own::new(self, owner, message.sent_ms);
+        let mut own = Own::new(self, owner, message.sent_ms, 1);
         let known = self.look_up(message.group, message.id);
         let stamp = stamp(message.sent_ms, claimed.next_generation());
         let sent = match self.send_known(claimed, message, &known, None, &mut own) {
@@ -158,34 +170,53 @@ impl Store<'_> {
         Err(sent)
     }
 
-    /// The steps of a sender that dies after some of them: 0 with its id pending, 1 sealed, 2
-    /// linked into a group that had no message and not numbered, 3 with its id accepted and not
-    /// numbered itself.
+    /// The steps of a sender that dies after some of them: 0 with its id remembered, 1 linked into
+    /// a group that had no message, 2 accepted, 3 sealed; or, of one that stands still after the
+    /// first, those of a helper, `owner` as well, that dies: 4 helped, 5 to be put in order, 6
+    /// sealed in no order.
     #[cfg(ringmain_loom)]
     pub fn die_sending(&self, claimed: Claimed, message: &Ordered<'_>, owner: u32, steps: usize) {
-        use super::layout::Next;
         let index = claimed.index as usize;
         let generation = claimed.next_generation() & (GENERATIONS - 1);
         let group = self.group_of(message.group, owner).expect("an entry");
-        Self::prepare_link(&self.links()[index], UNORDERED | generation, message.group);
+        let number = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel) + 1;
+        let link = &self.links()[index];
+        Self::prepare_link(link, number, message.group);
         let (size, attributes) = (message.size, message.attributes);
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let window = (message.sent_ms, message.until_ms);
         let named = Named::new(index as u32, stamp);
         let mut cursor = self.ids_table().cursor(owner);
         let remembered = cursor.remember(message.id, &named, window, None);
-        if steps > 0 {
-            self.seal_ordered(index, stamp, message.delay_ms);
+        let Remember::New(entry) = remembered else {
+            panic!("{remembered:?}, and nobody else is at it");
+        };
+        let word = &self.words()[index];
+        if steps >= 4 {
+            let seen = Word(word.load(Ordering::SeqCst));
+            word.store(seen.helped_by(owner).0, Ordering::SeqCst);
+            if steps > 4 {
+                let unordered = UNORDERED | generation;
+                link.sequence.store(unordered, Ordering::SeqCst);
+            }
+            if steps > 5 {
+                self.seal_ordered(index, stamp, message.delay_ms);
+            }
+            return;
         }
         let first = &self.groups().elements[group].first;
-        if steps > 1 {
+        if steps > 0 {
             let seen = super::layout::NextWord(first.load(Ordering::SeqCst));
-            first.store(seen.then(Next::Slot(index)).0, Ordering::SeqCst);
+            first.store(
+                seen.then(super::layout::Next::Slot(index)).0,
+                Ordering::SeqCst,
+            );
         }
-        if let (3, Remember::New(entry)) = (steps, remembered) {
-            let number = self.fifo_head().sequence.fetch_add(1, Ordering::AcqRel) + 1;
-            let entry = u64::from(entry) + 1;
-            self.ids_table().accept(entry, index as u32, stamp, number);
+        if steps > 1 {
+            self.ids_table().accept_own(entry, number);
+        }
+        if steps > 2 {
+            self.seal_ordered(index, stamp, message.delay_ms);
         }
     }
 
@@ -197,22 +228,17 @@ impl Store<'_> {
         self.put_free(index, run);
     }
 
-    /// Step 2, by anybody: from Claimed to a message.
+    /// Step 4, by anybody, of a message that is accepted, or in no order.
     pub(super) fn seal_ordered(&self, index: usize, stamp: u64, delay_ms: u64) {
-        let word = &self.words()[index];
-        let seen = Word(word.load(Ordering::Acquire));
-        let generation = stamp_generation(stamp);
-        let claimed = seen.phase() == Phase::Claimed
-            && !seen.is_interior()
-            && seen.owner() != 0
-            && (seen.generation() + 1) & (GENERATIONS - 1) == generation;
-        if !claimed || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
-            return;
+        let sealed = sealed(stamp_generation(stamp), delay_ms);
+        while let Some(seen) = self.unsealed(index, stamp) {
+            if self.seal_seen((index, &self.words()[index]), seen, sealed) {
+                return;
+            }
         }
-        self.seal_seen((index, word), seen, sealed(generation, delay_ms));
     }
 
-    /// Step 2 from a claim that was seen; whether this call has done it.
+    /// Step 4 from a word that was seen; whether this call has done it.
     #[inline(always)]
     pub(super) fn seal_seen(
         &self,
@@ -232,18 +258,29 @@ impl Store<'_> {
         won.is_ok()
     }
 
-    /// Steps 2 and 3 for a pending entry's message.
+    /// Steps 2 to 4 for the message of an entry that was found.
     fn finish_send(&self, entry: u32, slot: u32, stamp: u64, owner: u32) -> Finished {
         let index = slot as usize;
         if index >= self.words().len() {
             return Finished::Unknown; // damage
         }
-        self.seal_ordered(index, stamp, self.head().policy.get(DELAY_MS));
+        if !self.help(index, stamp, owner) {
+            return Finished::NoPlace;
+        }
         let unordered = UNORDERED | stamp_generation(stamp);
         self.finish_sealed(entry, (index, stamp, unordered), None, owner)
     }
 
-    /// Step 3 for a message that was sealed.
+    /// What a second sender of its id does for the message in a slot; whether it is in order.
+    #[cfg(ringmain_loom)]
+    pub fn help_sender(&self, index: usize, owner: u32) -> bool {
+        let stamp = self.notes()[index].stamp.load(Ordering::SeqCst);
+        let entry = entry_of(&self.links()[index]);
+        let finished = self.finish_send(entry, index as u32, stamp, owner);
+        matches!(finished, Finished::InOrder(_))
+    }
+
+    /// Step 2 and the rest for a message that was sealed.
     pub(super) fn finish_sealed(
         &self,
         entry: u32,

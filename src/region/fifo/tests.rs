@@ -533,6 +533,7 @@ fn calls_side_by_side_fill_the_table() {
         match remembered {
             Remember::New(entry) => {
                 ids.accept(u64::from(entry) + 1, slot, number, number);
+                ids.settle(entry);
                 taken.push(until_ms);
             }
             Remember::Full => {

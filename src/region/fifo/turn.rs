@@ -35,7 +35,7 @@
 //! A dead receiver's holds are returned by repair, whichever of the steps it was in. The tickets
 //! that it has looked at and not passed are the next receiver's.
 
-use super::layout::{Group, Link, Next, NextWord, UNORDERED};
+use super::layout::{Group, Link, Next, NextWord};
 use super::list::Member;
 use crate::region::arena::{Hold, hold_word, stamp_generation};
 use crate::region::layout::Note;
@@ -135,8 +135,8 @@ impl<'s> Store<'s> {
         })
     }
 
-    /// The message to which an arrow leads, in the common case that there is one which is numbered.
-    /// It may be a tombstone.
+    /// The message to which an arrow leads, in the common case that there is one which is numbered,
+    /// and not forgotten. It may be a tombstone.
     #[inline(always)]
     fn plain_member(&self, arrow: &AtomicU64) -> Option<(Spot<'s>, Word)> {
         let seen = NextWord(arrow.load(Ordering::SeqCst));
@@ -145,7 +145,7 @@ impl<'s> Store<'s> {
         let word = Word(spot.word.load(Ordering::SeqCst));
         // ORDERING: SeqCst; still where the arrow leads: then these are its words.
         let stands = arrow.load(Ordering::SeqCst) == seen.0;
-        (stands && number & UNORDERED == 0).then_some((spot, word))
+        (stands && self.is_to_be_had(number)).then_some((spot, word))
     }
 }
 
@@ -476,6 +476,9 @@ impl Store<'_> {
             _ => {
                 let entry = self.groups().elements.get(group)?;
                 let member = self.member_after(entry, Some(slot), turn.owner)?;
+                if !self.is_to_be_had(member.sequence) {
+                    return None; // the next turn drops it
+                }
                 Some((self.spot(member.slot)?, member.word))
             }
         }
@@ -503,7 +506,7 @@ impl Store<'_> {
     /// Step 1: the oldest message, made ready if its time is over.
     fn oldest_ready(&self, group: usize, turn: &Turn) -> Oldest {
         for _ in 0..=PIN_CELLS + 1 {
-            let Some(oldest) = self.oldest(group, turn.owner) else {
+            let Some(oldest) = self.oldest_kept(group, turn.owner) else {
                 return Oldest::None;
             };
             match oldest.word.phase() {

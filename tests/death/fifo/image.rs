@@ -12,6 +12,12 @@ const ATTEMPT_BYTES: usize = 256;
 const WAYS: usize = 8;
 /// Of a sequence word: the message is not in order yet.
 const UNORDERED: u64 = 1 << 63;
+/// Of a claim: somebody helps with the send.
+const HELPED: u64 = 1 << 29;
+/// Of a deleted message's word: it is in its list.
+const LINKED: u64 = 1 << 30;
+/// Slots that an arrow can name.
+const SLOTS: u64 = 1 << 31;
 /// Phases of an id's entry.
 const CLAIMED: u64 = 1;
 const PENDING: u64 = 2;
@@ -135,6 +141,42 @@ impl Parts {
         };
         let mut claimed = self.ids_in(CLAIMED);
         claimed.any(|(id, state)| phase(state) == 1 && first(id))
+    }
+
+    /// Whether the first message of a group is not sealed; `accepted`: and its id is accepted.
+    fn has_linked(&self, accepted: bool) -> bool {
+        let (at, len) = self.groups;
+        let first = |group| self.image.word(at + GROUP_BYTES * group + 32);
+        let linked = (0..len).map(first).filter(|first| first >> 62 == 1);
+        linked.into_iter().any(|first| {
+            let slot = (first & (SLOTS - 1)) as usize;
+            let id = self.image.word(self.links + LINK_BYTES * slot + 16) as usize;
+            let is_accepted = id
+                .checked_sub(1)
+                .is_some_and(|id| self.image.word(self.ids.0 + ID_BYTES * id + 24) < UNORDERED);
+            self.is_claim(slot) && is_accepted == accepted
+        })
+    }
+
+    /// Whether the first message of a group is not sealed, and its id is not accepted.
+    pub fn has_linked_unaccepted(&self) -> bool {
+        self.has_linked(false)
+    }
+
+    /// Whether the first message of a group is not sealed, and its id is accepted.
+    pub fn has_accepted_unsealed(&self) -> bool {
+        self.has_linked(true)
+    }
+
+    /// Whether a slot is somebody's who is about to send it, or helps with that.
+    fn is_claim(&self, slot: usize) -> bool {
+        let word = self.word_of(slot);
+        word >> 62 == 1 && word >> 61 & 1 == 0 && word >> 49 & 1023 != 0 && word & LINKED == 0
+    }
+
+    /// Whether somebody helps with another one's send.
+    pub fn has_helped(&self) -> bool {
+        (0..self.slots).any(|slot| self.is_claim(slot) && self.word_of(slot) & HELPED != 0)
     }
 
     /// Whether a message is ready and in no order.

@@ -17,6 +17,8 @@ const FRESH: Named = (seeds::TRACED, 1, seeds::TRACED as u32);
 const NEW_GROUP: u32 = 7;
 /// What somebody had sent, or was about to, when it died: its id, in a group of its own.
 const DEAD: Named = (10, 3, 10);
+/// What one sends who helps with that.
+const HELPER: u64 = 11;
 
 pub const ALL: &[Grouped] = &[
     Grouped {
@@ -64,8 +66,32 @@ pub const ALL: &[Grouped] = &[
         ..PLAIN
     },
     Grouped {
+        name: "FIFO send, an id of a dead one whose message is linked",
+        prepare: |maker| died_sending(maker, Parts::has_linked_unaccepted),
+        operate: |stage| send(stage, (seeds::TRACED, DEAD.1, DEAD.2), ONE),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO send, an id of a dead one whose message is accepted",
+        prepare: |maker| died_sending(maker, Parts::has_accepted_unsealed),
+        operate: |stage| send(stage, (seeds::TRACED, DEAD.1, DEAD.2), ONE),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO send, behind a dead one's message",
+        prepare: |maker| died_sending(maker, Parts::has_linked_unaccepted),
+        operate: |stage| send(stage, (seeds::TRACED, DEAD.1, 20), ONE),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO send, an id with which a dead one has helped",
+        prepare: |maker| died_helping(maker, Parts::has_helped),
+        operate: |stage| send(stage, (seeds::TRACED, DEAD.1, DEAD.2), ONE),
+        ..PLAIN
+    },
+    Grouped {
         name: "FIFO send, an id of a dead one in no order",
-        prepare: |maker| died_sending(maker, Parts::has_unordered),
+        prepare: |maker| died_helping(maker, Parts::has_unordered),
         operate: |stage| send(stage, (seeds::TRACED, DEAD.1, DEAD.2), ONE),
         ..PLAIN
     },
@@ -154,6 +180,13 @@ fn send_batch(stage: &Stage<'_>, group: fn(usize) -> u32) {
 fn died_sending(maker: &Maker<'_>, when: fn(&Parts) -> bool) -> Option<Image> {
     two_groups(maker);
     maker.dies(|stage| send(stage, DEAD, ONE), when);
+    maker.image()
+}
+
+/// One died with its id remembered, and then one who sent the same id.
+fn died_helping(maker: &Maker<'_>, when: fn(&Parts) -> bool) -> Option<Image> {
+    died_sending(maker, Parts::has_pending_unsealed);
+    maker.dies(|stage| send(stage, (HELPER, DEAD.1, DEAD.2), ONE), when);
     maker.image()
 }
 

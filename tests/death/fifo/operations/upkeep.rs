@@ -33,7 +33,7 @@ pub const ALL: &[Grouped] = &[
             for (seed, group) in (seeds::GROUND..).zip([1, 1, 1, 2, 2]) {
                 maker.send(seed, group, ONE);
             }
-            maker.dies(dies_late, Parts::has_unordered);
+            maker.dies(dies_late, Parts::has_linked_unaccepted);
             for seed in 1..=3 {
                 maker.board.known(seed).add(state::HELD);
             }
