@@ -204,6 +204,7 @@ impl Store<'_> {
         let generation = stamp_generation(stamp);
         let claimed = seen.phase() == Phase::Claimed
             && !seen.is_interior()
+            && !seen.is_tombstone() // that names its deleter
             && seen.owner() != 0
             && (seen.generation() + 1) & (GENERATIONS - 1) == generation;
         if !claimed || self.notes()[index].stamp.load(Ordering::Relaxed) != stamp {
@@ -338,7 +339,9 @@ impl Store<'_> {
         } else if let Some(group) = self.find_group(key) {
             self.oldest(group, owner); // takes out what is at its head
         }
-        if sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
+        // [freed-by-namer] else its deleter frees it, or gives its name up.
+        let nameless = !word.names_deleter();
+        if nameless && sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
             self.free_tombstone(index, word, owner);
         }
     }
