@@ -119,8 +119,8 @@ impl Word {
         Self::pack(Phase::Claimed, 0, generation, LINKED | run).with_pins(pins)
     }
 
-    /// `{ Claimed, owner, generation, linked, run }`: a tombstone without pins, with the name of its
-    /// deleter, who [can be named](Self::can_be_named).
+    /// `{ Claimed, owner, generation, linked, run }`: a tombstone without pins, with the name of
+    /// its deleter, who [can be named](Self::can_be_named).
     #[inline(always)]
     pub const fn named_by(self, owner: u32) -> Self {
         Self(self.0 | ((owner & 1023) as u64) << OWNER_SHIFT)

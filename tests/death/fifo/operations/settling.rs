@@ -1,7 +1,7 @@
 //! Settling what was received from groups.
 
 use super::super::super::board::state;
-use super::super::super::ground::ONE;
+use super::super::super::ground::{ONE, RUN};
 use super::super::super::stage::{Stage, seed_in};
 use super::super::super::tracer::{begin, end};
 use super::super::Grouped;
@@ -31,6 +31,17 @@ pub const ALL: &[Grouped] = &[
         prepare: |maker| {
             maker.own();
             maker.send(1, 1, ONE);
+            maker.send(2, 2, ONE);
+            None
+        },
+        operate: |stage| delete(stage, 0),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO delete, the only one, a run of slots",
+        prepare: |maker| {
+            maker.own();
+            maker.send(1, 1, RUN);
             maker.send(2, 2, ONE);
             None
         },
