@@ -210,7 +210,7 @@ fn twin_the_only_one_is_deleted_beside_a_mending() {
 #[test]
 fn a_named_deleter_dies_beside_a_mending() {
     for steps in 0..=2 {
-        check(move || match steps {
+        check_within(2, move || match steps {
             0 => beside_a_mending(|memory, hold, _| die_named(memory, hold, 0), mend),
             1 => beside_a_mending(|memory, hold, _| die_named(memory, hold, 1), mend),
             _ => beside_a_mending(|memory, hold, _| die_named(memory, hold, 2), mend),
