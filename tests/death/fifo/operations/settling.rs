@@ -38,28 +38,30 @@ pub const ALL: &[Grouped] = &[
         ..PLAIN
     },
     Grouped {
-        name: "FIFO delete, the only one, a run of slots",
+        name: "FIFO delete, by handle",
+        operate: delete_by_handle,
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO delete, by handle, the only one",
+        prepare: |maker| {
+            maker.own();
+            maker.send(1, 1, ONE);
+            maker.send(2, 2, ONE);
+            None
+        },
+        operate: delete_by_handle,
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO delete, by handle, the only one, a run",
         prepare: |maker| {
             maker.own();
             maker.send(1, 1, RUN);
             maker.send(2, 2, ONE);
             None
         },
-        operate: |stage| delete(stage, 0),
-        ..PLAIN
-    },
-    Grouped {
-        name: "FIFO delete, by handle",
-        operate: |stage| {
-            let queue = opened(stage);
-            let held = take(stage, &queue, 1).remove(0);
-            let seed = stage.deleting(seed_in(held.body()));
-            begin();
-            let deleted = held.delete();
-            stage.deleted(seed, &deleted);
-            end();
-            stage.must(deleted.is_ok(), seed, "not deleted");
-        },
+        operate: delete_by_handle,
         ..PLAIN
     },
     Grouped {
@@ -124,6 +126,17 @@ fn delete(stage: &Stage<'_>, which: usize) {
     for held in taken {
         settle(stage, held);
     }
+}
+
+fn delete_by_handle(stage: &Stage<'_>) {
+    let queue = opened(stage);
+    let held = take(stage, &queue, 1).remove(0);
+    let seed = stage.deleting(seed_in(held.body()));
+    begin();
+    let deleted = held.delete();
+    stage.deleted(seed, &deleted);
+    end();
+    stage.must(deleted.is_ok(), seed, "not deleted");
 }
 
 fn delete_batch(stage: &Stage<'_>) {
