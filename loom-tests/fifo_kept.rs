@@ -88,6 +88,8 @@ enum Deletes {
     All,
     /// It dies when the message is deleted.
     Dies,
+    /// The same, when it has taken it out of the list.
+    DiesNamed,
     /// Twin: it deletes, and dies before it marks.
     DiesUnmarked,
 }
@@ -109,6 +111,7 @@ fn delete(before: bool, deletes: Deletes, way: Way) {
     match deletes {
         Deletes::All => assert_eq!(store.delete_in_turn(&hold, 1, 1, OTHER), Ok(true)),
         Deletes::Dies => store.die_deleting(&[hold], OTHER, 0),
+        Deletes::DiesNamed => store.die_deleting_only(&hold, OTHER, 2),
         Deletes::DiesUnmarked => {
             let tombstone = Word::tombstone(hold.word.generation(), 0, 1);
             memory.words[0].store(tombstone.0, Ordering::SeqCst);
@@ -129,7 +132,7 @@ fn delete(before: bool, deletes: Deletes, way: Way) {
 #[test]
 fn an_id_is_told_by_itself_when_its_message_goes() {
     for before in [false, true] {
-        for deletes in [Deletes::All, Deletes::Dies] {
+        for deletes in [Deletes::All, Deletes::Dies, Deletes::DiesNamed] {
             check_within(3, move || delete(before, deletes, Way::Right));
         }
     }

@@ -172,6 +172,12 @@ impl Store<'_> {
                     self.orphan(index, seen);
                 }
             }
+            // Whoever takes it out of its list frees it; so does `mend_sends` once nobody is named.
+            Phase::Claimed if seen.is_tombstone() => {
+                if !left_out!("names") && seen.owner() != 0 && dead(seen.owner()) {
+                    self.unname(index, seen);
+                }
+            }
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());

@@ -13,7 +13,8 @@
 //!   former holder still reads its bytes. With owner [`INTERIOR`] it is a later slot of a run, and
 //!   the low bits say how far back the run begins. In a FIFO queue a deleted message is a
 //!   *tombstone* until it is out of its group's list, see [`fifo`](super::fifo): retired, with a
-//!   bit more.
+//!   bit more. Where it may be the only one of its group it *names its deleter*: `{ owner,
+//!   generation, linked, run }`, see [`only`](super::fifo::only).
 //!   A send of which others have had to take care is *helped*: a claim of the helper's, with a bit
 //!   for that, see [`fifo::send`](super::fifo::send).
 //!   Two kinds of claim have the bit *moving* (where a hold has *borrowed*), see
@@ -131,6 +132,19 @@ impl Word {
     #[inline(always)]
     pub const fn tombstone(generation: u64, pins: u64, run: u64) -> Self {
         Self::pack(Phase::Claimed, 0, generation, LINKED | run).with_pins(pins)
+    }
+
+    /// `{ Claimed, owner, generation, linked, run }`: a tombstone without pins, with the name of
+    /// its deleter, who [can be named](Self::can_be_named).
+    #[inline(always)]
+    pub const fn named_by(self, owner: u32) -> Self {
+        Self(self.0 | ((owner & 1023) as u64) << OWNER_SHIFT)
+    }
+
+    /// Whether this is the index of somebody who may be attached.
+    #[inline(always)]
+    pub const fn can_be_named(owner: u32) -> bool {
+        owner.wrapping_sub(1) < INTERIOR - 1
     }
 
     /// `{ Claimed, moving, owner, generation, run }`: complete, and not yet a message.
@@ -277,10 +291,29 @@ impl Word {
         self.is_nobodys() && self.0 & LINKED == 0
     }
 
-    /// Whether this is a deleted message that is still in its group's list.
+    /// Whether this is a deleted message that is still in its group's list, or about to be freed,
+    /// whether it names its deleter or not. No run is so long that a later slot of it looks so.
     #[inline(always)]
     pub const fn is_tombstone(self) -> bool {
-        self.is_nobodys() && self.0 & LINKED != 0
+        let kind = 3 << PHASE_SHIFT | MOVING | LINKED;
+        self.0 & kind == (Phase::Claimed as u64) << PHASE_SHIFT | LINKED
+    }
+
+    /// Whether this is a tombstone that names its deleter.
+    #[inline(always)]
+    pub const fn names_deleter(self) -> bool {
+        self.is_tombstone() && self.owner() != 0
+    }
+
+    /// The same tombstone, which names nobody.
+    #[inline(always)]
+    pub const fn nameless(self) -> Self {
+        Self(self.0 & !(1023 << OWNER_SHIFT))
+    }
+
+    /// Whether both are the same tombstone, whatever pins and names they have.
+    pub const fn is_same_tombstone(self, other: Self) -> bool {
+        self.is_tombstone() && self.nameless().with_pins(0).0 == other.nameless().with_pins(0).0
     }
 
     /// Length of a tombstone's run in slots.
@@ -347,6 +380,7 @@ mod tests {
         assert!(tombstone.is_tombstone() && !tombstone.is_retired() && !tombstone.is_departed());
         assert_eq!((tombstone.tombstone_run(), tombstone.pins()), (9, 1));
         assert!(!Word::retired(3, 1, 9).is_tombstone());
+        assert!(!tombstone.names_deleter() && tombstone.nameless() == tombstone);
         let arrival = Word::arrival(0, 3, 9);
         assert!(arrival.is_arrival() && !arrival.is_departed() && !arrival.is_retired());
         assert_eq!((arrival.run(), arrival.generation()), (9, 3));
@@ -356,5 +390,32 @@ mod tests {
         assert_eq!((departed.target() as u64, departed.pins()), (last, 2));
         assert_eq!(departed.with_pins(1).pins(), 1);
         assert!(!Word::held(1, 3, 0, true, 1 << 30).is_departed());
+    }
+
+    #[test]
+    fn a_tombstone_names_its_deleter() {
+        for owner in [1, 5, OWNER_MAX] {
+            let named = Word::tombstone(7, 0, 9).named_by(owner);
+            assert!(named.is_tombstone() && named.names_deleter());
+            assert!(!named.is_retired() && !named.is_interior());
+            assert!(!named.is_arrival() && !named.is_departed());
+            let (nameless, run) = (Word::tombstone(7, 0, 9), named.tombstone_run());
+            assert_eq!((named.owner(), named.generation(), run), (owner, 7, 9));
+            assert_eq!((named.pins(), named.nameless()), (0, nameless));
+            assert!(named.is_same_tombstone(nameless) && nameless.is_same_tombstone(named));
+            assert!(Word::tombstone(7, 2, 9).is_same_tombstone(named));
+            assert!(!named.is_same_tombstone(Word::tombstone(8, 0, 9).named_by(owner)));
+            // Other claims of this owner are none.
+            for claim in [Word::claimed(owner, 7, 9), Word::arrival(owner, 7, 9)] {
+                assert!(!claim.is_tombstone() && !claim.is_same_tombstone(named));
+            }
+            assert!(!Word::departed(owner, 7, 0, 9).is_tombstone());
+        }
+        assert!([1, 5, OWNER_MAX].map(Word::can_be_named) == [true; 3]);
+        assert!([0, INTERIOR, u32::MAX].map(Word::can_be_named) == [false; 3]);
+        let longest = Word::interior(3, TARGET_SLOTS_MAX as u64 - 1);
+        assert!(longest.is_interior() && !longest.is_tombstone());
+        assert!(!Word::held(1, 3, 0, false, 1 << 30).is_tombstone());
+        assert!(!Word::held(1, 3, 0, true, 1 << 30).is_tombstone());
     }
 }

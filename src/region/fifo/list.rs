@@ -477,8 +477,8 @@ impl Store<'_> {
         let word = &self.words()[at];
         loop {
             let seen = Word(word.load(Ordering::Acquire));
-            if seen.with_pins(0) != tombstone.with_pins(0) {
-                return;
+            if !seen.is_same_tombstone(tombstone) {
+                return; // [freed-by-namer] its name may have been given up
             }
             let run = seen.tombstone_run();
             let next = match seen.pins() {

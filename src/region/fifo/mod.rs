@@ -3,9 +3,10 @@
 //! A message lives in a slot as in a standard queue, and its state word is the truth about it. What
 //! a FIFO queue has beside: an order of the messages of each group ([`list`]), entries by which
 //! groups are found ([`group`]), who may receive from a group and when ([`turn`], [`free`]), what
-//! ends that ([`settle`]), ids that were sent lately ([`ids`], [`cursor`]), receives that may be
-//! repeated ([`attempts`]), and the way of a message from its sender into its group ([`send`],
-//! [`own`] where nobody else is at it, and `help` where its sender stands still).
+//! ends that ([`settle`], and [`only`] for a group's only message), ids that were sent lately
+//! ([`ids`], [`cursor`]), receives that may be repeated ([`attempts`]), and the way of a message
+//! from its sender into its group ([`send`], [`own`] where nobody else is at it, and `help` where
+//! its sender stands still).
 
 pub mod attempts;
 pub mod cursor;
@@ -23,6 +24,7 @@ pub mod kept;
 mod key;
 pub mod layout;
 pub mod list;
+pub mod only;
 pub mod own;
 pub mod purge;
 pub mod send;

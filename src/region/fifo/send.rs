@@ -375,7 +375,9 @@ impl Store<'_> {
         } else if let Some(group) = self.find_group(key) {
             self.oldest(group, owner); // takes out what is at its head
         }
-        if sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
+        // [freed-by-namer] else its deleter frees it, or gives its name up.
+        let nameless = !word.names_deleter();
+        if nameless && sequence & UNORDERED == 0 && !self.is_in_list(index, key, sequence) {
             self.free_tombstone(index, word, owner);
         }
     }

@@ -14,11 +14,8 @@
 //! One who deletes several messages does 2 to 4 once for those of a group, and puts the bits of
 //! their slots, and counts the tickets, at the end.
 //!
-//! A message that is its group's only one is taken out at once, `[only-closed]`: its deleter reads
-//! its arrow, makes it a tombstone, reads that the group's arrow leads to it, and closes its arrow
-//! if that is still what it was. Then nothing was appended and nobody had frozen it, so it was in
-//! the list all that time, with nothing before it since the group's arrow was read, and the slot
-//! was no other message's. If it fails, 2 goes on from whatever it has come to.
+//! A message that is its group's only one is taken out at once: see [`only`](super::only). If that
+//! fails, 2 goes on from whatever it has come to.
 //!
 //! # Deaths
 //!
@@ -64,24 +61,13 @@ enum Row {
     Unclear,
 }
 
-/// A message that this call has made a tombstone, which nobody else reads.
-struct Entombed<'s> {
-    /// Its group's entry.
-    entry: &'s Group,
-    spot: Spot<'s>,
-    /// Its arrow as it was before.
-    next: NextWord,
-    /// Its word.
-    word: Word,
-}
-
 /// Messages that one call deletes: what it does once for all of them. To be
 /// [finished](Settling::finish).
 #[must_use]
 pub struct Settling<'s> {
-    store: Store<'s>,
-    now_ms: u64,
-    owner: u32,
+    pub(super) store: Store<'s>,
+    pub(super) now_ms: u64,
+    pub(super) owner: u32,
     /// The group of the messages that were deleted last; none of the queue's if there was none.
     group: usize,
     /// How many those are.
@@ -121,53 +107,9 @@ impl<'s> Settling<'s> {
     /// Lock-free.
     #[inline(always)]
     pub fn delete(&mut self, hold: &Hold, run: usize) -> Result<bool, Error> {
-        let Some(entombed) = self.entomb_held(hold, run) else {
-            return self.delete_slow(hold, run);
-        };
-        self.leave_entombed(hold, &entombed);
-        Ok(true)
-    }
-
-    /// Step 1 in the common case: the word is as the receive has left it.
-    #[inline(always)]
-    fn entomb_held(&self, hold: &Hold, run: usize) -> Option<Entombed<'s>> {
-        if hold.word.pins() != 0 || hold.due_ms() <= self.now_ms {
-            return None;
-        }
-        let index = hold.index as usize;
-        let spot = self.store.spot(index)?;
-        let entry = self.store.groups().elements.get(hold.group as usize)?;
-        if spot.note.stamp.load(Ordering::Relaxed) != hold.stamp {
-            return None;
-        }
-        // ORDERING: SeqCst; [only-closed].
-        let next = NextWord(spot.link.next.load(Ordering::SeqCst));
-        let word = Word::tombstone(hold.word.generation(), 0, run as u64);
-        let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
-        #[cfg(feature = "mapped")]
-        self.store.mark_id(index);
-        // ORDERING: SeqCst; as in `entomb`.
-        let won = spot
-            .word
-            .compare_exchange(hold.word.0, word.0, done, failed);
-        won.ok()?;
-        #[cfg(feature = "mapped")]
-        self.store.mark(index);
-        Some(Entombed {
-            entry,
-            spot,
-            next,
-            word,
-        })
-    }
-
-    /// Steps 2 to 4 for a message that was the only one of its group; of another one they are done
-    /// later.
-    #[inline(always)]
-    fn leave_entombed(&mut self, hold: &Hold, entombed: &Entombed<'_>) {
-        if !entombed.next.is_open() || !self.take_out_only(entombed) {
-            // It has been in the list of that entry since it was received.
-            self.leave(hold.group as usize);
+        match self.delete_held(hold, run, || {}) {
+            Some(()) => Ok(true),
+            None => self.delete_slow(hold, run),
         }
     }
 
@@ -205,7 +147,7 @@ impl<'s> Settling<'s> {
     /// Notes the group of a message that was deleted; that of the one before is done with, if it is
     /// another one.
     #[inline(never)]
-    fn leave(&mut self, group: usize) {
+    pub(super) fn leave(&mut self, group: usize) {
         if group != self.group {
             if self.deleted != 0 {
                 self.leave_group();
@@ -254,47 +196,6 @@ impl<'s> Settling<'s> {
         if self.store.is_free(group, self.now_ms, self.owner) {
             self.store.issue_in_row((group, entry), &mut self.row);
         }
-    }
-
-    /// Takes out a message that this call has made a tombstone, if it is the whole list: whether it
-    /// did.
-    #[inline(always)]
-    fn take_out_only(&mut self, entombed: &Entombed<'_>) -> bool {
-        let Entombed {
-            entry,
-            spot,
-            next,
-            word,
-        } = entombed;
-        store_load_after_rmw();
-        // ORDERING: SeqCst; [narrow-seen] read before the head.
-        let wide = entry.wide.load(Ordering::SeqCst);
-        // ORDERING: SeqCst; [only-closed] read after the word has changed.
-        let seen = NextWord(entry.first.load(Ordering::SeqCst));
-        if seen.plain() != Some(spot.slot) {
-            return false;
-        }
-        let (done, failed) = (Ordering::SeqCst, Ordering::SeqCst);
-        let (closed, empty) = (next.then_closed().0, seen.then(Next::End).0);
-        let (place, first) = (&spot.link.next, &entry.first);
-        // ORDERING: SeqCst; [only-closed] nothing is appended behind it from here on.
-        if place.compare_exchange(next.0, closed, done, failed).is_err()
-            // ORDERING: SeqCst; who wins this frees the place.
-            || first.compare_exchange(seen.0, empty, done, failed).is_err()
-        {
-            return false;
-        }
-        self.free(spot.slot, spot.word, *word);
-        if wide & 1 != 0 {
-            self.narrow(entry, wide);
-        }
-        true
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn narrow(&self, entry: &Group, wide: u64) {
-        self.store.narrow(entry, wide);
     }
 
     /// Takes the tombstones at the head of a list out: how many it has freed, and what is there
@@ -415,6 +316,12 @@ impl<'s> Settling<'s> {
         if !freed {
             return self.free_slow(at, tombstone);
         }
+        self.note_free(at);
+    }
+
+    /// Notes that a slot was freed: its bit is put later.
+    #[inline(always)]
+    pub(super) fn note_free(&mut self, at: usize) {
         let block = at / BLOCK_SLOTS;
         if block != self.block {
             self.put_free();
@@ -469,17 +376,6 @@ impl Store<'_> {
         let deleted = settling.delete(hold, run);
         settling.finish();
         deleted
-    }
-
-    /// [`delete_in_turn`](Self::delete_in_turn) in the common case, with what others do `between`
-    /// its first step and the next.
-    #[cfg(ringmain_loom)]
-    pub fn delete_around(&self, hold: &Hold, owner: u32, between: &dyn Fn()) {
-        let mut settling = Settling::new(*self, 0, owner);
-        let entombed = settling.entomb_held(hold, 1).expect("it is held");
-        between();
-        settling.leave_entombed(hold, &entombed);
-        settling.finish();
     }
 
     /// The steps of one who dies when it deletes messages of one group: 0 with the tombstones in

@@ -1,7 +1,7 @@
 //! Settling what was received from groups.
 
 use super::super::super::board::state;
-use super::super::super::ground::ONE;
+use super::super::super::ground::{ONE, RUN};
 use super::super::super::stage::{Stage, seed_in};
 use super::super::super::tracer::{begin, end};
 use super::super::Grouped;
@@ -39,16 +39,29 @@ pub const ALL: &[Grouped] = &[
     },
     Grouped {
         name: "FIFO delete, by handle",
-        operate: |stage| {
-            let queue = opened(stage);
-            let held = take(stage, &queue, 1).remove(0);
-            let seed = stage.deleting(seed_in(held.body()));
-            begin();
-            let deleted = held.delete();
-            stage.deleted(seed, &deleted);
-            end();
-            stage.must(deleted.is_ok(), seed, "not deleted");
+        operate: delete_by_handle,
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO delete, by handle, the only one",
+        prepare: |maker| {
+            maker.own();
+            maker.send(1, 1, ONE);
+            maker.send(2, 2, ONE);
+            None
         },
+        operate: delete_by_handle,
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO delete, by handle, the only one, a run",
+        prepare: |maker| {
+            maker.own();
+            maker.send(1, 1, RUN);
+            maker.send(2, 2, ONE);
+            None
+        },
+        operate: delete_by_handle,
         ..PLAIN
     },
     Grouped {
@@ -113,6 +126,17 @@ fn delete(stage: &Stage<'_>, which: usize) {
     for held in taken {
         settle(stage, held);
     }
+}
+
+fn delete_by_handle(stage: &Stage<'_>) {
+    let queue = opened(stage);
+    let held = take(stage, &queue, 1).remove(0);
+    let seed = stage.deleting(seed_in(held.body()));
+    begin();
+    let deleted = held.delete();
+    stage.deleted(seed, &deleted);
+    end();
+    stage.must(deleted.is_ok(), seed, "not deleted");
 }
 
 fn delete_batch(stage: &Stage<'_>) {
