@@ -4,7 +4,6 @@
 use super::cursor::Cursor;
 use crate::region::store::fetch;
 use crate::ring::chains::{Chained, Chains};
-use crate::sync::Ordering;
 
 /// The most entries that are claimed for one batch.
 const BATCH: usize = 10;
@@ -15,6 +14,15 @@ impl<E: Chained> Chains<'_, E> {
     pub fn fetch_start(&self, hash: u64) {
         if let Some(start) = self.start(hash) {
             fetch(start);
+        }
+    }
+
+    /// What follows an element.
+    #[inline(always)]
+    pub fn fetch_behind(&self, element: &E) {
+        let next = self.next_of(element);
+        if let Some(next) = next.and_then(|at| self.elements.get(at)) {
+            fetch(next);
         }
     }
 }
@@ -32,12 +40,7 @@ impl Cursor<'_> {
             return;
         };
         for at in 0..BATCH {
-            let hash = |entry: usize| coming[entry].hash.load(Ordering::Relaxed);
-            let first = ids.first_index(hash(at));
-            if let Some(first) = first.and_then(|first| ids.elements.get(first)) {
-                fetch(first);
-            }
-            ids.fetch_start(hash(at + BATCH));
+            ids.fetch_behind(&coming[at + BATCH]);
             fetch(&coming[at + 2 * BATCH]);
         }
     }

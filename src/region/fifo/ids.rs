@@ -127,7 +127,8 @@ pub(super) enum Phase {
     Pending,
 }
 
-/// `{ phase:2, owner:10, version:20, slot:32 }`
+/// `{ phase:2, owner:10, version:8, term:12, slot:32 }`: the version grows with each change, the
+/// term with each use of the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State(u64);
 
@@ -160,11 +161,25 @@ impl State {
     }
 
     pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
-        let version = ((self.0 >> 32) + 1) & ((1 << 20) - 1);
+        self.grown(VERSION, phase, owner, slot)
+    }
+
+    /// The same in the next term.
+    #[inline(always)]
+    pub(super) const fn anew(self, phase: Phase, owner: u32, slot: u32) -> Self {
+        self.grown(VERSION + TERM, phase, owner, slot) // what the term carries, the version has
+    }
+
+    #[inline(always)]
+    const fn grown(self, by: u64, phase: Phase, owner: u32, slot: u32) -> Self {
+        let grown = self.0.wrapping_add(by) & ((1 << 52) - TERM);
         let owner = ((owner & 1023) as u64) << 52;
-        Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
+        Self((phase as u64) << 62 | owner | grown | slot as u64)
     }
 }
+
+const VERSION: u64 = 1 << 44;
+const TERM: u64 = 1 << 32;
 
 /// In place of a sequence number: the message was never sent, and is not to be accepted.
 pub(super) const VOIDED: u64 = u64::MAX;
@@ -191,6 +206,12 @@ impl Remembered {
         self.state
             .compare_exchange(seen.0, next.0, done, failed)
             .is_ok()
+    }
+
+    /// Begins the next term of an entry that the caller has claimed and taken out of its chain.
+    pub(super) fn renew(&self, state: State) {
+        // ORDERING: Release; [term-first] it comes before each word of the next key.
+        self.state.store(state.0, Ordering::Release);
     }
 
     #[inline(always)]
@@ -291,8 +312,15 @@ impl<'a> Ids<'a> {
     }
 
     /// Under which word of its chain an id is not found; `None` if it is.
-    #[inline(never)]
+    #[inline(always)]
     pub fn absent(&self, key: &IdKey) -> Option<Absent> {
+        self.entries
+            .absent(key.hash)
+            .or_else(|| self.absent_behind(key))
+    }
+
+    #[inline(never)]
+    fn absent_behind(&self, key: &IdKey) -> Option<Absent> {
         match self.entries.find(key.hash, |entry| entry.is(key)) {
             Found::At(_) => None,
             Found::Absent(absent) => Some(absent),
