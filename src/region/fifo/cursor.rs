@@ -184,7 +184,7 @@ impl<'a> Cursor<'a> {
         let hash = entry.hash.load(Ordering::Acquire);
         self.ids.entries.unchain(hash, index);
         let state = claimed.anew(Phase::Claimed, self.owner, NO_SLOT);
-        entry.renew(state);
+        entry.change(claimed, state); // ours, so it cannot fail
         Some(Mine {
             index,
             entry,

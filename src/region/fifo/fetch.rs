@@ -28,10 +28,9 @@ impl<E: Chained> Chains<'_, E> {
 }
 
 impl Cursor<'_> {
-    /// What the next claims of entries will look at, a batch of them: the first entries of the
-    /// chains of the ids that were in those entries before. For the batch after it the words at
-    /// which these chains begin, and for the one after that the entries. So each is there when it
-    /// is looked at here. Near the last entry nothing is fetched.
+    /// What the next batch's claims of entries will look at: what follows these in their chains.
+    /// For the batch after it the entries. So each is there when it is looked at here. Near the
+    /// last entry nothing is fetched.
     #[inline(always)]
     pub fn fetch_turns(&self) {
         let ids = &self.ids.entries;

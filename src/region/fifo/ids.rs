@@ -11,7 +11,8 @@
 //!    +----------------------------------- void --------------------------------------+
 //! ```
 //!
-//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
+//! - *Claimed* names its owner, who writes the entry. With the claim its next *term* begins, and by
+//!   that it is out of its chain; unless others follow it there: then its owner takes it out first.
 //! - *coming* is Claimed and names the slot of the message as well: its owner inserts it into the
 //!   chain, and sends. It is not used again before it is accepted, or its owner is dead, so one who
 //!   is late with the insertion inserts its own entry and no other, `[chained-own]`.
@@ -26,7 +27,7 @@
 //!
 //! An id is itself in the entry if it is short enough, else its 256-bit digest: two ids are never
 //! taken for one. A key that is compared while its entry is written anew does not count, since the
-//! chain's word is another one before and after (`ring::chains`).
+//! entry is in another term by then, `[term-first]` (`ring::chains`).
 //!
 //! Who sends an id finds it in its chain, or inserts it, under one word: of two who do so at once
 //! one inserts, and the other finds it, `[absent-still]`.
@@ -201,17 +202,11 @@ impl Remembered {
 
     pub(super) fn change(&self, seen: State, next: State) -> bool {
         // ORDERING: AcqRel; [chained-own] a claim acquires what the owner before it did to the
-        // entry, and whoever sees Pending sees it written.
+        // entry, and whoever sees Pending sees it written; [term-first].
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
         self.state
             .compare_exchange(seen.0, next.0, done, failed)
             .is_ok()
-    }
-
-    /// Begins the next term of an entry that the caller has claimed and taken out of its chain.
-    pub(super) fn renew(&self, state: State) {
-        // ORDERING: Release; [term-first] it comes before each word of the next key.
-        self.state.store(state.0, Ordering::Release);
     }
 
     #[inline(always)]
