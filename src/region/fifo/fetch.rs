@@ -20,10 +20,7 @@ impl<E: Chained> Chains<'_, E> {
     /// What follows an element.
     #[inline(always)]
     pub fn fetch_behind(&self, element: &E) {
-        let next = self.next_of(element);
-        if let Some(next) = next.and_then(|at| self.elements.get(at)) {
-            fetch(next);
-        }
+        fetch(self.next_or(element));
     }
 }
 
