@@ -8,6 +8,7 @@
 mod attempts;
 mod bag;
 mod chains;
+mod chains_terms;
 mod deletes;
 mod dues;
 mod event;

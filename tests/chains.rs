@@ -152,3 +152,126 @@ fn threads_share_a_set() {
     let there = (0..KEYS).filter(|key| table.has(*key)).count();
     assert_eq!(used, there, "an element that is in use and in no chain");
 }
+
+/// An element with terms: `{ phase, term }`, as an id's entry has them.
+#[derive(Default)]
+struct Termed {
+    chain: AtomicU64,
+    state: AtomicU64,
+    key: AtomicU64,
+}
+
+const FREE: u64 = 0;
+const CLAIMED: u64 = 1 << 32;
+const USED: u64 = 2 << 32;
+
+impl Chained for Termed {
+    const TERMS: bool = true;
+
+    fn chain(&self) -> &AtomicU64 {
+        &self.chain
+    }
+
+    fn term(&self) -> u64 {
+        self.state.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Default)]
+struct Ring {
+    buckets: [AtomicU64; 2],
+    elements: [Termed; ELEMENTS],
+}
+
+impl Ring {
+    fn chains(&self) -> Chains<'_, Termed> {
+        Chains {
+            buckets: &self.buckets,
+            elements: &self.elements,
+        }
+    }
+
+    fn find(&self, key: u64) -> Found {
+        let is = |element: &Termed| element.key.load(Ordering::Acquire) == key;
+        self.chains().find(key, is)
+    }
+
+    /// Uses an element again, for another key, unless that is there.
+    fn renew(&self, index: usize, key: u64) {
+        let (chains, element) = (self.chains(), &self.elements[index]);
+        let seen = element.state.load(Ordering::Acquire);
+        let is_last = seen & !(CLAIMED - 1) == FREE || chains.is_last(index);
+        let term = |grown: u64| (seen + grown) & (CLAIMED - 1);
+        let claimed = CLAIMED | term(is_last as u64);
+        if seen & CLAIMED != 0 || !Self::change(element, seen, claimed) {
+            return;
+        }
+        if !is_last {
+            chains.unchain(element.key.load(Ordering::Relaxed), index);
+            element.state.store(CLAIMED | term(1), Ordering::Release);
+        }
+        element.key.store(key, Ordering::Release);
+        let mut phase = FREE;
+        while let Found::Absent(absent) = self.find(key) {
+            if chains.insert(&absent, index) {
+                phase = USED;
+                break;
+            }
+        }
+        element.state.store(phase | term(1), Ordering::Release);
+    }
+
+    fn change(element: &Termed, seen: u64, next: u64) -> bool {
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        let word = &element.state;
+        word.compare_exchange(seen, next, done, failed).is_ok()
+    }
+
+    fn remove(&self, index: usize) {
+        let (chains, element) = (self.chains(), &self.elements[index]);
+        let life = chains.life(index);
+        let seen = element.state.load(Ordering::Acquire);
+        let key = element.key.load(Ordering::Acquire);
+        if seen & USED != 0 && chains.remove(key, index, life) {
+            Self::change(element, seen, FREE | seen & (CLAIMED - 1));
+        }
+    }
+}
+
+/// Elements are used again where they stand, and removed: what is in use is found by its key, once,
+/// and nothing else is.
+#[test]
+fn threads_use_elements_again() {
+    let ring = Ring::default();
+    let work = |owner: u64| {
+        let mut seed = owner;
+        for _ in 0..400_000 {
+            let index = next(&mut seed) as usize % ELEMENTS;
+            match next(&mut seed) % 8 {
+                0 => ring.remove(index),
+                _ => ring.renew(index, next(&mut seed) % KEYS),
+            }
+        }
+    };
+    thread::scope(|threads| {
+        let workers: Vec<_> = (1..5)
+            .map(|owner| threads.spawn(move || work(owner)))
+            .collect();
+        workers.into_iter().for_each(|it| it.join().unwrap());
+    });
+    let mut keys = HashSet::new();
+    for (index, element) in ring.elements.iter().enumerate() {
+        let key = element.key.load(Ordering::Relaxed);
+        let used = element.state.load(Ordering::Relaxed) & USED != 0;
+        assert_eq!(
+            ring.chains().is_chained(key, index),
+            used,
+            "element {index}"
+        );
+        assert!(!used || keys.insert(key), "key {key} is there twice");
+    }
+    for key in 0..KEYS {
+        let there = matches!(ring.find(key), Found::At(_));
+        assert_eq!(there, keys.contains(&key), "key {key}");
+    }
+}

@@ -18,6 +18,25 @@
 //! - *unchain* is remove by an element's only owner. If the element is the last of its chain, and
 //!   the oldest one mostly is, the word before it is turned to the end, and nothing is marked.
 //!
+//! # Terms
+//!
+//! Elements may have *terms*: each use of one is another term, the element says in which it is, and
+//! a word that leads to it names the term in which it was inserted. If that is over, the word leads
+//! nowhere: it is the end of its chain. So an element that is the last of its chain is out of it
+//! once its owner has begun its next term, and no word of the chain is changed. If others follow,
+//! it is unchained, and then its next term begins: nothing that follows is cut off.
+//!
+//! Words are then `{ marked:1, version:13, only:1, tag:5, term:12, next:32 }`. The *tag* is that of
+//! the element's hash, and *only* says that nothing followed when it was inserted: so nothing
+//! follows, and most who look for another id need not look at the element, which is a miss.
+//!
+//! Words that lead nowhere stay until the next insertion, which drops what it finds under its
+//! bucket's word. In each lap of a ring as many are inserted as there are elements, at least half
+//! as many as buckets; so that none comes into one bucket for the 4096 laps after which a term
+//! comes again is as good as impossible. An element's own word may lead nowhere that long, if its
+//! owner stands still; it leads into another chain then: a walk that goes on there finds nothing,
+//! since keys are compared whole, and ends.
+//!
 //! # Races
 //!
 //! A walker stands at an element that is removed and used again. Before it goes on it looks whether
@@ -38,19 +57,41 @@
 //! A key is compared while its element is reused. The element's word has another version then, and
 //! what was compared counts only if the word is the same before and after.
 //!
+//! The next term of a last element begins, and no word of the chain says so. It begins before a
+//! word of the next key is written, and a walker looks at the term after it has compared:
+//! `[term-first]`. So what it compared, and the word that it read before, are of the term that led
+//! it there, or it is at the end of the chain.
+//!
+//! A walker finds that a term is over. Either the element was the last, or it was unchained before,
+//! by a change of the word that led there: the walker looks at that word after the term. The owner
+//! of the element before it does the same when it asks whether that is the last, `[last-out]`: what
+//! it was followed by may have been taken out of the middle.
+//!
+//! A walker goes on from an element whose term ends at this moment: that was the last, so what its
+//! word leads to, if anything, was over before, and still is. A late unlinking by way of its word
+//! changes what the owner's insertion writes anew, or fails.
+//!
+//! An insertion is late, and the bucket's word leads to the same element in the same term, in which
+//! that was inserted once: so since then nothing but removals has come to stay behind the word, and
+//! the key is absent. So the few versions count only for those who remove by an old `life`.
+//!
 //! The version begins anew after 2^31 changes of one word. One who is stopped between a look and
 //! its change while exactly that many happen, or a multiple, and the word leads to the same element
 //! again, takes the new state for the old one. That is minutes of nothing but changes of one word,
-//! and then one moment of 2^31: it is accepted.
+//! and then one moment of 2^31: it is accepted. With terms it is 2^13 insertions of one element,
+//! each a lap of its ring: hours, and one lap of 2^13.
 //!
 //! # Deaths
 //!
 //! A remover that dies after its mark leaves the element to the next walk. One who dies in an
 //! insertion has an element that is in the chain or not: [`is_chained`](Chains::is_chained) tells.
+//! It tells also of an owner who dies with the next term begun, or before: a term that is over is
+//! in no chain, whatever of the next key is written.
 //!
 //! # Edges
 //!
-//! `[chained]`: inserting releases, finding acquires: the key is seen whole.
+//! `[chained]`: inserting releases, finding acquires: the key is seen whole. `[term-first]`: who
+//! sees a word of an element's next key sees its next term.
 //!
 //! # Progress
 //!
@@ -62,8 +103,18 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// An element that can be in a chain.
 pub trait Chained {
+    /// Whether elements have terms. If not, each is to leave its chain before it is used again.
+    const TERMS: bool = false;
+
     /// Its link in the chain: nobody but [`Chains`] changes it.
     fn chain(&self) -> &AtomicU64;
+
+    /// The term in which it is, by an Acquire load: only the low bits count. Its owner begins the
+    /// next one by a Release, before it writes the key.
+    #[inline(always)]
+    fn term(&self) -> u64 {
+        0
+    }
 }
 
 /// Chains over borrowed buckets and elements.
@@ -95,17 +146,22 @@ pub enum Found {
 /// That nothing was found, and under which word.
 #[derive(Debug, Clone, Copy)]
 pub struct Absent {
-    bucket: usize,
+    hash: u64,
     seen: Link,
 }
 
-/// `{ marked:1, version:31, next:32 }`
+/// `{ marked:1, version:31, next:32 }`, or with terms
+/// `{ marked:1, version:13, only:1, tag:5, term:12, next:32 }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link(u64);
 
 const MARKED: u64 = 1 << 63;
-const VERSION_SHIFT: u32 = 32;
-const VERSION_MASK: u64 = (1 << 31) - 1;
+const TERM_SHIFT: u32 = 32;
+const TERM_MASK: u64 = (1 << (TAG_SHIFT - TERM_SHIFT)) - 1;
+const TAG_SHIFT: u32 = 44;
+const TAG_BITS: u32 = 5;
+const TAG_MASK: u64 = ((1 << TAG_BITS) - 1) << TAG_SHIFT;
+const ONLY: u64 = 1 << (TAG_SHIFT + TAG_BITS);
 const NEXT_MASK: u64 = (1 << 32) - 1;
 /// How far the owner of an element looks for it as the last of its chain.
 const LAST_STEPS: usize = 4;
@@ -122,20 +178,57 @@ impl Link {
             next => Some(next as usize - 1),
         }
     }
+}
 
-    /// The next version, unmarked, with the follower of `other`.
-    const fn followed_as(self, other: Self) -> Self {
-        self.with(other.0 & NEXT_MASK)
+/// What a word's fields are for these elements.
+impl<E: Chained> Chains<'_, E> {
+    const VERSION_SHIFT: u32 = if E::TERMS {
+        TAG_SHIFT + TAG_BITS + 1
+    } else {
+        TERM_SHIFT
+    };
+    /// All but mark and version.
+    const ARROW_MASK: u64 = (1 << Self::VERSION_SHIFT) - 1;
+
+    /// Of a hash, what an arrow has beside the bucket.
+    const fn tag(hash: u64) -> u64 {
+        (hash >> (64 - TAG_BITS)) << TAG_SHIFT
     }
 
-    /// The next version, unmarked, followed by this element.
-    const fn followed_by(self, index: usize) -> Self {
-        self.with((index as u64 + 1) & NEXT_MASK)
+    /// An arrow to an element with this hash.
+    #[inline(always)]
+    fn arrow(index: usize, element: &E, hash: u64, only: bool) -> u64 {
+        let next = (index as u64).wrapping_add(1) & NEXT_MASK;
+        if E::TERMS {
+            let only = if only { ONLY } else { 0 };
+            only | Self::tag(hash) | (element.term() & TERM_MASK) << TERM_SHIFT | next
+        } else {
+            next
+        }
     }
 
-    const fn with(self, next: u64) -> Self {
-        let version = ((self.0 >> VERSION_SHIFT) + 1) & VERSION_MASK;
-        Self(version << VERSION_SHIFT | next)
+    /// The next version, unmarked, with this arrow.
+    const fn turned(link: Link, arrow: u64) -> Link {
+        let version = (link.0 >> Self::VERSION_SHIFT) + 1;
+        Link((version << Self::VERSION_SHIFT | arrow) & !MARKED)
+    }
+
+    /// The same with the arrow of `other`.
+    const fn followed_as(link: Link, other: Link) -> Link {
+        Self::turned(link, other.0 & Self::ARROW_MASK)
+    }
+
+    /// Whether a word names another term of this element than it is in.
+    #[inline(always)]
+    fn is_over(link: Link, element: &E) -> bool {
+        E::TERMS && (link.0 >> TERM_SHIFT ^ element.term()) & TERM_MASK != 0
+    }
+
+    /// Whether a word leads to an element, in the term in which that is.
+    #[inline(always)]
+    fn leads(&self, link: Link) -> bool {
+        let next = link.next().and_then(|at| self.elements.get(at));
+        next.is_some_and(|element| !Self::is_over(link, element))
     }
 }
 
@@ -150,12 +243,10 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// that there is none.
     #[inline(always)]
     pub fn first_or_absent(&self, hash: u64) -> Found {
-        let bucket = self.bucket(hash);
-        let start = self.buckets.get(bucket);
-        let seen = start.map_or(Link(0), Self::load);
+        let seen = self.start(hash).map_or(Link(0), Self::load);
         match seen.next() {
             Some(first) => Found::At(first),
-            None => Found::Absent(Absent { bucket, seen }),
+            None => Found::Absent(Absent { hash, seen }),
         }
     }
 
@@ -165,6 +256,19 @@ impl<'a, E: Chained> Chains<'a, E> {
         let start = self.buckets.get(self.bucket(hash))?;
         // ORDERING: Acquire; [chained].
         Link(start.load(Ordering::Acquire)).next()
+    }
+
+    /// What follows an element in whatever term, or it itself if nothing does: no branch tells
+    /// which, since it would be guessed wrong too often.
+    #[inline(always)]
+    pub fn next_or<'e>(&self, element: &'e E) -> &'e E
+    where
+        'a: 'e,
+    {
+        // ORDERING: Relaxed; a hint.
+        let link = element.chain().load(Ordering::Relaxed);
+        let next = (link & NEXT_MASK).wrapping_sub(1) as usize;
+        self.elements.get(next).unwrap_or(element)
     }
 
     fn bucket(&self, hash: u64) -> usize {
@@ -186,13 +290,12 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// marked on the way.
     ///
     /// `same` reads the key by Acquire, and owners write keys by Release: who sees a word of the
-    /// next key sees then that the element was removed.
+    /// next key sees then that the element was removed, or its next term.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Found {
-        let bucket = self.bucket(hash);
-        let Some(start) = self.buckets.get(bucket) else {
+        let Some(start) = self.start(hash) else {
             let seen = Link(0);
-            return Found::Absent(Absent { bucket, seen });
+            return Found::Absent(Absent { hash, seen });
         };
         'anew: loop {
             let mut before = start;
@@ -206,11 +309,16 @@ impl<'a, E: Chained> Chains<'a, E> {
                 let element = &self.elements[at];
                 let link = Self::load(element.chain());
                 let is_it = !link.is_marked() && same(element);
+                // After the key, and before the word that led here: [term-first], [last-out].
+                let is_over = Self::is_over(seen, element);
                 if Self::load(before) != seen {
                     continue 'anew;
                 }
+                if is_over {
+                    break;
+                }
                 if link.is_marked() {
-                    let next = seen.followed_as(link);
+                    let next = Self::followed_as(seen, link);
                     if !Self::change(before, seen, next) {
                         continue 'anew;
                     }
@@ -228,14 +336,24 @@ impl<'a, E: Chained> Chains<'a, E> {
                 }
                 (before, seen, first) = (element.chain(), link, false);
             }
-            return Found::Absent(Absent { bucket, seen: head });
+            return Found::Absent(Absent { hash, seen: head });
         }
+    }
+
+    /// Under which word nothing with this hash is in a chain, if the word itself says so: there is
+    /// one element at most, and that has another tag.
+    #[inline(always)]
+    pub fn absent(&self, hash: u64) -> Option<Absent> {
+        let seen = Self::load(self.start(hash)?);
+        let theirs = seen.0 & (ONLY | TAG_MASK);
+        let none = E::TERMS && seen.0 & ONLY != 0 && theirs != ONLY | Self::tag(hash);
+        none.then_some(Absent { hash, seen })
     }
 
     /// Whether nothing has come into the chain since `absent` was found, as it was a moment ago.
     #[inline(always)]
     pub fn is_still(&self, absent: &Absent) -> bool {
-        let start = self.buckets.get(absent.bucket);
+        let start = self.start(absent.hash);
         // ORDERING: Relaxed; insertion looks again.
         start.is_some_and(|start| start.load(Ordering::Relaxed) == absent.seen.0)
     }
@@ -243,15 +361,19 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// Inserts an element that is the caller's and in no chain, if nothing has come into the chain
     /// since `absent` was found; whether it did. Else look again.
     pub fn insert(&self, absent: &Absent, index: usize) -> bool {
-        let (Some(start), Some(element)) =
-            (self.buckets.get(absent.bucket), self.elements.get(index))
+        let (Some(start), Some(element)) = (self.start(absent.hash), self.elements.get(index))
         else {
             return false;
         };
-        let link = Self::load(element.chain()).followed_as(absent.seen);
-        // ORDERING: Release: nobody else changes it, since it is marked or was never in a chain.
+        // What leads nowhere is dropped here, before its term can come again.
+        let leads = self.leads(absent.seen);
+        let behind = if leads { absent.seen } else { Link(0) };
+        let link = Self::followed_as(Self::load(element.chain()), behind);
+        // ORDERING: Release; a change that comes between is of an earlier use, and overwritten.
         element.chain().store(link.0, Ordering::Release);
-        Self::change(start, absent.seen, absent.seen.followed_by(index))
+        let only = behind.next().is_none();
+        let arrow = Self::arrow(index, element, absent.hash, only);
+        Self::change(start, absent.seen, Self::turned(absent.seen, arrow))
     }
 
     /// A name of an element's present state in its chain, for [`remove`](Self::remove): take it
@@ -286,6 +408,23 @@ impl<'a, E: Chained> Chains<'a, E> {
         self.find(hash, |_| false);
     }
 
+    /// Whether an element is the last of its chain, and nobody removes it: then its owner may begin
+    /// its next term without taking it out. It may be asked before it is claimed, if the claim
+    /// succeeds only in the term of this call.
+    #[inline(always)]
+    pub fn is_last(&self, index: usize) -> bool {
+        let Some(element) = self.elements.get(index) else {
+            return false;
+        };
+        let link = Self::load(element.chain());
+        if link.0 & (MARKED | NEXT_MASK) == 0 {
+            return true;
+        }
+        // What follows may have been taken out before its term was over, and something else follows
+        // now: then the word is another one, [last-out].
+        !link.is_marked() && !self.leads(link) && Self::load(element.chain()) == link
+    }
+
     /// Takes an element out of its chain that nobody else may use again meanwhile, whoever else
     /// removes it at the same time.
     #[inline(always)]
@@ -316,7 +455,7 @@ impl<'a, E: Chained> Chains<'a, E> {
         let seen = Self::load(start);
         let is_last = link.0 & (MARKED | NEXT_MASK) == 0;
         let is_first = seen.0 & (MARKED | NEXT_MASK) == (index as u64).wrapping_add(1);
-        is_last && is_first && Self::change(start, seen, seen.with(0))
+        is_last && is_first && Self::change(start, seen, Self::turned(seen, 0))
     }
 
     /// The same of one that is the last of its chain; it does not look far.
@@ -331,11 +470,12 @@ impl<'a, E: Chained> Chains<'a, E> {
         let mut before = start;
         let mut seen = Self::load(before);
         for _ in 0..LAST_STEPS {
-            let Some(at) = seen.next().filter(|_| !seen.is_marked()) else {
+            let leads = !seen.is_marked() && self.leads(seen);
+            let Some(at) = seen.next().filter(|_| leads) else {
                 return false;
             };
             if at == index {
-                return Self::change(before, seen, seen.with(0));
+                return Self::change(before, seen, Self::turned(seen, 0));
             }
             let Some(next) = self.elements.get(at) else {
                 return false;
@@ -361,77 +501,5 @@ impl<'a, E: Chained> Chains<'a, E> {
 }
 
 #[cfg(all(test, not(ringmain_loom)))]
-mod tests {
-    use super::*;
-
-    const ELEMENTS: usize = 3;
-
-    impl Chained for AtomicU64 {
-        fn chain(&self) -> &AtomicU64 {
-            self
-        }
-    }
-
-    /// One bucket, and elements that are nothing but their links.
-    struct Table {
-        bucket: [AtomicU64; 1],
-        links: [AtomicU64; ELEMENTS],
-    }
-
-    impl Table {
-        fn new(bucket: u64, links: [u64; ELEMENTS]) -> Self {
-            Self {
-                bucket: [AtomicU64::new(bucket)],
-                links: links.map(AtomicU64::new),
-            }
-        }
-
-        fn chains(&self) -> Chains<'_, AtomicU64> {
-            Chains {
-                buckets: &self.bucket,
-                elements: &self.links,
-            }
-        }
-    }
-
-    #[test]
-    fn versions_begin_anew() {
-        let last = VERSION_MASK << VERSION_SHIFT;
-        let table = Table::new(last, [last; ELEMENTS]);
-        let chains = table.chains();
-        let Found::Absent(absent) = chains.find(0, |_| true) else {
-            panic!("in an empty chain");
-        };
-        assert!(chains.insert(&absent, 0));
-        let life = chains.life(0);
-        assert_eq!(life, 0);
-        assert!(!chains.insert(&absent, 1), "of an old state");
-        assert!(!chains.remove(0, 0, last), "of an old life");
-        assert!(chains.remove(0, 0, life));
-        assert!(!chains.is_chained(0, 0));
-    }
-
-    /// Each word of a chain may be anything: every call comes back.
-    #[test]
-    fn no_damage_holds_a_walk_up() {
-        let ends = [0, 1, 2, 3, ELEMENTS as u64 + 1, NEXT_MASK];
-        let words = || ends.into_iter().flat_map(|next| [next, MARKED | next]);
-        for bucket in words() {
-            for links in words().flat_map(|a| words().map(move |b| [a, b, 0])) {
-                for index in [0, 1, 2, ELEMENTS, usize::MAX] {
-                    let table = || Table::new(bucket, links);
-                    table().chains().is_chained(0, index);
-                    table().chains().unchain(0, index);
-                    let (table, other) = (table(), table());
-                    let chains = table.chains();
-                    chains.remove(0, index, chains.life(index));
-                    let chains = other.chains();
-                    if let Found::Absent(absent) = chains.find(0, |_| false) {
-                        chains.insert(&absent, index);
-                    }
-                    chains.is_chained(0, 2);
-                }
-            }
-        }
-    }
-}
+#[path = "chains/tests.rs"] // so also where the source is taken into a test
+mod tests;

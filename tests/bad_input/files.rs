@@ -158,23 +158,23 @@ fn truncated_files_are_told() {
 fn other_versions_are_told_with_both_numbers() {
     let dir = Dir::new("version");
     let path = region(&dir);
-    for version in [1u32, 2, 7, u32::MAX, 0] {
+    for version in [1u32, 2, 3, 7, u32::MAX, 0] {
         patch(&path, 8, &version.to_le_bytes());
         let error = refused(&path);
         assert_eq!(
             error,
             Error::Version {
                 found: version,
-                supported: 3
+                supported: 4
             }
         );
         let said = error.to_string();
         assert!(
-            said.contains(&version.to_string()) && said.contains("format 3"),
+            said.contains(&version.to_string()) && said.contains("format 4"),
             "{said}"
         );
     }
-    patch(&path, 8, &3u32.to_le_bytes());
+    patch(&path, 8, &4u32.to_le_bytes());
     holds_three(&path);
 }
 

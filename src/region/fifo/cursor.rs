@@ -156,19 +156,36 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// Claims the entry whose turn it is, if it is as it was seen, and takes it out of its chain.
-    /// Goes on to the next one, whoever claims it.
+    /// Claims the entry whose turn it is, if it is as it was seen, in its next term: by that it is
+    /// out of its chain. Goes on to the next one, whoever claims it.
     #[inline(always)]
     fn take(&mut self, entry: &'a Remembered, seen: State) -> Option<Mine<'a>> {
         let index = self.turn.1;
-        let state = seen.then(Phase::Claimed, self.owner, NO_SLOT);
-        let won = entry.change(seen, state);
+        let is_last = seen.phase() == Phase::Free || self.ids.entries.is_last(index);
         self.step();
-        if won && seen.phase() != Phase::Free {
-            let hash = entry.hash.load(Ordering::Acquire);
-            self.ids.entries.unchain(hash, index);
+        if !is_last {
+            return self.take_out(entry, index, seen);
         }
-        won.then_some(Mine {
+        let state = seen.anew(Phase::Claimed, self.owner, NO_SLOT);
+        entry.change(seen, state).then_some(Mine {
+            index,
+            entry,
+            state,
+        })
+    }
+
+    /// The same of one that others follow: its next term begins when it is out of its chain.
+    #[inline(never)]
+    fn take_out(&self, entry: &'a Remembered, index: usize, seen: State) -> Option<Mine<'a>> {
+        let claimed = seen.then(Phase::Claimed, self.owner, NO_SLOT);
+        if !entry.change(seen, claimed) {
+            return None;
+        }
+        let hash = entry.hash.load(Ordering::Acquire);
+        self.ids.entries.unchain(hash, index);
+        let state = claimed.anew(Phase::Claimed, self.owner, NO_SLOT);
+        entry.change(claimed, state); // ours, so it cannot fail
+        Some(Mine {
             index,
             entry,
             state,

@@ -4,7 +4,6 @@
 use super::cursor::Cursor;
 use crate::region::store::fetch;
 use crate::ring::chains::{Chained, Chains};
-use crate::sync::Ordering;
 
 /// The most entries that are claimed for one batch.
 const BATCH: usize = 10;
@@ -17,13 +16,18 @@ impl<E: Chained> Chains<'_, E> {
             fetch(start);
         }
     }
+
+    /// What follows an element.
+    #[inline(always)]
+    pub fn fetch_behind(&self, element: &E) {
+        fetch(self.next_or(element));
+    }
 }
 
 impl Cursor<'_> {
-    /// What the next claims of entries will look at, a batch of them: the first entries of the
-    /// chains of the ids that were in those entries before. For the batch after it the words at
-    /// which these chains begin, and for the one after that the entries. So each is there when it
-    /// is looked at here. Near the last entry nothing is fetched.
+    /// What the next batch's claims of entries will look at: what follows these in their chains.
+    /// For the batch after it the entries. So each is there when it is looked at here. Near the
+    /// last entry nothing is fetched.
     #[inline(always)]
     pub fn fetch_turns(&self) {
         let ids = &self.ids.entries;
@@ -32,12 +36,7 @@ impl Cursor<'_> {
             return;
         };
         for at in 0..BATCH {
-            let hash = |entry: usize| coming[entry].hash.load(Ordering::Relaxed);
-            let first = ids.first_index(hash(at));
-            if let Some(first) = first.and_then(|first| ids.elements.get(first)) {
-                fetch(first);
-            }
-            ids.fetch_start(hash(at + BATCH));
+            ids.fetch_behind(&coming[at + BATCH]);
             fetch(&coming[at + 2 * BATCH]);
         }
     }

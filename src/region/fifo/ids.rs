@@ -11,7 +11,8 @@
 //!    +------------- void, or removed since its window is over, or forgotten -------------+
 //! ```
 //!
-//! - *Claimed* names its owner, who writes the entry, or takes it out of its chain.
+//! - *Claimed* names its owner, who writes the entry. With the claim its next *term* begins, and by
+//!   that it is out of its chain; unless others follow it there: then its owner takes it out first.
 //! - *coming* is Claimed and names the slot of the message as well: its owner inserts it into the
 //!   chain, and sends. Nobody uses it again, however late that owner is, so what the owner has to
 //!   say of it it says by stores, `[coming-own]`; repair settles it if the owner is dead.
@@ -29,7 +30,7 @@
 //!
 //! An id is itself in the entry if it is short enough, else its 256-bit digest: two ids are never
 //! taken for one. A key that is compared while its entry is written anew does not count, since the
-//! chain's word is another one before and after (`ring::chains`).
+//! entry is in another term by then, `[term-first]` (`ring::chains`).
 //!
 //! Who sends an id finds it in its chain, or inserts it, under one word: of two who do so at once
 //! one inserts, and the other finds it, `[absent-still]`.
@@ -54,6 +55,7 @@
 //! window is over.
 
 use super::cursor::Cursor;
+pub(super) use super::entry::{NO_SLOT, Phase, State, VOIDED};
 #[cfg(feature = "mapped")]
 use super::kept::KeptId;
 use super::key::name_of;
@@ -109,58 +111,6 @@ pub struct Ids<'a> {
     pub words: &'a [AtomicU64],
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Free,
-    Claimed,
-    Settled,
-}
-
-/// `{ phase:2, owner:10, version:20, slot:32 }`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct State(u64);
-
-impl State {
-    pub(super) const fn phase(self) -> Phase {
-        match self.0 >> 62 {
-            0 => Phase::Free,
-            1 => Phase::Claimed,
-            _ => Phase::Settled,
-        }
-    }
-
-    /// Whether its owner may come back to it.
-    pub(super) const fn is_coming(self) -> bool {
-        matches!(self.phase(), Phase::Claimed) && self.slot() != NO_SLOT
-    }
-
-    pub(super) const fn owner(self) -> u32 {
-        ((self.0 >> 52) & 1023) as u32
-    }
-
-    pub(super) const fn slot(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// Whether it names the message that has the id.
-    #[cfg(feature = "mapped")]
-    pub(super) const fn names_message(self) -> bool {
-        self.is_coming() || matches!(self.phase(), Phase::Settled)
-    }
-
-    pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
-        let version = ((self.0 >> 32) + 1) & ((1 << 20) - 1);
-        let owner = ((owner & 1023) as u64) << 52;
-        Self((phase as u64) << 62 | owner | version << 32 | slot as u64)
-    }
-}
-
-/// In place of a sequence number: the message was never sent, and is not to be accepted.
-pub(super) const VOIDED: u64 = u64::MAX;
-
-/// In place of the slot of a Claimed entry: it is not coming.
-pub(super) const NO_SLOT: u32 = u32::MAX;
-
 impl Remembered {
     pub(super) fn state(&self) -> State {
         State(self.state.load(Ordering::Acquire))
@@ -168,7 +118,7 @@ impl Remembered {
 
     pub(super) fn change(&self, seen: State, next: State) -> bool {
         // ORDERING: AcqRel; [chained-own] a claim acquires what the owner before it did to the
-        // entry, and whoever sees Pending sees it written.
+        // entry, and whoever sees Pending sees it written; [term-first].
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
         self.state
             .compare_exchange(seen.0, next.0, done, failed)
@@ -282,8 +232,15 @@ impl<'a> Ids<'a> {
     }
 
     /// Under which word of its chain an id is not found; `None` if it is.
-    #[inline(never)]
+    #[inline(always)]
     pub fn absent(&self, key: &IdKey) -> Option<Absent> {
+        self.entries
+            .absent(key.hash)
+            .or_else(|| self.absent_behind(key))
+    }
+
+    #[inline(never)]
+    fn absent_behind(&self, key: &IdKey) -> Option<Absent> {
         match self.entries.find(key.hash, |entry| entry.is(key)) {
             Found::At(_) => None,
             Found::Absent(absent) => Some(absent),

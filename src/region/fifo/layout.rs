@@ -2,7 +2,7 @@
 //! to find them by, and tickets of groups that can be received from.
 
 use crate::ring::chains::Chained;
-use crate::sync::{AtomicU64, Padded, const_fn};
+use crate::sync::{AtomicU64, Ordering, Padded, const_fn};
 
 /// How a list of messages goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,8 +228,15 @@ impl Remembered {
 }
 
 impl Chained for Remembered {
+    const TERMS: bool = true;
+
     fn chain(&self) -> &AtomicU64 {
         &self.chain
+    }
+
+    #[inline(always)]
+    fn term(&self) -> u64 {
+        self.state.load(Ordering::Acquire) >> 32
     }
 }
 

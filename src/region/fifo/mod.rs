@@ -11,6 +11,7 @@
 pub mod attempts;
 pub mod cursor;
 pub mod due;
+mod entry;
 #[cfg(feature = "fifo")]
 mod fetch;
 #[cfg(all(feature = "fifo", not(ringmain_loom)))]

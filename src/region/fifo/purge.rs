@@ -15,7 +15,19 @@ impl Store<'_> {
     pub(super) fn is_to_be_had(&self, number: u64) -> bool {
         // ORDERING: Relaxed; of a purge at the same time either may be first.
         let forgotten = self.fifo_head().forgotten.load(Ordering::Relaxed);
-        number & UNORDERED == 0 && number > forgotten
+        number & UNORDERED == 0 && (number > forgotten || self.is_wild(forgotten))
+    }
+
+    /// Whether no purge has been, or none can have forgotten so much: the memory is damaged.
+    #[cold]
+    #[inline(never)]
+    fn is_wild(&self, forgotten: u64) -> bool {
+        forgotten == 0 || forgotten > self.latest_number()
+    }
+
+    /// The latest number that was given out.
+    fn latest_number(&self) -> u64 {
+        self.fifo_head().sequence.load(Ordering::Acquire) & !UNORDERED
     }
 
     /// The oldest message of a group that no purge has forgotten: those before it are dropped.
@@ -55,7 +67,7 @@ impl Store<'_> {
     /// Lock-free; a scan of the slots that have been used, and of the groups' entries.
     pub fn purge_groups(&self, now_ms: u64, owner: u32) -> u64 {
         let head = self.fifo_head();
-        let last = head.sequence.load(Ordering::Acquire);
+        let last = self.latest_number();
         let used = (extent(self) * BLOCK_SLOTS).min(self.words().len());
         let purged = (0..used)
             .filter(|&slot| self.purge_slot(slot, last))
