@@ -9,12 +9,18 @@ use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
 impl Store<'_> {
+    /// The greatest number that a purge has forgotten. Messages up to that are not received, but
+    /// dropped, as far as a call knows that looks at it once: it may have come before a purge at
+    /// the same time.
+    #[inline(always)]
+    pub(super) fn forgotten(&self) -> u64 {
+        self.fifo_head().forgotten.load(Ordering::Relaxed)
+    }
+
     /// Whether a message with this number can be received: it has one, and no purge has been since
     /// that was given out.
-    #[inline(always)]
     pub(super) fn is_to_be_had(&self, number: u64) -> bool {
-        // ORDERING: Relaxed; of a purge at the same time either may be first.
-        let forgotten = self.fifo_head().forgotten.load(Ordering::Relaxed);
+        let forgotten = self.forgotten();
         number & UNORDERED == 0 && (number > forgotten || self.is_wild(forgotten))
     }
 

@@ -109,12 +109,15 @@ struct Receiving {
     holds: Vec<Hold, TURN_MAX>,
     /// The block in which something was held last; none of the queue's if nothing was.
     block: usize,
+    /// What a purge had forgotten when it began.
+    forgotten: u64,
 }
 
 impl Receiving {
     #[inline(always)]
-    const fn new() -> Self {
+    const fn new(forgotten: u64) -> Self {
         Self {
+            forgotten,
             looked: Vec::new(),
             from: 0,
             holds: Vec::new(),
@@ -138,14 +141,16 @@ impl<'s> Store<'s> {
     /// The message to which an arrow leads, in the common case that there is one which is numbered,
     /// and not forgotten. It may be a tombstone.
     #[inline(always)]
-    fn plain_member(&self, arrow: &AtomicU64) -> Option<(Spot<'s>, Word)> {
+    fn plain_member(&self, arrow: &AtomicU64, forgotten: u64) -> Option<(Spot<'s>, Word)> {
         let seen = NextWord(arrow.load(Ordering::SeqCst));
         let spot = self.spot(seen.plain()?)?;
         let number = spot.link.sequence.load(Ordering::SeqCst);
         let word = Word(spot.word.load(Ordering::SeqCst));
         // ORDERING: SeqCst; still where the arrow leads: then these are its words.
         let stands = arrow.load(Ordering::SeqCst) == seen.0;
-        (stands && self.is_to_be_had(number)).then_some((spot, word))
+        // One that has no number is not greater either: its highest bit is set.
+        let kept = number.cast_signed() > forgotten.cast_signed();
+        (stands && kept).then_some((spot, word))
     }
 }
 
@@ -159,7 +164,7 @@ impl Store<'_> {
     #[inline]
     pub fn receive_in_turn(&self, turn: &Turn, max: usize, mut found: impl FnMut(Hold) -> bool) {
         let (mut left, mut have) = (self.tickets().len(), 0);
-        let mut receiving = Receiving::new();
+        let mut receiving = Receiving::new(self.forgotten());
         while have < max && left != 0 {
             left = self.take_turns(&mut receiving, turn, (max - have).min(TURN_MAX), left);
             let mut at = 0;
@@ -298,7 +303,7 @@ impl Store<'_> {
 
     /// One turn at a group, if it is free.
     pub fn take_turn(&self, group: usize, turn: &Turn, max: usize) -> Vec<Hold, TURN_MAX> {
-        let mut receiving = Receiving::new();
+        let mut receiving = Receiving::new(self.forgotten());
         self.take_turn_of(group, turn, max.min(TURN_MAX), &mut receiving);
         self.lower_held(receiving.block, turn.due_at_ms);
         receiving.holds
@@ -317,7 +322,7 @@ impl Store<'_> {
         let Some(entry) = self.groups().elements.get(group) else {
             return false; // damage
         };
-        if let Some((spot, word)) = self.plain_member(&entry.first)
+        if let Some((spot, word)) = self.plain_member(&entry.first, receiving.forgotten)
             && word.phase() == Phase::Ready
         {
             store_load_after_rmw();
@@ -445,7 +450,8 @@ impl Store<'_> {
         self.widen(group);
         let mut at = first.index as usize;
         while receiving.holds.len() < max {
-            let Some((spot, word)) = self.member_behind(group, at, turn) else {
+            let forgotten = receiving.forgotten;
+            let Some((spot, word)) = self.member_behind(group, at, turn, forgotten) else {
                 break;
             };
             if word.phase() != Phase::Ready || !self.hold_spot(&spot, word, group, turn, receiving)
@@ -468,9 +474,15 @@ impl Store<'_> {
 
     /// The message behind another one of its group.
     #[inline(always)]
-    fn member_behind(&self, group: usize, slot: usize, turn: &Turn) -> Option<(Spot<'_>, Word)> {
+    fn member_behind(
+        &self,
+        group: usize,
+        slot: usize,
+        turn: &Turn,
+        forgotten: u64,
+    ) -> Option<(Spot<'_>, Word)> {
         let arrow = &self.links().get(slot)?.next;
-        match self.plain_member(arrow) {
+        match self.plain_member(arrow, forgotten) {
             Some((spot, word)) if !word.is_tombstone() => Some((spot, word)),
             _ if NextWord(arrow.load(Ordering::SeqCst)).next() == Next::End => None,
             _ => {
