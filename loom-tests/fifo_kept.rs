@@ -215,9 +215,9 @@ fn twin_a_message_without_a_number_is_not_marked_again() {
 /// A sender stands still when its message is sealed, before it has marked that; another one sends
 /// the same id, and so finishes it, while somebody commits. Whether the message is told once the
 /// second has returned. Twin: the mark that it has made is taken away.
-fn finish(unmarked: bool) {
+fn finish(steps: usize, unmarked: bool) {
     let memory = Memory::fifo_kept(2);
-    memory.die_sending(7, ID, ME, 5);
+    memory.die_sending(7, ID, ME, steps);
     let stamp = memory.notes[0].stamp.load(Ordering::SeqCst);
     let ready = Word::ready(stamp_generation(stamp), 0);
     memory.words[0].store(ready.0, Ordering::SeqCst);
@@ -240,10 +240,18 @@ fn finish(unmarked: bool) {
 
 #[test]
 fn who_finishes_a_send_marks_it() {
-    check_within(2, || finish(false));
+    // In no order, and accepted.
+    for steps in [5, 2] {
+        check_within(2, move || finish(steps, false));
+    }
 }
 
 #[test]
 fn twin_who_finishes_a_send_does_not_mark_it() {
-    must_fail_within(2, "fifo kept: a helper that does not mark", || finish(true));
+    must_fail_within(2, "fifo kept: a helper that does not mark", || {
+        finish(5, true);
+    });
+    must_fail_within(2, "fifo kept: a duplicate that does not mark", || {
+        finish(2, true);
+    });
 }

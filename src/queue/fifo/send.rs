@@ -583,6 +583,8 @@ impl<R: Region, C: Clock> Queue<R, C> {
     #[cold]
     fn first_of(&self, store: &Store<'_>, id: &IdKey, now_ms: u64) -> Option<FifoSent> {
         let first = store.ids_table().look_up(id, now_ms)?;
+        #[cfg(feature = "mapped")]
+        store.mark_first(&first);
         Some(self.duplicate_of(store, &first))
     }
 }

@@ -24,7 +24,8 @@
 //! commit that takes the mark has both. A message is marked before its entry is settled, and, in
 //! the way of all, before it is in order, `[marked-in-order]`: so one that is accepted and not
 //! marked is in the journal, or its entry is coming. Then the sweep marks it, and leaves the id to
-//! its message. Otherwise an id by itself says nothing that the message does not. Repair marks the
+//! its message. Otherwise an id by itself says nothing that the message does not. Who sends a
+//! duplicate of one whose entry is coming marks it as well, before it commits; and repair marks the
 //! messages of a dead sender's entries before it settles those.
 //!
 //! # Recovery
@@ -247,6 +248,20 @@ impl Store<'_> {
             self.mark(slot);
         }
         has && (coming || self.is_marked(slot))
+    }
+
+    /// Marks the first message of a duplicate, if its sender may not have come to mark it: the
+    /// commit that the duplicate's sender waits for is to have it.
+    pub fn mark_first(&self, first: &First) {
+        let slot = first.slot as usize;
+        let Some(link) = self.links().get(slot) else {
+            return;
+        };
+        let entry = (link.id.load(Ordering::Acquire) as usize).wrapping_sub(1);
+        let entry = self.ids().elements.get(entry);
+        if entry.is_some_and(|entry| entry.state().is_coming()) {
+            self.mark_ordered(slot);
+        }
     }
 
     /// Marks the messages of dead senders' entries, before these are settled: they may be sealed

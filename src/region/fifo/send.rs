@@ -144,7 +144,11 @@ impl Store<'_> {
         let sent = loop {
             match remembered {
                 Remember::New(entry) => return Ok(entry),
-                Remember::Duplicate(first) => break Sent::Duplicate(first),
+                Remember::Duplicate(first) => {
+                    #[cfg(feature = "mapped")]
+                    self.mark_first(&first);
+                    break Sent::Duplicate(first);
+                }
                 Remember::Full => break Sent::IdsFull,
                 Remember::Pending { entry, slot, stamp } => {
                     let sequence = match self.finish_send(entry, slot, stamp, owner) {
