@@ -33,10 +33,11 @@
 use super::layout::{Next, NextWord, UNORDERED};
 use super::list::End;
 use super::send::sealed;
-use crate::region::arena::stamp_generation;
+use crate::region::arena::{stamp_generation, stamp_sent_ms};
 use crate::region::policy::DELAY_MS;
 use crate::region::store::Store;
 use crate::region::word::Word;
+use crate::ring::blocks::BLOCK_SLOTS;
 use crate::sync::Ordering;
 
 impl Store<'_> {
@@ -55,10 +56,9 @@ impl Store<'_> {
     }
 
     /// Seals a message that another one is about to send: in order, if it is linked, or to be put
-    /// in order. `false`: there is no place in its group.
+    /// in order. `false`: its group's list is damaged.
     pub(super) fn help(&self, index: usize, stamp: u64, owner: u32) -> bool {
         let (word, link) = (&self.words()[index], &self.links()[index]);
-        let delay_ms = self.head().policy.get(DELAY_MS);
         while let Some(seen) = self.unsealed(index, stamp) {
             if !seen.is_helped() {
                 let helped = seen.helped_by(owner);
@@ -92,22 +92,27 @@ impl Store<'_> {
                     .sequence
                     .compare_exchange(number, unordered, done, failed);
             }
-            self.seal_seen(
-                (index, word),
-                seen,
-                sealed(stamp_generation(stamp), delay_ms),
-            );
+            self.seal_for(index, seen, stamp);
         }
         true
     }
 
-    /// Changes the version of the last arrow of a group's list, or sees that it has changed:
-    /// whoever has read it before links nothing there. `false`: there is no entry, or the list is
+    /// Seals the message with this stamp for its sender, if its word is still `seen`.
+    fn seal_for(&self, index: usize, seen: Word, stamp: u64) {
+        let delay_ms = self.head().policy.get(DELAY_MS);
+        let sealed = sealed(stamp_generation(stamp), delay_ms);
+        if self.seal_seen((index, &self.words()[index]), seen, sealed) && delay_ms != 0 {
+            self.lower_due(index / BLOCK_SLOTS, stamp_sent_ms(stamp) + delay_ms);
+        }
+    }
+
+    /// Changes the version of the last arrow of a group's list, or sees that it has changed, or
+    /// that there is no list: whoever has read it before links nothing there. `false`: the list is
     /// damaged.
     fn stir_end(&self, key: [u64; 2], owner: u32) -> bool {
         loop {
             let Some(index) = self.group_of(key, owner) else {
-                return false;
+                return true; // that which the sender has read was closed
             };
             let group = &self.groups().elements[index];
             let first = group.first();
@@ -131,24 +136,21 @@ impl Store<'_> {
     }
 
     /// Steps 3 and 4 for a linked message whose word was seen, which is coming: by whoever meets it
-    /// in its list.
-    /// `false`: it changed nothing, since its memory is damaged.
+    /// in its list. `false`: it changes nothing, since its memory is damaged.
     pub(super) fn complete(&self, index: usize, seen: Word) -> bool {
-        let (word, link) = (&self.words()[index], &self.links()[index]);
+        let link = &self.links()[index];
         let (number, entry) = (link.number(), link.id.load(Ordering::Acquire));
         let stamp = self.notes()[index].stamp.load(Ordering::Acquire);
-        let generation = stamp_generation(stamp);
         // ORDERING: SeqCst; all of it is this message's if the word is.
-        let sound = number & UNORDERED == 0 && seen.is_coming_as(generation);
-        if word.load(Ordering::SeqCst) != seen.0 {
+        if self.words()[index].load(Ordering::SeqCst) != seen.0 {
             return true;
         }
+        let sound = number & UNORDERED == 0 && seen.is_coming_as(stamp_generation(stamp));
         if !sound {
             return false;
         }
         self.ids_table().accept(entry, index as u32, stamp, number);
-        let delay_ms = self.head().policy.get(DELAY_MS);
-        self.seal_seen((index, word), seen, sealed(generation, delay_ms));
+        self.seal_for(index, seen, stamp);
         true
     }
 
@@ -166,10 +168,8 @@ impl Store<'_> {
         let Some(link) = self.links().get(index) else {
             return false;
         };
-        let (number, stamp) = (
-            link.number(),
-            self.notes()[index].stamp.load(Ordering::Acquire),
-        );
+        let number = link.number();
+        let stamp = self.notes()[index].stamp.load(Ordering::Acquire);
         let key = [0, 1].map(|half| link.key[half].load(Ordering::Acquire));
         if !seen.is_coming_as(stamp_generation(stamp)) {
             return false; // it came to no head

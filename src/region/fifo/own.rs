@@ -318,31 +318,34 @@ impl Store<'_> {
             number,
             group: message.group,
         };
-        let placed = self.append_own(group, &coming, behind, own);
-        if let Some((number, _)) = placed {
-            own.cursor.ids.accept_own(entry, number);
-            let ready = sealed(stamp_generation(stamp), message.delay_ms);
-            if !self.seal_seen((index, spot.word), claim, ready) {
-                self.seal_ordered(index, stamp, message.delay_ms); // unless a helper has
+        let (number, was_empty) = match self.append_own(group, &coming, behind, own) {
+            Some((number, was_empty)) => {
+                own.cursor.ids.accept_own(entry, number);
+                let ready = sealed(stamp_generation(stamp), message.delay_ms);
+                if !self.seal_seen((index, spot.word), claim, ready) {
+                    self.seal_ordered(index, stamp, message.delay_ms); // unless a helper has
+                }
+                (Some(number), was_empty)
             }
-        }
+            None => {
+                let named = (entry, index, stamp);
+                let sent = self.send_late(group, message.delay_ms, named, own);
+                (own.leave(sent), false)
+            }
+        };
+        own.cursor.ids.settle(entry);
         let block = index / BLOCK_SLOTS;
         own.note_block(self, block);
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        let Some((number, was_empty)) = placed else {
-            let sent = self.send_late(group, message.delay_ms, (entry, index, stamp), own);
-            return own.leave(sent);
-        };
-        own.cursor.ids.settle(entry);
         if was_empty && let Some(of) = self.groups().elements.get(group) {
             match message.delay_ms {
                 0 => self.issue_in_row((group, of), &mut own.row), // the only one, or was
                 _ => self.offer_late(group, owner),
             }
         }
-        Some(number)
+        number
     }
 
     /// The way of all for a message that its sender has not linked: it is to be numbered when it
@@ -369,13 +372,11 @@ impl Store<'_> {
         }
         self.seal_ordered(index, stamp, delay_ms);
         let named = (index, stamp, unordered);
-        let sent = match self.finish_sealed(entry, named, Some(group), own.owner()) {
+        match self.finish_sealed(entry, named, Some(group), own.owner()) {
             Finished::InOrder(sequence) => Sent::New(stamp, sequence),
             Finished::Unknown => Sent::New(stamp, 0),
             Finished::NoPlace => Sent::Unfinished(stamp),
-        };
-        own.cursor.ids.settle(entry);
-        sent
+        }
     }
 
     /// Links a message where the words of its group say that the list ends: its number, and
