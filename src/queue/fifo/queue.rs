@@ -339,7 +339,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     }
 
     /// Removes every message that was sent before this call, and forgets their deduplication ids:
-    /// see [`Queue::purge`].
+    /// see [`Queue::purge`]. What is being sent at the same time may be removed as well.
     ///
     /// # Errors
     ///
