@@ -181,7 +181,8 @@ impl Store<'_> {
             Phase::Claimed => {
                 let orphan = seen.is_retired() && seen.pins() == 0;
                 let theirs = seen.owner() != 0 && dead(seen.owner());
-                let completed = theirs && self.complete_theirs(index, seen, owner);
+                let completed =
+                    theirs && !left_out!("coming") && self.complete_theirs(index, seen, owner);
                 if !left_out!("claimed") && !completed && (orphan || theirs) {
                     found.free |= self.reclaim(index, seen, owner) as u64 * bit;
                 }

@@ -184,7 +184,7 @@ fn died_sending(maker: &Maker<'_>, when: fn(&Parts) -> bool) -> Option<Image> {
 }
 
 /// One died with its id remembered, and then one who sent the same id.
-fn died_helping(maker: &Maker<'_>, when: fn(&Parts) -> bool) -> Option<Image> {
+pub fn died_helping(maker: &Maker<'_>, when: fn(&Parts) -> bool) -> Option<Image> {
     died_sending(maker, Parts::has_pending_unsealed);
     maker.dies(|stage| send(stage, (HELPER, DEAD.1, DEAD.2), ONE), when);
     maker.image()

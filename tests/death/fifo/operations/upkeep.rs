@@ -8,6 +8,7 @@ use super::super::Grouped;
 use super::super::image::Parts;
 use super::super::ledger::{group_name, id_name, sending, sent};
 use super::receiving::groups;
+use super::sending::died_helping;
 use super::{PLAIN, opened, take};
 use ringmain::FifoQueue;
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub const ALL: &[Grouped] = &[
             }
             maker.image()
         },
+        operate: |stage| tend(stage, 0),
+        ..PLAIN
+    },
+    Grouped {
+        name: "FIFO tend, a dead helper's message in no order",
+        prepare: |maker| died_helping(maker, Parts::has_unordered),
         operate: |stage| tend(stage, 0),
         ..PLAIN
     },
