@@ -3,7 +3,7 @@
 
 use crate::fixture::{LATER_MS, Memory};
 use crate::groups::survived;
-use crate::twin::{check, must_fail};
+use crate::twin::{check, check_within, must_fail};
 use loom::sync::Arc;
 use loom::thread;
 use ringmain::internals::fifo::cursor::Cursor;
@@ -101,7 +101,7 @@ fn died(one: One, steps: u64) {
 #[test]
 fn a_caller_dies_before_the_cursor() {
     for steps in 0..=2 {
-        check(move || died(remember, steps));
+        check_within(2, move || died(remember, steps)); // with three it takes two minutes
     }
 }
 
