@@ -100,6 +100,61 @@ fn twin_one_helps_beside_the_sender() {
     });
 }
 
+/// A sender has to take a later number, since another message is there, while one helps with its
+/// send by the number that it had. What the helper has received and deleted is a duplicate.
+fn renumbered(help: fn(&Memory)) {
+    let memory = Memory::fifo_with(3, 3);
+    let store = memory.store();
+    let mut own = Own::new(&store, 1, 0, 1);
+    let number = store.fifo_head().sequence.fetch_add(1, SeqCst) + 1;
+    memory.send_of(1, 1, &mut own);
+    own.finish(&store);
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let store = memory.store();
+            let mut own = Own::with_number(&store, 2, number);
+            memory.send_of(1, ID, &mut own);
+            own.finish(&store);
+        })
+    };
+    if is_remembered(&memory) {
+        help(&memory);
+        assert_eq!(memory.drain_group(1, 1), [1, ID]);
+        let first = store.ids_table().look_up(&Memory::id(ID), 0);
+        assert!(first.is_some(), "it has left, and is not accepted");
+    }
+    sender.join().unwrap();
+}
+
+#[test]
+fn one_helps_with_a_message_that_is_numbered_anew() {
+    check_within(4, || {
+        renumbered(|memory| assert!(memory.store().help_sender(1, 1)))
+    });
+}
+
+/// The helper seals what had another number when it walked, and is not accepted.
+#[test]
+fn twin_one_helps_with_a_message_that_is_numbered_anew() {
+    must_fail_within(4, "sends: a helper that seals under an old number", || {
+        renumbered(|memory| {
+            let (word, store) = (&memory.words[1], memory.store());
+            let seen = Word(word.fetch_or(0, SeqCst));
+            let helped = seen.helped_by(1);
+            let exchange = |from: u64, to: u64| word.compare_exchange(from, to, SeqCst, SeqCst);
+            if seen.is_coming() && exchange(seen.0, helped.0).is_ok() {
+                let first = NextWord(memory.store().links()[0].next.fetch_or(0, SeqCst));
+                if first.next() == Next::Slot(1) {
+                    let generation = stamp_generation(memory.notes[1].stamp.load(SeqCst));
+                    let _ = exchange(helped.0, Word::ready(generation, 0).0);
+                }
+            }
+            assert!(store.help_sender(1, 1));
+        });
+    });
+}
+
 /// A call has reserved numbers for two messages. While it sends the second one, another sends to
 /// that group, and receives: what is received has growing numbers.
 fn reserved(meanwhile: fn(&Memory) -> (u64, Vec<u64>)) {

@@ -393,6 +393,33 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_is_helped() {
+        let claim = Word::claimed(5, GENERATIONS - 1, 9);
+        let helped = claim.helped_by(6);
+        assert!(claim.is_coming() && !claim.is_helped());
+        assert!(helped.is_coming() && helped.is_helped() && helped != claim.helped_by(5));
+        assert_ne!(claim.helped_by(5), claim);
+        for word in [claim, helped] {
+            assert!(word.is_coming_as(0) && !word.is_coming_as(GENERATIONS - 1));
+            assert_eq!((word.run(), word.generation()), (9, GENERATIONS - 1));
+            assert!(!word.is_tombstone() && !word.is_retired() && !word.is_departed());
+        }
+        assert_eq!((helped.owner(), helped.helped_by(7).owner()), (6, 7));
+        let others = [
+            Word::free(3),
+            Word::interior(3, 9),
+            Word::retired(3, 1, 9),
+            Word::tombstone(3, 0, 9),
+            Word::tombstone(3, 0, 9).named_by(5),
+            Word::arrival(5, 3, 9),
+            Word::departed(5, 3, 0, 9),
+            Word::ready(3, 0),
+            Word::held(5, 3, 0, false, 9),
+        ];
+        assert!(!others.into_iter().any(Word::is_coming));
+    }
+
+    #[test]
     fn a_tombstone_names_its_deleter() {
         for owner in [1, 5, OWNER_MAX] {
             let named = Word::tombstone(7, 0, 9).named_by(owner);

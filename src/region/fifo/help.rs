@@ -15,8 +15,8 @@
 //!   `[helped-seen]`;
 //! - he walks the list. If the message is in it, it was linked before, and he completes it;
 //! - else, if the claim is still the helped one, it was not sealed meanwhile, so it was in no list.
-//!   He takes its number away: its sequence word is `{ unordered, generation }`, and from here on
-//!   anybody may link it;
+//!   He takes its number away, if that is the one by which he has walked, and else begins again:
+//!   its sequence word is `{ unordered, generation }`, and from here on anybody may link it;
 //! - he seals it, and puts it in order: it is linked, and then gets a new number, and its id with
 //!   it (`list`).
 //!
@@ -88,9 +88,12 @@ impl Store<'_> {
                 let unordered = UNORDERED | stamp_generation(stamp);
                 let (done, failed) = (Ordering::SeqCst, Ordering::Relaxed);
                 // ORDERING: SeqCst; [linked-once] before it is sealed.
-                let _ = link
+                let taken = link
                     .sequence
                     .compare_exchange(number, unordered, done, failed);
+                if taken.is_err() {
+                    continue; // it has a later number, under which it may be in the list
+                }
             }
             self.seal_for(index, seen, stamp);
         }

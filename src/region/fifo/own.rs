@@ -206,6 +206,14 @@ impl<'a> Own<'a> {
         }
     }
 
+    /// Of one that has reserved this number.
+    #[cfg(ringmain_loom)]
+    pub fn with_number(store: &Store<'a>, owner: u32, number: u64) -> Self {
+        let mut own = Self::new(store, owner, 0, 1);
+        (own.numbers.next, own.numbers.end) = (number, number + 1);
+        own
+    }
+
     /// Who sends.
     #[inline(always)]
     pub const fn owner(&self) -> u32 {
