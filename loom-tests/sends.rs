@@ -241,6 +241,25 @@ fn twin_a_purge_beside_a_send() {
     });
 }
 
+/// A purge forgets the number of a message whose id is remembered; then its sender links it, and
+/// stands still. Who sends its id after that is not told that it is a duplicate: the first message
+/// does not come.
+#[test]
+fn a_purge_forgets_what_is_coming() {
+    check_within(1, || {
+        let memory = Memory::fifo(2);
+        memory.die_sending(1, ID, 2, 0);
+        let store = memory.store();
+        store.purge_groups(0, 1);
+        let first = &store.groups().elements[0].first;
+        let seen = NextWord(first.load(SeqCst));
+        first.store(seen.then(Next::Slot(0)).0, SeqCst);
+        assert!(matches!(memory.send_to_group(2, ID, 1), Sent::New(..)));
+        store.mend_tickets(0..usize::MAX, 0, 1);
+        assert_eq!(memory.drain(1, 0), [2]);
+    });
+}
+
 /// A message is linked, and its sender stands still; somebody meets it in its list. Once it is
 /// gone, its id is a duplicate.
 fn met(complete: fn(&Memory)) {

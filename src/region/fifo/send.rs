@@ -158,7 +158,8 @@ impl Store<'_> {
                         }
                         Finished::NoPlace => break Sent::GroupsFull,
                     };
-                    if let Some(sequence) = sequence {
+                    // What a purge has forgotten meanwhile does not come: the id is a new one.
+                    if let Some(sequence) = sequence.filter(|it| self.is_to_be_had(*it)) {
                         break Sent::Duplicate(First {
                             slot,
                             stamp,
