@@ -182,7 +182,7 @@ const fn row(
 
 fn run(group: &mut BenchmarkGroup<'_, WallTime>, row: &Row) {
     let clock = ManualClock::new(1_000_000);
-    let bytes = (64 << 20) + row.window * 160 + row.groups as u64 * 700;
+    let bytes = (64 << 20) + row.window * 192 + row.groups as u64 * 700;
     let queue = queue(&clock, bytes, row.window, !row.explicit);
     assert!(queue.capacity() >= row.groups, "an entry for each group");
     let mut sender = Sender::new(row.groups, row.together, row.explicit);

@@ -68,3 +68,92 @@ pub fn xxh3_128_seeded(bytes: &[u8], seed: u64) -> [u64; 2] {
     let hash = twox_hash::XxHash3_128::oneshot_with_seed(seed, bytes);
     [hash as u64, (hash >> 64) as u64]
 }
+
+/// A permutation of 128 bits that the seed chooses, for what is so short that it is its own key:
+/// two never become one, and with each bit some half of the bits of the first word change: that is
+/// a hash.
+///
+/// Two rounds of a Feistel network (Luby & Rackoff 1988) whose round function is a folded product
+/// (Yi's wyhash).
+#[cfg(feature = "fifo")]
+#[inline(always)]
+pub const fn permuted_128(words: [u64; 2], seed: u64) -> [u64; 2] {
+    let second = words[1] ^ folded(words[0] ^ seed, 0x9e37_79b9_7f4a_7c15);
+    let first = words[0] ^ folded(second ^ seed, 0xd6e8_feb8_6659_fd93);
+    [first, second]
+}
+
+/// Both halves of a product as one.
+#[cfg(feature = "fifo")]
+#[inline(always)]
+const fn folded(left: u64, right: u64) -> u64 {
+    let product = left as u128 * right as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(all(test, feature = "fifo"))]
+mod tests {
+    use super::*;
+
+    const SEED: u64 = 0x0123_4567_89ab_cdef;
+
+    /// What was permuted.
+    const fn restored(words: [u64; 2], seed: u64) -> [u64; 2] {
+        let first = words[0] ^ folded(words[1] ^ seed, 0xd6e8_feb8_6659_fd93);
+        let second = words[1] ^ folded(first ^ seed, 0x9e37_79b9_7f4a_7c15);
+        [first, second]
+    }
+
+    #[test]
+    fn what_is_permuted_can_be_had_back() {
+        let mut words = [0, u64::MAX];
+        for seed in [0, SEED, u64::MAX] {
+            for at in 0..1000 {
+                let permuted = permuted_128(words, seed);
+                assert_eq!(restored(permuted, seed), words);
+                words = [permuted[0] ^ at, permuted[1]];
+            }
+        }
+    }
+
+    /// Each bit of both words and of the seed changes half of the first word, give or take.
+    #[test]
+    fn each_bit_counts() {
+        const ROUNDS: u32 = 256;
+        let mut words = [0x6f72_6465_7230_3030, 0x0c30_3030_3030_3031];
+        let mut flips = [0; 192];
+        for _ in 0..ROUNDS {
+            let plain = permuted_128(words, SEED);
+            for (bit, flips) in flips.iter_mut().enumerate() {
+                let (mut other, mut seed) = (words, SEED);
+                match bit {
+                    0..128 => other[bit / 64] ^= 1 << (bit % 64),
+                    _ => seed ^= 1 << (bit - 128),
+                }
+                *flips += (plain[0] ^ permuted_128(other, seed)[0]).count_ones();
+            }
+            words = plain;
+        }
+        let sound = |flips: &u32| (24..=40).contains(&(flips / ROUNDS));
+        assert!(flips.iter().all(sound), "{flips:?} of {ROUNDS} * 64");
+    }
+
+    /// Names that follow each other lie in as many chains as random ones would.
+    #[test]
+    fn names_that_differ_little_are_spread() {
+        let mut buckets = [0u8; 4096];
+        for number in 0..4096u64 {
+            let digits: [u64; 4] = core::array::from_fn(|at| number / 10u64.pow(at as u32) % 10);
+            let text = digits
+                .iter()
+                .fold(0, |text, digit| text << 8 | 0x30 | digit);
+            let [hash, _] = permuted_128([0x2d70_756f_7267, 10 << 56 | text], SEED);
+            buckets[hash as usize % 4096] += 1;
+        }
+        let used = buckets.iter().filter(|count| **count != 0).count();
+        let most = buckets.iter().max().copied().unwrap_or(0);
+        // 1 - 1/e of them on average; the fullest of random ones has 6 or 7.
+        assert!((2400..2800).contains(&used), "{used} used");
+        assert!(most <= 9, "{most} in one");
+    }
+}

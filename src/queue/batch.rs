@@ -68,17 +68,20 @@ impl<'q, R: Region, C: Clock> Batch<'q, R, C> {
     /// Lock-free. Slots of one block are freed with one `fetch_or`.
     #[inline]
     pub fn delete(self) -> Outcomes<()> {
-        let queue = self.queue;
+        let this = ManuallyDrop::new(self); // each is settled here
+        let mut outcomes = Outcomes::new();
+        let queue = this.queue;
         #[cfg(feature = "fifo")]
         if queue.place.is_fifo() {
-            return self.delete_from_groups();
+            if !queue.delete_from_groups(&this, &mut outcomes) {
+                drop(ManuallyDrop::into_inner(this)); // they stay in flight
+            }
+            return outcomes;
         }
-        let mut outcomes = Outcomes::new();
         let usable = queue.check();
         let store = queue.store();
         let owner = queue.region.owner();
         let mut free = Bits::free(store);
-        let this = ManuallyDrop::new(self); // each is settled here
         for received in this.messages.iter() {
             let outcome = match &usable {
                 Ok(()) => store

@@ -31,11 +31,11 @@
 //! follows, and most who look for another id need not look at the element, which is a miss.
 //!
 //! Words that lead nowhere stay until the next insertion, which drops what it finds under its
-//! bucket's word. In each lap of a ring as many are inserted as there are elements, at least half
-//! as many as buckets; so that none comes into one bucket for the 4096 laps after which a term
-//! comes again is as good as impossible. An element's own word may lead nowhere that long, if its
-//! owner stands still; it leads into another chain then: a walk that goes on there finds nothing,
-//! since keys are compared whole, and ends.
+//! bucket's word. In each lap of a ring as many are inserted as there are elements, at least an
+//! eighth as many as buckets; so that none comes into one bucket for the 4096 laps after which a
+//! term comes again is as good as impossible. An element's own word may lead nowhere that long, if
+//! its owner stands still; it leads into another chain then: a walk that goes on there finds
+//! nothing, since keys are compared whole, and ends.
 //!
 //! # Races
 //!

@@ -165,16 +165,16 @@ fn other_versions_are_told_with_both_numbers() {
             error,
             Error::Version {
                 found: version,
-                supported: 4
+                supported: 5
             }
         );
         let said = error.to_string();
         assert!(
-            said.contains(&version.to_string()) && said.contains("format 4"),
+            said.contains(&version.to_string()) && said.contains("format 5"),
             "{said}"
         );
     }
-    patch(&path, 8, &4u32.to_le_bytes());
+    patch(&path, 8, &5u32.to_le_bytes());
     holds_three(&path);
 }
 

@@ -227,7 +227,7 @@ pub struct Raw {
 /// Where the region's time base lies (docs/file-format.md).
 const TIME_BASE: usize = 64;
 /// The format of the region, as docs/file-format.md has it.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// Where the version lies.
 const VERSION: usize = 8;
 /// Where the section begins.

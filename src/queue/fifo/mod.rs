@@ -12,6 +12,7 @@ mod entry;
 mod fixed;
 mod key;
 mod options;
+mod outcome;
 mod queue;
 mod quota;
 mod send;

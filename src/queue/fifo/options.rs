@@ -136,7 +136,7 @@ impl FifoOptions {
         self
     }
 
-    /// How many ids are remembered at once, at about 150 bytes each. It has to be as many as are
+    /// How many ids are remembered at once, at 160 to 192 bytes each. It has to be as many as are
     /// sent in one [`dedup_interval`](Self::dedup_interval): a send beyond that is
     /// [`Error::DeduplicationFull`].
     pub const fn dedup_ids(mut self, ids: u64) -> Self {

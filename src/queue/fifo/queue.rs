@@ -178,6 +178,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// # Progress
     ///
     /// As [`receive`](FifoQueue::receive).
+    #[inline]
     pub fn receive_batch(&self, max: usize) -> Result<Batch<'_, R, C>, Error> {
         self.queue.admit_call_now(Call::Receive)?;
         self.queue.receive_groups(max, None)

@@ -7,17 +7,17 @@ use super::quota::Call;
 use crate::error::Error;
 use crate::hash::checksum;
 use crate::message::{Message, Names};
+use crate::queue::MessageId;
 use crate::queue::batch::Outcomes;
 use crate::queue::envelope::attributes_word;
 use crate::queue::send::BATCH_BYTES_MAX;
 use crate::queue::sweep::BATCH_MAX;
-use crate::queue::{MessageId, Queue};
 use crate::region::Region;
 use crate::region::arena::{Claimed, stamp};
 use crate::region::body::{seed, size_of_stored};
 use crate::region::fifo::ids::IdKey;
 use crate::region::fifo::own::{Behind, Known, Own};
-use crate::region::fifo::send::{Ordered, Sent};
+use crate::region::fifo::send::Ordered;
 use crate::region::layout::{FLAG_BY_GROUP, FLAG_CONTENT};
 use crate::region::policy::DELAY_MS;
 use crate::region::store::Store;
@@ -256,6 +256,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// assert!(sent[2].as_ref().is_ok_and(|sent| sent.is_duplicate));
     /// # Ok::<(), ringmain::Error>(())
     /// ```
+    #[inline]
     pub fn send_batch(&self, entries: &[FifoEntry<'_>]) -> Result<Outcomes<FifoSent>, Error> {
         self.send_all(entries)
     }
@@ -336,8 +337,23 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         Ok(sent)
     }
 
+    /// Sends all of a batch. The outcomes are written where the caller has them: a copy would read
+    /// what was just written.
     #[inline(always)]
     fn send_all<T: Outgoing>(&self, all: &[T]) -> Result<Outcomes<FifoSent>, Error> {
+        let mut outcomes = Outcomes::new();
+        match self.send_each(all, &mut outcomes) {
+            Ok(()) => Ok(outcomes),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn send_each<T: Outgoing>(
+        &self,
+        all: &[T],
+        outcomes: &mut Outcomes<FifoSent>,
+    ) -> Result<(), Error> {
         self.queue.check()?;
         if all.is_empty() || all.len() > BATCH_MAX {
             return Err(Error::BatchSize { len: all.len() });
@@ -356,6 +372,9 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             len = len.saturating_add(size);
             long |= size > max;
             self.fill_keys(&parts, seed, prepared);
+        }
+        // One behind the other: a fetch that waits for the hashing before it holds up what follows.
+        for prepared in &*prepared {
             groups.fetch_start(prepared.group[0]);
             ids.entries.fetch_start(prepared.key.hash);
         }
@@ -366,6 +385,11 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         let now_ms = self.queue.now_ms(&store);
         self.queue.admit_call(&store, Call::Send, now_ms)?;
         let mut batch = self.sending(&store, now_ms, all.len() as u32);
+        // Meanwhile; and their bytes are at rest when each is sent, and its checksum read.
+        for (one, prepared) in all.iter().zip(&mut *prepared) {
+            prepared.claimed = self.fill_ahead(&store, &one.parts(), &mut batch);
+            batch.slots.wanted -= 1;
+        }
         batch.own.cursor.fetch_turns();
         for prepared in &mut *prepared {
             let (group, key) = (prepared.group, &prepared.key);
@@ -375,25 +399,19 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
             let (group, key) = (prepared.group, &prepared.key);
             prepared.known.look_closely(&groups, &ids, group, key);
         }
-        // Their bytes are at rest when each is sent, and its checksum read.
-        for (one, prepared) in all.iter().zip(&mut *prepared) {
-            prepared.claimed = self.fill_ahead(&store, &one.parts(), &mut batch);
-            batch.slots.wanted -= 1;
-        }
-        let mut outcomes = Outcomes::new();
         let mut before = None;
         for (one, prepared) in all.iter().zip(&mut *prepared) {
             // The next one of a group stands behind the one before, mostly.
             batch.behind = before
                 .filter(|group| *group == prepared.group)
                 .and(batch.behind);
-            self.send_prepared(&store, one, prepared, &mut batch, &mut outcomes);
+            self.send_prepared(&store, one, prepared, &mut batch, outcomes);
             before = Some(prepared.group);
         }
         batch.finish(&store);
         self.announce(&store, all.len() as u32);
-        self.queue.make_all_durable(&mut outcomes);
-        Ok(outcomes)
+        self.queue.make_all_durable(outcomes);
+        Ok(())
     }
 
     /// Wakes who waits for a group, or, with a delay, until something is due.
@@ -545,46 +563,5 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
                 let _ = outcomes.push(queue.outcome(store, index, call.own.instead()));
             }
         }
-    }
-}
-
-impl<R: Region, C: Clock> Queue<R, C> {
-    /// What the sender of a message in this slot gets.
-    #[cold]
-    #[inline(never)]
-    fn outcome(&self, store: &Store<'_>, slot: u32, sent: Sent) -> Result<FifoSent, Error> {
-        match sent {
-            Sent::New(stamp, sequence) => Ok(FifoSent {
-                id: MessageId::new(self.name(store), slot, stamp),
-                sequence: SequenceNumber(sequence),
-                is_duplicate: false,
-            }),
-            Sent::Duplicate(first) => Ok(self.duplicate_of(store, &first)),
-            Sent::IdsFull => Err(Error::DeduplicationFull {
-                max: store.shape().fifo.ids as u64,
-            }),
-            Sent::GroupsFull => Err(Error::Full),
-            Sent::Unfinished(_) => Err(Error::Damaged {
-                field: "the list of a group",
-            }),
-        }
-    }
-
-    /// What the sender of a duplicate gets.
-    fn duplicate_of(&self, store: &Store<'_>, first: &crate::region::fifo::ids::First) -> FifoSent {
-        FifoSent {
-            id: MessageId::new(self.name(store), first.slot, first.stamp),
-            sequence: SequenceNumber(first.sequence),
-            is_duplicate: true,
-        }
-    }
-
-    /// In a queue without room: the first message with this id, if one was accepted.
-    #[cold]
-    fn first_of(&self, store: &Store<'_>, id: &IdKey, now_ms: u64) -> Option<FifoSent> {
-        let first = store.ids_table().look_up(id, now_ms)?;
-        #[cfg(feature = "mapped")]
-        store.mark_first(&first);
-        Some(self.duplicate_of(store, &first))
     }
 }

@@ -3,7 +3,8 @@
 use super::quota::Call;
 use super::turn::outcome_of;
 use crate::error::Error;
-use crate::queue::batch::{Batch, Outcomes};
+use crate::queue::Queue;
+use crate::queue::batch::Outcomes;
 use crate::queue::received::Received;
 use crate::region::Region;
 use crate::region::fifo::settle::Settling;
@@ -25,22 +26,27 @@ impl<R: Region, C: Clock> Received<'_, R, C> {
     }
 }
 
-impl<R: Region, C: Clock> Batch<'_, R, C> {
-    /// [`delete`](Batch::delete) in a FIFO queue: one call of a quota.
-    pub(in crate::queue) fn delete_from_groups(self) -> Outcomes<()> {
-        let queue = self.queue;
-        let usable = queue
+impl<R: Region, C: Clock> Queue<R, C> {
+    /// [`Batch::delete`](crate::Batch::delete) in a FIFO queue: one call of a quota. What came of
+    /// each is written where the caller has it. `true`: none of them is to be dropped; `false`:
+    /// none was looked at.
+    #[inline(never)]
+    pub(in crate::queue) fn delete_from_groups(
+        &self,
+        messages: &[Received<'_, R, C>],
+        outcomes: &mut Outcomes<()>,
+    ) -> bool {
+        let usable = self
             .admit_call_now(Call::Delete)
-            .and_then(|()| queue.check());
+            .and_then(|()| self.check());
         if let Err(error) = usable {
-            return self.messages.iter().map(|_| Err(error.clone())).collect();
+            outcomes.extend(messages.iter().map(|_| Err(error.clone())));
+            return false;
         }
-        let this = ManuallyDrop::new(self); // each is settled here
-        let store = queue.store();
-        let now_ms = queue.now_ms(&store);
-        let mut settling = Settling::new(store, now_ms, queue.region.owner());
-        let mut outcomes = Outcomes::new();
-        for received in this.messages.iter() {
+        let store = self.store();
+        let now_ms = self.now_ms(&store);
+        let mut settling = Settling::new(store, now_ms, self.region.owner());
+        for received in messages {
             let deleted = settling.delete(&received.hold, received.run());
             let _ = match outcome_of(deleted) {
                 Ok(()) => outcomes.push(Ok(())), // as a constant: the error's bytes are not moved
@@ -48,8 +54,8 @@ impl<R: Region, C: Clock> Batch<'_, R, C> {
             };
         }
         settling.finish();
-        queue.notify_turn(&store, this.messages.len() as u32);
-        queue.make_all_durable(&mut outcomes);
-        outcomes
+        self.notify_turn(&store, messages.len() as u32);
+        self.make_all_durable(outcomes);
+        true
     }
 }

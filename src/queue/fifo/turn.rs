@@ -31,23 +31,38 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.notify_if(store, tickets as u32);
     }
 
-    /// Receives up to `max` messages, group by group. By itself, since it needs all registers.
-    #[inline(never)]
+    /// Receives up to `max` messages, group by group. The batch is filled where its caller has it:
+    /// a copy would read what was just written.
+    #[inline(always)]
     pub(in crate::queue) fn receive_groups(
         &self,
         max: usize,
         visibility_ms: Option<u64>,
     ) -> Result<Batch<'_, R, C>, Error> {
+        let mut batch = Batch::new(self);
+        match self.fill_by_groups(&mut batch, max, visibility_ms) {
+            Ok(()) => Ok(batch),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same into an empty batch. By itself, since it needs all registers.
+    #[inline(never)]
+    fn fill_by_groups<'q>(
+        &'q self,
+        batch: &mut Batch<'q, R, C>,
+        max: usize,
+        visibility_ms: Option<u64>,
+    ) -> Result<(), Error> {
         if max == 0 || max > BATCH_MAX {
             return Err(Error::BatchSize { len: max });
         }
         self.check()?;
         let store = self.store();
-        let mut batch = Batch::new(self);
         let max = match self.admit_receive(&store, max) {
             Ok(max) => max,
             // There is nothing to receive then.
-            Err(Error::InFlight { .. }) => return Ok(batch),
+            Err(Error::InFlight { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         let how = self.how(&store, max, visibility_ms);
@@ -62,7 +77,7 @@ impl<R: Region, C: Clock> Queue<R, C> {
         self.end_receive(&store, &how, expired, batch.is_empty());
         #[cfg(feature = "std")]
         batch.count_latency(&store, how.now_ms);
-        Ok(batch)
+        Ok(())
     }
 
     /// Receives up to `how.max` messages, group by group. Returns how many became visible.

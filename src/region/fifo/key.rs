@@ -2,7 +2,7 @@
 
 use super::layout::{ID_WORDS, UNORDERED};
 #[cfg(feature = "fifo")]
-use crate::hash::xxh3_64_seeded;
+use crate::hash::{permuted_128, xxh3_64_seeded};
 
 /// Bytes of a key before group and id.
 const HEAD_BYTES: usize = 3;
@@ -61,8 +61,7 @@ impl IdKey {
             return self.hash_long(used, seed);
         }
         // The common case, of a fixed length.
-        let both = u128::from(self.words[1]) << 64 | u128::from(self.words[0]);
-        self.hash = xxh3_64_seeded(&both.to_le_bytes(), seed);
+        [self.hash, _] = permuted_128([self.words[0], self.words[1]], seed);
     }
 
     #[cfg(feature = "fifo")]

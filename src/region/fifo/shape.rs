@@ -70,14 +70,14 @@ impl FifoShape {
 
     /// Of a FIFO queue with so many slots that remembers so many ids. There are more entries of
     /// groups than slots, so that one without messages is found soon, and more tickets than those;
-    /// and so many chains of ids that most have none or one.
+    /// and so many chains of ids that seldom another id has to be looked at, which is a miss.
     pub const fn of(slots: usize, ids: usize) -> Self {
         let groups = slots + slots / 8 + 64;
         Self {
             groups,
             group_buckets: groups.next_power_of_two(),
             ids,
-            id_buckets: (2 * ids).next_power_of_two(),
+            id_buckets: (4 * ids).next_power_of_two(),
             tickets: (2 * groups).next_power_of_two(),
             sets: 0,
             marks: 0,

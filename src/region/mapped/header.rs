@@ -7,7 +7,7 @@ use crate::sync::AtomicU64;
 /// "RINGMAIN" in the file's first eight bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"RINGMAIN");
 /// The format that this library writes and reads.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Where the registry of attachments begins.
 pub const REGISTRY_OFFSET: u64 = 4096;
 /// Entries of the registry; entry 0 is not used.

@@ -49,7 +49,7 @@ const _: () = {
 impl Head for JournalHead {
     const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
     /// 4: the page has all of the queue's settings, also of a FIFO queue.
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const END: &'static str = ".journal";
     const WORDS: Words = Words {
         foreign: "cannot be made: a file of its name (region.journal) is another one's",
