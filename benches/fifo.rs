@@ -2,11 +2,11 @@
 //! and one thread: `cargo bench --bench fifo`.
 //!
 //! A figure is the time of one message's whole cycle, and of making its id, its body and its entry:
-//! some 5 ns. The clock is set by hand and goes on by 1 ms
-//! with each ten, so that ids leave the deduplication window as fast as others come: the window has
-//! 10 000 ids, or as many as a row says. Rows: explicit ids and the body's SHA-256; 1 to 100 000
-//! groups, each message in the next group; one group for each ten; and with 99 % of 10 000 groups
-//! locked. Machine, kernel, compiler and flags are printed first.
+//! some 5 ns. The clock is set by hand and goes on by 1 ms with each ten, so that ids leave the
+//! deduplication window as fast as others come: the window has 10 000 ids, or as many as a row
+//! says. Rows: explicit ids and the body's SHA-256; 1 to 100 000 groups, each message in the next
+//! group; one group for each ten; the same ten one by one; and with 99 % of 10 000 groups locked.
+//! Machine, kernel, compiler and flags are printed first.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use ringmain::{FifoEntry, FifoOptions, FifoQueue, ManualClock, Mapped, Receipt};
@@ -49,7 +49,7 @@ impl Sender {
     }
 
     /// The next ten; each id is the one before of its place, and one more.
-    fn send(&mut self, queue: &Orders<'_>) {
+    fn entries(&mut self) -> [FifoEntry<'_>; TEN] {
         let ids = self.ids.as_chunks_mut::<ID_DIGITS>().0;
         for id in &mut *ids {
             for digit in id[1..].iter_mut().rev() {
@@ -84,6 +84,11 @@ impl Sender {
                 }
             }
         }
+        entries
+    }
+
+    fn send(&mut self, queue: &Orders<'_>) {
+        let entries = self.entries();
         let sent = queue.send_batch(black_box(&entries)).expect("sent");
         assert!(
             sent.iter()
@@ -107,6 +112,18 @@ fn cycle(queue: &Orders<'_>, clock: &ManualClock, sender: &mut Sender) {
     clock.advance(Duration::from_millis(1));
     sender.send(queue);
     receive_and_delete(queue);
+}
+
+/// The same ten, each sent, received and deleted before the next one is sent.
+fn cycle_one_by_one(queue: &Orders<'_>, clock: &ManualClock, sender: &mut Sender) {
+    clock.advance(Duration::from_millis(1));
+    for entry in black_box(sender.entries()) {
+        let sent = queue.send(entry.group, entry.id, entry.body);
+        assert!(!sent.expect("sent").is_duplicate);
+        let received = queue.receive().expect("received").expect("sent");
+        black_box(received.body());
+        received.delete().expect("deleted");
+    }
 }
 
 fn queue<'c>(clock: &'c ManualClock, bytes: u64, window: u64, content: bool) -> Orders<'c> {
@@ -203,6 +220,18 @@ fn run(group: &mut BenchmarkGroup<'_, WallTime>, row: &Row) {
     );
 }
 
+/// Send, receive and delete of one message after the other.
+fn one_by_one(group: &mut BenchmarkGroup<'_, WallTime>) {
+    const GROUPS: usize = 100;
+    let clock = ManualClock::new(1_000_000);
+    let queue = queue(&clock, 64 << 20, WINDOW, false);
+    let mut sender = Sender::new(GROUPS, 1, true);
+    warm(&queue, &clock, &mut sender, WINDOW);
+    group.bench_function("explicit ids, 100 groups", |b| {
+        b.iter(|| cycle_one_by_one(&queue, &clock, &mut sender));
+    });
+}
+
 /// Receives of ten that are released again, with `locked` of 10 000 groups locked.
 fn locked(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, locked: usize) {
     const GROUPS: usize = 10_000;
@@ -249,6 +278,10 @@ fn main() {
     for row in &ROWS {
         run(&mut group, row);
     }
+    group.finish();
+    let mut group = criterion.benchmark_group("fifo/cycle one by one");
+    group.throughput(Throughput::Elements(TEN as u64));
+    one_by_one(&mut group);
     group.finish();
     let mut group = criterion.benchmark_group("fifo/receive 10 and release");
     group.throughput(Throughput::Elements(TEN as u64));

@@ -1,5 +1,6 @@
 //! What is known in a region of the mirror of its stream: the number of a commit against puts, the
-//! timed committer's word, the two slots of a block; and deaths of who puts and of who commits.
+//! timed committer's word, the two slots of a block, the two copies of a ledger; and deaths of who
+//! puts and of who commits.
 
 use std::sync::Arc;
 
@@ -224,6 +225,53 @@ fn twin_nobody_tells_after_a_death() {
     });
 }
 
+/// Of a commit that moves what is kept of a shard on by one, so that it is as far as the commit's
+/// number: the steps that are made before its committer dies.
+fn moves(kept: &Kept, steps: u32, end: fn(&KeepHead, u64)) {
+    let number = kept.head.begin();
+    if steps > 0 {
+        let to = Position(Position::FIRST.0 + number);
+        kept.shard.note(to, to, None);
+    }
+    if steps > 1 {
+        end(&kept.head, number);
+    }
+}
+
+/// One commits, dies at a step of it, and the next one commits; somebody who sees that a commit is
+/// durable sees how far that has come.
+fn ends(steps: u32, end: fn(&KeepHead, u64)) {
+    let kept = Kept::new();
+    let committer = spawn(&kept, move |kept| {
+        moves(kept, steps, end); // the kernel lets the next one in
+        moves(kept, 2, end);
+    });
+    let durable = kept.head.durable_position();
+    let position = kept.shard.position().0;
+    assert!(
+        position >= Position::FIRST.0 + durable,
+        "commit {durable} is durable, and {position} is what is kept"
+    );
+    committer.join().unwrap();
+    assert_eq!(kept.head.durable_position(), 2);
+}
+
+#[test]
+fn who_sees_a_durable_commit_sees_what_it_has() {
+    for steps in 0..=2 {
+        check(move || ends(steps, KeepHead::end));
+    }
+}
+
+#[test]
+fn twin_a_commit_ends_without_a_release() {
+    must_fail("kept: a commit that ends without a release", || {
+        ends(2, |head, number| {
+            head.notes.durable.store(number, Ordering::Relaxed);
+        })
+    });
+}
+
 /// The disk: for each slot up to where it has the block; 0 while it is being written.
 struct Disk([UnsafeCell<u64>; 2]);
 
@@ -304,6 +352,109 @@ fn twin_what_is_durable_is_written_over() {
         slots([3, 1], |shard, to, slot, steps| match steps {
             3 => shard.kept.store(to, Ordering::Release), // dies before the slot
             _ => shard.note(Position(to), Position(to), Some(slot)),
+        })
+    });
+}
+
+/// The two copies of a ledger on the disk: number and change of each; zeros while it is written.
+struct Copies([UnsafeCell<[u64; 2]>; 2]);
+
+// SAFETY: what the model is to find out; loom watches each access.
+unsafe impl Sync for Copies {}
+// SAFETY: as above.
+unsafe impl Send for Copies {}
+
+/// Writes a ledger of `change`, unless the region says that one has it; `steps` of that are made
+/// before its committer dies. Under the lock.
+fn write_ledger(kept: &Kept, copies: &Copies, change: u64, steps: u32, publish: Publish) {
+    let notes = &kept.head.notes;
+    if notes.change.load(Ordering::Acquire) == change {
+        return;
+    }
+    let number = notes.ledger() + 1;
+    // SAFETY: under the lock; loom watches.
+    let put = |is| copies.0[number as usize % 2].with_mut(|copy| unsafe { *copy = is });
+    if steps > 0 {
+        put([0, 0]); // torn, if it dies here
+    }
+    if steps > 1 {
+        put([number, change]);
+    }
+    publish(kept, [number, change], steps.saturating_sub(2));
+}
+
+/// Notes number and change of a ledger, as many steps of that.
+type Publish = fn(&Kept, [u64; 2], u32);
+
+/// As it is.
+fn publish(kept: &Kept, [number, change]: [u64; 2], steps: u32) {
+    let notes = &kept.head.notes;
+    if steps > 0 {
+        notes.begin_ledger(number);
+    }
+    if steps > 1 {
+        let floor = Position(Position::FIRST.0 + change);
+        kept.shard.note_ledger(floor, change);
+    }
+    if steps > 2 {
+        notes.end_ledger(change, change);
+    }
+}
+
+/// Two write ledgers one after the other, of a table that has changed before each, and die at steps
+/// of it. What the region says of shards and changes is in the latest whole copy.
+fn ledgers(steps: [u32; 2], publish: Publish) {
+    let kept = Kept::new();
+    kept.head.notes.begin_ledger(2);
+    let copies = [[2, 0], [1, 0]].map(UnsafeCell::new);
+    let copies = Arc::new(Copies(copies));
+    let table = Arc::new(Mutex::new(0)); // and the lock
+    let committers = steps.map(|steps| {
+        let (kept, copies, table) = (Arc::clone(&kept), Arc::clone(&copies), Arc::clone(&table));
+        thread::spawn(move || {
+            let mut change = table.lock().unwrap(); // the kernel gives it back at a death
+            *change += 1;
+            write_ledger(&kept, &copies, *change, steps, publish);
+        })
+    });
+    for committer in committers {
+        committer.join().unwrap();
+    }
+    // SAFETY: nobody else is left.
+    let copies = [0, 1].map(|copy: usize| copies.0[copy].with(|copy| unsafe { *copy }));
+    let [_, latest] = copies.into_iter().max().unwrap();
+    let says = [
+        kept.head.notes.change.load(Ordering::Acquire),
+        kept.head.notes.roster.load(Ordering::Acquire),
+        kept.shard.name.load(Ordering::Acquire),
+        kept.shard.floor.load(Ordering::Acquire) - Position::FIRST.0,
+        kept.shard.position().0 - Position::FIRST.0,
+    ];
+    assert!(
+        says.iter().all(|change| *change <= latest),
+        "{copies:?}: what the region says is in no ledger: {says:?}"
+    );
+}
+
+#[test]
+fn what_a_ledger_says_is_on_the_disk() {
+    for one in 0..=5 {
+        for other in 0..=5 {
+            check(move || ledgers([one, other], publish));
+        }
+    }
+}
+
+#[test]
+fn twin_a_ledger_is_written_over_the_latest() {
+    must_fail("kept: what a ledger says noted before its number", || {
+        ledgers([3, 1], |kept, [number, change], steps| {
+            if steps > 0 {
+                kept.head.notes.end_ledger(change, change); // dies before the number
+            }
+            if steps > 1 {
+                kept.head.notes.begin_ledger(number);
+            }
         })
     });
 }

@@ -153,7 +153,44 @@ impl KeepHead {
 }
 
 #[cfg(feature = "mapped")]
+impl KeepNotes {
+    /// The number of the latest ledger that is on the disk. The commit lock is the caller's.
+    pub fn ledger(&self) -> u64 {
+        // ORDERING: Relaxed; [commit-lock].
+        self.ledger.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a ledger is on the disk: first its number. What it says is to follow, of each
+    /// shard by [`KeptShard::note_ledger`], and then by [`end_ledger`](Self::end_ledger). Who dies
+    /// in between leaves what makes the next one write a ledger, and over the other copy.
+    ///
+    /// The commit lock is the caller's, or nobody else uses the stream.
+    pub fn begin_ledger(&self, number: u64) {
+        // ORDERING: Relaxed before stores with Release; [mirror-ledger].
+        self.ledger.store(number, Ordering::Relaxed);
+    }
+
+    /// Notes which words of the roster and of the change of shards it has.
+    pub fn end_ledger(&self, roster: u64, change: u64) {
+        // ORDERING: Release, both; [mirror-ledger].
+        self.roster.store(roster, Ordering::Release);
+        self.change.store(change, Ordering::Release);
+    }
+}
+
+#[cfg(feature = "mapped")]
 impl KeptShard {
+    /// Notes floor and name that a ledger has. What was given up before it was on the disk, or
+    /// another shard's, is passed over: it goes on at the floor.
+    pub fn note_ledger(&self, floor: Position, name: u64) {
+        // ORDERING: Release, both; [mirror-ledger].
+        self.floor.store(floor.0, Ordering::Release);
+        if self.position() < floor {
+            self.note(floor, floor, None);
+        }
+        self.name.store(name, Ordering::Release);
+    }
+
     /// Up to where it is on the disk.
     pub fn position(&self) -> Position {
         // ORDERING: Acquire; [mirror-kept].

@@ -165,7 +165,8 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     /// Lock-free. No allocation; no system call, but that in shared memory it asks once in 8 ms who
     /// has died.
     pub fn receive(&self) -> Result<Option<Received<'_, R, C>>, Error> {
-        Ok(self.receive_batch(1)?.pop())
+        self.queue.admit_call_now(Call::Receive)?;
+        self.queue.receive_from_group()
     }
 
     /// Receives up to `max` (1 to 10) messages, those of one group in order, and all that there are

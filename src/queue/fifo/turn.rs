@@ -7,6 +7,7 @@
 use crate::error::Error;
 use crate::queue::Queue;
 use crate::queue::batch::Batch;
+use crate::queue::received::Received;
 use crate::queue::sweep::{BATCH_MAX, Receive};
 use crate::region::Region;
 use crate::region::arena::Hold;
@@ -44,6 +45,13 @@ impl<R: Region, C: Clock> Queue<R, C> {
             Ok(()) => Ok(batch),
             Err(error) => Err(error),
         }
+    }
+
+    /// Receives the oldest message of one group: without a batch's way to its caller.
+    pub(in crate::queue) fn receive_from_group(&self) -> Result<Option<Received<'_, R, C>>, Error> {
+        let mut batch = Batch::new(self);
+        self.fill_by_groups(&mut batch, 1, None)?;
+        Ok(batch.pop())
     }
 
     /// The same into an empty batch. By itself, since it needs all registers.

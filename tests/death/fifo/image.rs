@@ -53,7 +53,7 @@ impl Parts {
         let chains = part(groups_at + GROUP_BYTES * groups);
         let ids_at = part(chains + 8 * groups.next_power_of_two());
         let chains = part(ids_at + ID_BYTES * ids);
-        let id_chains = (2 * ids).next_power_of_two();
+        let id_chains = (4 * ids).next_power_of_two();
         let tickets = part(chains + 8 * id_chains);
         let attempt_sets = config(4) >> 16 & 0xffff;
         let sets = part(tickets + 8 * (2 * groups).next_power_of_two());

@@ -105,8 +105,7 @@ pub fn place_in(bytes: &[u8], sizes: &Sizes, number: usize) -> LedgerPlace {
     pod_read_unaligned(&bytes[at..at + size_of::<LedgerPlace>()])
 }
 
-/// Notes in the region that a ledger is on the disk. Its number first: who dies in between leaves
-/// what makes the next one write a ledger, and over the other copy.
+/// Notes in the region that a ledger is on the disk.
 ///
 /// The commit lock is the caller's, or nobody else uses the stream.
 pub fn publish(bytes: &[u8], sizes: &Sizes, ground: &Ground<'_>) {
@@ -114,21 +113,12 @@ pub fn publish(bytes: &[u8], sizes: &Sizes, ground: &Ground<'_>) {
         return;
     };
     let (head, notes) = (head_of(bytes), &keep.head.notes);
-    // ORDERING: Relaxed before stores with Release; [mirror-ledger].
-    notes.ledger.store(head.number, Ordering::Relaxed);
+    notes.begin_ledger(head.number);
     for (number, kept) in keep.shards.iter().enumerate() {
         let place = place_in(bytes, sizes, number);
-        let floor = place.floor;
-        // ORDERING: Release, as those below; [mirror-ledger].
-        kept.floor.store(floor, Ordering::Release);
-        // What was given up before it was on the disk, or another shard's: it goes on there.
-        if kept.position().0 < floor {
-            kept.note(Position(floor), Position(floor), None);
-        }
-        kept.name.store(place.card[0], Ordering::Release);
+        kept.note_ledger(Position(place.floor), place.card[0]);
     }
-    notes.roster.store(head.roster, Ordering::Release);
-    notes.change.store(head.change, Ordering::Release);
+    notes.end_ledger(head.roster, head.change);
 }
 
 impl Mirror {
@@ -144,8 +134,7 @@ impl Mirror {
         };
         let days = days_of(ground);
         let notes = &keep.head.notes;
-        // ORDERING: Relaxed; [commit-lock].
-        let number = notes.ledger.load(Ordering::Relaxed).wrapping_add(1);
+        let number = notes.ledger().wrapping_add(1);
         fill(bytes, &self.sizes, ground, [number, begun], self.seed)?;
         self.write(bytes, self.sizes.ledger_at(number))?;
         self.sync()?;
