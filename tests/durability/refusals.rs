@@ -40,15 +40,15 @@ fn a_journal_that_is_missing_foreign_damaged_or_short() {
         assert_eq!(error_of(&machine), Error::Journal { problem }, "{offset}");
         journal.write_all_at(&byte, offset).expect("a byte");
     }
-    for found in [1u32, 3, 5] {
+    for found in [1u32, 4, 6] {
         journal
             .write_all_at(&found.to_le_bytes(), 8)
             .expect("a version");
-        let supported = 4;
+        let supported = 5;
         assert_eq!(error_of(&machine), Error::Version { found, supported });
     }
     journal
-        .write_all_at(&4u32.to_le_bytes(), 8)
+        .write_all_at(&5u32.to_le_bytes(), 8)
         .expect("a version");
     let len = journal.metadata().expect("a size").len();
     journal.set_len(len - 1).expect("a cut");
