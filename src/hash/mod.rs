@@ -138,22 +138,27 @@ mod tests {
         assert!(flips.iter().all(sound), "{flips:?} of {ROUNDS} * 64");
     }
 
-    /// Names that follow each other lie in as many chains as random ones would.
+    /// Names that follow each other lie in nearly as many chains as random ones would, wherever in
+    /// them their numbers stand.
     #[test]
     fn names_that_differ_little_are_spread() {
-        let mut buckets = [0u8; 4096];
-        for number in 0..4096u64 {
-            let digits: [u64; 4] = core::array::from_fn(|at| number / 10u64.pow(at as u32) % 10);
-            let text = digits
-                .iter()
-                .fold(0, |text, digit| text << 8 | 0x30 | digit);
-            let [hash, _] = permuted_128([0x2d70_756f_7267, 10 << 56 | text], SEED);
-            buckets[hash as usize % 4096] += 1;
+        for at in 0..=12 {
+            let mut buckets = [0u8; 4096];
+            for number in 0..4096u32 {
+                let digits: [u8; 4] = core::array::from_fn(|digit| {
+                    b'0' + (number / 10u32.pow(digit as u32) % 10) as u8
+                });
+                let mut name = [b'x'; 16];
+                name[at..][..4].copy_from_slice(&digits);
+                let name = u128::from_le_bytes(name);
+                let [hash, _] = permuted_128([name as u64, (name >> 64) as u64], SEED);
+                buckets[hash as usize % 4096] += 1;
+            }
+            let used = buckets.iter().filter(|count| **count != 0).count();
+            let most = buckets.iter().max().copied().unwrap_or(0);
+            // Of random ones 2589 on average, and the fullest has 6 or 7.
+            assert!(used >= 2000, "{used} used, at {at}");
+            assert!(most <= 10, "{most} in one, at {at}");
         }
-        let used = buckets.iter().filter(|count| **count != 0).count();
-        let most = buckets.iter().max().copied().unwrap_or(0);
-        // 1 - 1/e of them on average; the fullest of random ones has 6 or 7.
-        assert!((2400..2800).contains(&used), "{used} used");
-        assert!(most <= 9, "{most} in one");
     }
 }

@@ -48,7 +48,8 @@ const _: () = {
 
 impl Head for JournalHead {
     const MAGIC: u64 = u64::from_le_bytes(*b"RINGJRNL");
-    /// 4: the page has all of the queue's settings, also of a FIFO queue.
+    /// 4: the page has all of the queue's settings, also of a FIFO queue. 5: groups have the keys
+    /// of region format 5.
     const VERSION: u32 = 5;
     const END: &'static str = ".journal";
     const WORDS: Words = Words {
