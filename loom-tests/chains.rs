@@ -46,7 +46,7 @@ impl Table {
         }
     }
 
-    fn find(&self, key: u64) -> Found {
+    fn find(&self, key: u64) -> Found<'_> {
         let is = |element: &Element| element.key.load(Ordering::SeqCst) == key;
         self.chains().find(key, is)
     }

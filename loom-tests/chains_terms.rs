@@ -55,7 +55,7 @@ impl Table {
         }
     }
 
-    fn find(&self, key: u64) -> Found {
+    fn find(&self, key: u64) -> Found<'_> {
         let is = |element: &Element| element.key.load(Ordering::Acquire) == key;
         self.chains().find(key, is)
     }
@@ -92,7 +92,7 @@ impl Table {
 
     /// Begins the next term of an element that is the caller's.
     fn renew(&self, index: usize) {
-        if !self.chains().is_last(index) {
+        if !self.chains().is_last(&self.elements[index]) {
             let key = self.elements[index].key.load(Ordering::Relaxed);
             self.chains().unchain(key, index);
         }

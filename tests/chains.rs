@@ -50,7 +50,7 @@ impl Table {
         }
     }
 
-    fn find(&self, key: u64) -> Found {
+    fn find(&self, key: u64) -> Found<'_> {
         let is = |element: &Element| element.key.load(Ordering::Acquire) == key;
         self.chains().find(key, is)
     }
@@ -191,7 +191,7 @@ impl Ring {
         }
     }
 
-    fn find(&self, key: u64) -> Found {
+    fn find(&self, key: u64) -> Found<'_> {
         let is = |element: &Termed| element.key.load(Ordering::Acquire) == key;
         self.chains().find(key, is)
     }
@@ -200,7 +200,7 @@ impl Ring {
     fn renew(&self, index: usize, key: u64) {
         let (chains, element) = (self.chains(), &self.elements[index]);
         let seen = element.state.load(Ordering::Acquire);
-        let is_last = seen & !(CLAIMED - 1) == FREE || chains.is_last(index);
+        let is_last = seen & !(CLAIMED - 1) == FREE || chains.is_last(element);
         let term = |grown: u64| (seen + grown) & (CLAIMED - 1);
         let claimed = CLAIMED | term(is_last as u64);
         if seen & CLAIMED != 0 || !Self::change(element, seen, claimed) {

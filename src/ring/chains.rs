@@ -136,18 +136,30 @@ impl<E> Copy for Chains<'_, E> {}
 
 /// What a search has come to.
 #[derive(Debug, Clone, Copy)]
-pub enum Found {
+pub enum Found<'a> {
     /// This element was in the chain, with the key, at some moment of the search.
     At(usize),
     /// There was none.
-    Absent(Absent),
+    Absent(Absent<'a>),
 }
 
 /// That nothing was found, and under which word.
 #[derive(Debug, Clone, Copy)]
-pub struct Absent {
+pub struct Absent<'a> {
+    /// Where the chain begins.
+    start: Option<&'a AtomicU64>,
     hash: u64,
     seen: Link,
+}
+
+impl Absent<'_> {
+    /// Whether nothing has come into the chain since this was found, as it was a moment ago.
+    #[inline(always)]
+    pub fn is_still(&self) -> bool {
+        // ORDERING: Relaxed; insertion looks again.
+        let seen = |start: &AtomicU64| start.load(Ordering::Relaxed) == self.seen.0;
+        self.start.is_some_and(seen)
+    }
 }
 
 /// `{ marked:1, version:31, next:32 }`, or with terms
@@ -242,11 +254,12 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// The first element of that chain, whatever its key; it need not be one of the elements. Or
     /// that there is none.
     #[inline(always)]
-    pub fn first_or_absent(&self, hash: u64) -> Found {
-        let seen = self.start(hash).map_or(Link(0), Self::load);
+    pub fn first_or_absent(&self, hash: u64) -> Found<'a> {
+        let start = self.start(hash);
+        let seen = start.map_or(Link(0), Self::load);
         match seen.next() {
             Some(first) => Found::At(first),
-            None => Found::Absent(Absent { hash, seen }),
+            None => Found::Absent(Absent { start, hash, seen }),
         }
     }
 
@@ -292,10 +305,10 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// `same` reads the key by Acquire, and owners write keys by Release: who sees a word of the
     /// next key sees then that the element was removed, or its next term.
     #[inline(always)]
-    pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Found {
+    pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Found<'a> {
         let Some(start) = self.start(hash) else {
-            let seen = Link(0);
-            return Found::Absent(Absent { hash, seen });
+            let (start, seen) = (None, Link(0));
+            return Found::Absent(Absent { start, hash, seen });
         };
         'anew: loop {
             let mut before = start;
@@ -336,33 +349,37 @@ impl<'a, E: Chained> Chains<'a, E> {
                 }
                 (before, seen, first) = (element.chain(), link, false);
             }
-            return Found::Absent(Absent { hash, seen: head });
+            let (start, seen) = (Some(start), head);
+            return Found::Absent(Absent { start, hash, seen });
         }
     }
 
     /// Under which word nothing with this hash is in a chain, if the word itself says so: there is
     /// one element at most, and that has another tag.
     #[inline(always)]
-    pub fn absent(&self, hash: u64) -> Option<Absent> {
-        let seen = Self::load(self.start(hash)?);
+    pub fn absent(&self, hash: u64) -> Option<Absent<'a>> {
+        let start = self.start(hash)?;
+        let seen = Self::load(start);
         let theirs = seen.0 & (ONLY | TAG_MASK);
         let none = E::TERMS && seen.0 & ONLY != 0 && theirs != ONLY | Self::tag(hash);
-        none.then_some(Absent { hash, seen })
-    }
-
-    /// Whether nothing has come into the chain since `absent` was found, as it was a moment ago.
-    #[inline(always)]
-    pub fn is_still(&self, absent: &Absent) -> bool {
-        let start = self.start(absent.hash);
-        // ORDERING: Relaxed; insertion looks again.
-        start.is_some_and(|start| start.load(Ordering::Relaxed) == absent.seen.0)
+        none.then_some(Absent {
+            start: Some(start),
+            hash,
+            seen,
+        })
     }
 
     /// Inserts an element that is the caller's and in no chain, if nothing has come into the chain
     /// since `absent` was found; whether it did. Else look again.
-    pub fn insert(&self, absent: &Absent, index: usize) -> bool {
-        let (Some(start), Some(element)) = (self.start(absent.hash), self.elements.get(index))
-        else {
+    pub fn insert(&self, absent: &Absent<'_>, index: usize) -> bool {
+        let element = self.elements.get(index);
+        element.is_some_and(|element| self.insert_element(absent, index, element))
+    }
+
+    /// The same of an element at hand, whose index this is.
+    #[inline(always)]
+    pub fn insert_element(&self, absent: &Absent<'_>, index: usize, element: &E) -> bool {
+        let Some(start) = absent.start else {
             return false;
         };
         // What leads nowhere is dropped here, before its term can come again.
@@ -412,10 +429,7 @@ impl<'a, E: Chained> Chains<'a, E> {
     /// its next term without taking it out. It may be asked before it is claimed, if the claim
     /// succeeds only in the term of this call.
     #[inline(always)]
-    pub fn is_last(&self, index: usize) -> bool {
-        let Some(element) = self.elements.get(index) else {
-            return false;
-        };
+    pub fn is_last(&self, element: &E) -> bool {
         let link = Self::load(element.chain());
         if link.0 & (MARKED | NEXT_MASK) == 0 {
             return true;

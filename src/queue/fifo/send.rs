@@ -42,13 +42,13 @@ struct Parts<'a> {
 }
 
 /// What a call finds out about a message before it sends any.
-struct Prepared {
+struct Prepared<'s> {
     /// The key of its deduplication id.
     key: IdKey,
     /// The key of its group.
     group: [u64; 2],
     /// What the queue has of both.
-    known: Known,
+    known: Known<'s>,
     /// Its slot, if that was claimed and filled ahead of its turn.
     claimed: Claimed,
 }
@@ -183,7 +183,7 @@ impl Parts<'_> {
     }
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Nothing yet.
     const EMPTY: Self = Self {
         key: IdKey::EMPTY,
@@ -309,7 +309,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
 
     /// The keys of what is sent, by its names and its body.
     #[inline(always)]
-    fn fill_keys(&self, parts: &Parts<'_>, seed: u64, into: &mut Prepared) {
+    fn fill_keys(&self, parts: &Parts<'_>, seed: u64, into: &mut Prepared<'_>) {
         into.group = group_key(parts.names.group, seed);
         // A body that is too long is refused, whatever its digest.
         let max = self.queue.place.shape.body_bytes_max;
@@ -397,7 +397,7 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         }
         for prepared in &mut *prepared {
             let (group, key) = (prepared.group, &prepared.key);
-            prepared.known.look_closely(&groups, &ids, group, key);
+            prepared.known.look_closely(&ids, group, key);
         }
         let mut before = None;
         for (one, prepared) in all.iter().zip(&mut *prepared) {
@@ -467,10 +467,11 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
     fn fill(
         &self,
         store: &Store<'_>,
-        parts: &Parts<'_>,
+        one: &impl Outgoing,
         id: &IdKey,
         call: &mut Sending<'_>,
     ) -> Result<Claimed, Result<FifoSent, Error>> {
+        let parts = one.parts();
         let (queue, shape, now_ms) = (&self.queue, store.shape(), call.now_ms);
         let (body, size) = (parts.body, parts.size());
         if body.is_empty() {
@@ -516,14 +517,14 @@ impl<R: Region, C: Clock> FifoQueue<R, C> {
         &self,
         store: &Store<'_>,
         one: &impl Outgoing,
-        prepared: &mut Prepared,
+        prepared: &mut Prepared<'_>,
         call: &mut Sending<'_>,
         outcomes: &mut Outcomes<FifoSent>,
     ) {
-        let parts = &one.parts();
+        let parts = one.parts();
         let mut claimed = core::mem::replace(&mut prepared.claimed, Claimed::EMPTY);
         if claimed.run == 0 {
-            claimed = match self.fill(store, parts, &prepared.key, call) {
+            claimed = match self.fill(store, one, &prepared.key, call) {
                 Ok(claimed) => claimed,
                 Err(instead) => {
                     let _ = outcomes.push(instead);

@@ -25,6 +25,7 @@
 //! The next call passes them by, as it does those of a call that goes on. Repair frees what was
 //! claimed and came into no chain (see [`ids`](super::ids)); that is passed by for a lap at most.
 
+use super::entry::bits;
 use super::ids::{Ids, Mine, NO_SLOT, Phase, State};
 use super::layout::Remembered;
 use crate::sync::Ordering;
@@ -51,6 +52,8 @@ pub struct Cursor<'a> {
     pub(super) ids: Ids<'a>,
     /// Who claims.
     pub(super) owner: u32,
+    /// What the state of an entry has of that while it is claimed.
+    pub(super) claimed: u64,
     /// The cursor when it was looked at, or moved by this call: a count.
     began: u64,
     /// How far this call may come before it moves it: 0 once it has met with others.
@@ -67,6 +70,7 @@ impl<'a> Ids<'a> {
         Cursor {
             ids: self,
             owner,
+            claimed: bits(Phase::Claimed, owner),
             began: turn.0,
             ahead: AHEAD as u64,
             turn,
@@ -108,7 +112,7 @@ impl<'a> Cursor<'a> {
         {
             let seen = entry.state();
             if self.ids.turn_of(entry, seen, now_ms) == Turn::Use
-                && let Some(mine) = self.take(entry, seen)
+                && let Some(mine) = self.take(index, entry, seen)
             {
                 return Some(mine);
             }
@@ -131,7 +135,7 @@ impl<'a> Cursor<'a> {
                 // One that is free, and not over, says nothing of those before it.
                 Turn::Use if waiting == 0 || self.ids.is_over(entry, now_ms) => {
                     if self.move_on()
-                        && let Some(mine) = self.take(entry, seen)
+                        && let Some(mine) = self.take(self.turn.1, entry, seen)
                     {
                         self.move_on();
                         return Some(mine);
@@ -159,16 +163,15 @@ impl<'a> Cursor<'a> {
     /// Claims the entry whose turn it is, if it is as it was seen, in its next term: by that it is
     /// out of its chain. Goes on to the next one, whoever claims it.
     #[inline(always)]
-    fn take(&mut self, entry: &'a Remembered, seen: State) -> Option<Mine<'a>> {
-        let index = self.turn.1;
-        let is_last = seen.phase() == Phase::Free || self.ids.entries.is_last(index);
+    fn take(&mut self, index: usize, entry: &'a Remembered, seen: State) -> Option<Mine<'a>> {
+        let is_last = seen.phase() == Phase::Free || self.ids.entries.is_last(entry);
         self.step();
         if !is_last {
             return self.take_out(entry, index, seen);
         }
-        let state = seen.anew(Phase::Claimed, self.owner, NO_SLOT);
+        let state = seen.anew_as(self.claimed, NO_SLOT);
         entry.change(seen, state).then_some(Mine {
-            index,
+            index: index as u32,
             entry,
             state,
         })
@@ -177,16 +180,16 @@ impl<'a> Cursor<'a> {
     /// The same of one that others follow: its next term begins when it is out of its chain.
     #[inline(never)]
     fn take_out(&self, entry: &'a Remembered, index: usize, seen: State) -> Option<Mine<'a>> {
-        let claimed = seen.then(Phase::Claimed, self.owner, NO_SLOT);
+        let claimed = seen.then_as(self.claimed, NO_SLOT);
         if !entry.change(seen, claimed) {
             return None;
         }
         let hash = entry.hash.load(Ordering::Acquire);
         self.ids.entries.unchain(hash, index);
-        let state = claimed.anew(Phase::Claimed, self.owner, NO_SLOT);
+        let state = claimed.anew_as(self.claimed, NO_SLOT);
         entry.change(claimed, state); // ours, so it cannot fail
         Some(Mine {
-            index,
+            index: index as u32,
             entry,
             state,
         })

@@ -45,21 +45,31 @@ impl State {
     }
 
     pub(super) const fn then(self, phase: Phase, owner: u32, slot: u32) -> Self {
-        self.grown(VERSION, phase, owner, slot)
+        self.then_as(bits(phase, owner), slot)
+    }
+
+    /// The same with the bits of phase and owner.
+    #[inline(always)]
+    pub(super) const fn then_as(self, bits: u64, slot: u32) -> Self {
+        self.grown(VERSION, bits, slot)
     }
 
     /// The same in the next term.
     #[inline(always)]
-    pub(super) const fn anew(self, phase: Phase, owner: u32, slot: u32) -> Self {
-        self.grown(VERSION + TERM, phase, owner, slot) // what the term carries, the version has
+    pub(super) const fn anew_as(self, bits: u64, slot: u32) -> Self {
+        self.grown(VERSION + TERM, bits, slot) // what the term carries, the version has
     }
 
     #[inline(always)]
-    const fn grown(self, by: u64, phase: Phase, owner: u32, slot: u32) -> Self {
+    const fn grown(self, by: u64, bits: u64, slot: u32) -> Self {
         let grown = self.0.wrapping_add(by) & ((1 << 52) - TERM);
-        let owner = ((owner & 1023) as u64) << 52;
-        Self((phase as u64) << 62 | owner | grown | slot as u64)
+        Self(bits | grown | slot as u64)
     }
+}
+
+/// The bits of a phase and an owner.
+pub(super) const fn bits(phase: Phase, owner: u32) -> u64 {
+    (phase as u64) << 62 | ((owner & 1023) as u64) << 52
 }
 
 /// In place of a sequence number: the message was never sent, and is not to be accepted.

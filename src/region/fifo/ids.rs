@@ -79,10 +79,10 @@ pub struct First {
 }
 
 /// What came of remembering an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remember {
+#[derive(Debug, Clone, Copy)]
+pub enum Remember<'a> {
     /// It is new: this entry names the caller's message.
-    New(u32),
+    New(Mine<'a>),
     /// It was accepted before.
     Duplicate(First),
     /// Another one is about to send it.
@@ -156,13 +156,53 @@ impl Remembered {
     }
 }
 
-/// An entry that the caller has claimed, and that is in no chain.
+/// An entry that the caller has claimed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mine<'a> {
-    pub index: usize,
-    pub entry: &'a Remembered,
+pub struct Mine<'a> {
+    /// Which one it is.
+    pub index: u32,
+    pub(super) entry: &'a Remembered,
     /// As the caller has left it.
-    pub state: State,
+    pub(super) state: State,
+}
+
+impl Mine<'_> {
+    /// Writes it; then it is coming.
+    #[inline(always)]
+    fn write(&mut self, key: &IdKey, named: &Named, until_ms: u64, claimed: u64) {
+        let entry = self.entry;
+        entry.hash.store(key.hash, Ordering::Release);
+        entry.write_words(key);
+        entry.stamp.store(named.stamp, Ordering::Release);
+        entry.sequence.store(named.name, Ordering::Release);
+        entry.until_ms.store(until_ms, Ordering::Release);
+        self.state = self.state.then_as(claimed, named.slot);
+        // ORDERING: Release; who sees it sees what was written.
+        entry.state.store(self.state.0, Ordering::Release);
+    }
+
+    /// Accepts its message, while it is coming: nobody else uses it again before it is settled.
+    /// Others who accept it do so as the same number.
+    #[inline(always)]
+    pub(super) fn accept(&self, number: u64) {
+        // ORDERING: Release; [accepted-first] before the message is sealed.
+        self.entry.sequence.store(number, Ordering::Release);
+    }
+
+    /// Says of it, while it is coming, that its message is sealed, and that the caller does not
+    /// come back to either.
+    #[inline(always)]
+    pub fn settle(self) {
+        let settled = self.state.then(Phase::Settled, 0, self.state.slot());
+        // ORDERING: Release; who uses it again does so after all that the caller did to it.
+        self.entry.state.store(settled.0, Ordering::Release);
+    }
+
+    /// Frees it, if it is in no chain.
+    fn free(self) {
+        let seen = self.entry.state();
+        self.entry.change(seen, seen.then(Phase::Free, 0, 0));
+    }
 }
 
 impl<'a> Ids<'a> {
@@ -225,22 +265,16 @@ impl<'a> Ids<'a> {
         self.entries.elements.iter().filter(counts).count() as u64
     }
 
-    /// Frees an entry that the caller has claimed and inserted into no chain.
-    pub(super) fn free(&self, index: usize) {
-        let entry = &self.entries.elements[index];
-        entry.change(entry.state(), entry.state().then(Phase::Free, 0, 0));
-    }
-
     /// Under which word of its chain an id is not found; `None` if it is.
     #[inline(always)]
-    pub fn absent(&self, key: &IdKey) -> Option<Absent> {
+    pub fn absent(&self, key: &IdKey) -> Option<Absent<'a>> {
         self.entries
             .absent(key.hash)
             .or_else(|| self.absent_behind(key))
     }
 
     #[inline(never)]
-    fn absent_behind(&self, key: &IdKey) -> Option<Absent> {
+    fn absent_behind(&self, key: &IdKey) -> Option<Absent<'a>> {
         match self.entries.find(key.hash, |entry| entry.is(key)) {
             Found::At(_) => None,
             Found::Absent(absent) => Some(absent),
@@ -249,7 +283,7 @@ impl<'a> Ids<'a> {
 
     /// Finds an id.
     #[cfg(feature = "mapped")]
-    pub(super) fn find(&self, key: &IdKey) -> Found {
+    pub(super) fn find(&self, key: &IdKey) -> Found<'a> {
         self.entries.find(key.hash, |entry| entry.is(key))
     }
 
@@ -270,7 +304,7 @@ impl<'a> Ids<'a> {
 
     /// What an entry that was found says of an id. `None`: it counts no longer, and is out of the
     /// chain, or changes: look again.
-    fn known(&self, index: usize, key: &IdKey, hash: u64, now_ms: u64) -> Option<Remember> {
+    fn known(&self, index: usize, key: &IdKey, hash: u64, now_ms: u64) -> Option<Remember<'a>> {
         let entry = &self.entries.elements[index];
         let life = self.entries.life(index);
         let seen = entry.state();
@@ -306,49 +340,13 @@ impl<'a> Ids<'a> {
         self.entries.elements[index].hash.load(Ordering::Acquire)
     }
 
-    /// Writes an entry that the caller has claimed; then it is coming.
+    /// Writes an entry for the message that it is to name.
     #[inline(always)]
-    fn write(
-        &self,
-        mine: &mut Mine<'_>,
-        key: &IdKey,
-        named: &Named,
-        (until_ms, owner): (u64, u32),
-    ) {
-        let (entry, slot) = (mine.entry, named.slot);
-        entry.hash.store(key.hash, Ordering::Release);
-        entry.write_words(key);
-        entry.stamp.store(named.stamp, Ordering::Release);
-        entry.sequence.store(named.name, Ordering::Release);
-        entry.until_ms.store(until_ms, Ordering::Release);
-        if let Some(link) = self.links.get(slot as usize) {
-            link.id.store(mine.index as u64 + 1, Ordering::Release);
+    fn write(&self, mine: &mut Mine<'_>, key: &IdKey, named: &Named, until_ms: u64, claimed: u64) {
+        if let Some(link) = self.links.get(named.slot as usize) {
+            link.id.store(u64::from(mine.index) + 1, Ordering::Release);
         }
-        mine.state = mine.state.then(Phase::Claimed, owner, slot);
-        // ORDERING: Release; who sees it sees what was written.
-        entry.state.store(mine.state.0, Ordering::Release);
-    }
-
-    /// Accepts the message of an entry that is coming and the caller's, which nobody else uses
-    /// again before it is settled. Others who accept it do so as the same number.
-    #[inline(always)]
-    pub(super) fn accept_own(&self, entry: u32, number: u64) {
-        if let Some(remembered) = self.entries.elements.get(entry as usize) {
-            // ORDERING: Release; [accepted-first] before the message is sealed.
-            remembered.sequence.store(number, Ordering::Release);
-        }
-    }
-
-    /// Says of an entry that is coming and the caller's that its message is sealed, and that the
-    /// caller does not come back to either.
-    #[inline(always)]
-    pub fn settle(&self, entry: u32) {
-        if let Some(remembered) = self.entries.elements.get(entry as usize) {
-            let seen = State(remembered.state.load(Ordering::Relaxed));
-            let settled = seen.then(Phase::Settled, 0, seen.slot());
-            // ORDERING: Release; who uses it again does so after all that the caller did to it.
-            remembered.state.store(settled.0, Ordering::Release);
-        }
+        mine.write(key, named, until_ms, claimed);
     }
 
     /// Accepts the message with this slot and stamp as number `mine`, unless it has been: the
@@ -470,22 +468,28 @@ impl<'a> Cursor<'a> {
         key: &IdKey,
         named: &Named,
         times: (u64, u64),
-        absent: Option<Absent>,
-    ) -> Remember {
+        absent: Option<Absent<'_>>,
+    ) -> Remember<'a> {
         let mut mine = None;
         // Else it was a vain claim, and the entry would be passed by for a lap.
         if let Some(absent) = absent
-            && self.ids.entries.is_still(&absent)
+            && absent.is_still()
             && let Some(mut claimed) = self.claim(times.0)
         {
             self.ids
-                .write(&mut claimed, key, named, (times.1, self.owner));
-            if self.ids.entries.insert(&absent, claimed.index) {
-                return Remember::New(claimed.index as u32);
+                .write(&mut claimed, key, named, times.1, self.claimed);
+            if self.insert(&absent, &claimed) {
+                return Remember::New(claimed);
             }
             mine = Some(claimed);
         }
-        self.remember_anew(key, named, times, mine)
+        self.remember_anew(key, (named.slot, named.stamp), times, mine)
+    }
+
+    #[inline(always)]
+    fn insert(&self, absent: &Absent<'_>, mine: &Mine<'_>) -> bool {
+        let chains = &self.ids.entries;
+        chains.insert_element(absent, mine.index as usize, mine.entry)
     }
 
     /// The same from the start; `mine`: an entry that the caller has claimed.
@@ -493,11 +497,11 @@ impl<'a> Cursor<'a> {
     fn remember_anew(
         &mut self,
         key: &IdKey,
-        named: &Named,
+        (slot, stamp): (u32, u64),
         (now_ms, until_ms): (u64, u64),
         mut mine: Option<Mine<'a>>,
-    ) -> Remember {
-        let hash = key.hash;
+    ) -> Remember<'a> {
+        let (hash, named) = (key.hash, Named::new(slot, stamp));
         let outcome = loop {
             let absent = match self.ids.entries.find(hash, |entry| entry.is(key)) {
                 Found::At(index) => match self.ids.known(index, key, hash, now_ms) {
@@ -510,14 +514,14 @@ impl<'a> Cursor<'a> {
                 break Remember::Full;
             };
             self.ids
-                .write(&mut claimed, key, named, (until_ms, self.owner));
-            if self.ids.entries.insert(&absent, claimed.index) {
-                return Remember::New(claimed.index as u32);
+                .write(&mut claimed, key, &named, until_ms, self.claimed);
+            if self.insert(&absent, &claimed) {
+                return Remember::New(claimed);
             }
             mine = Some(claimed);
         };
         if let Some(claimed) = mine {
-            self.ids.free(claimed.index);
+            claimed.free();
         }
         outcome
     }

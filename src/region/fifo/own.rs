@@ -47,12 +47,15 @@ const BATCH_MAX: u64 = 10;
 
 /// What was looked up before a send: all of it may be old by then.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct Known<'s> {
     /// The entry of its group, if that was found at once.
-    group: Option<usize>,
+    group: Option<Entry<'s>>,
     /// Under which word its id was not found; `None`: it was.
-    absent: Option<Absent>,
+    absent: Option<Absent<'s>>,
 }
+
+/// A group's entry: its index, and itself.
+type Entry<'s> = (usize, &'s Group);
 
 /// A message that is numbered: its slot, and its number.
 pub type Behind = (usize, u64);
@@ -60,7 +63,7 @@ pub type Behind = (usize, u64);
 /// The last place of a list: its slot, its arrow, and its number.
 type Last = (usize, NextWord, u64);
 
-impl Known {
+impl<'s> Known<'s> {
     /// Nothing was looked up.
     pub const NONE: Self = Self {
         group: None,
@@ -71,13 +74,14 @@ impl Known {
     /// that will need is asked for.
     #[inline(always)]
     pub fn look_ahead(
-        groups: &Chains<'_, Group>,
-        ids: &Chains<'_, Remembered>,
+        groups: &Chains<'s, Group>,
+        ids: &Chains<'s, Remembered>,
         group: [u64; 2],
         id: &IdKey,
     ) -> Self {
         let first = groups.first_index(group[0]);
-        if let Some(entry) = first.and_then(|at| groups.elements.get(at)) {
+        let first = first.and_then(|at| Some((at, groups.elements.get(at)?)));
+        if let Some((_, entry)) = first {
             fetch(entry);
         }
         Self {
@@ -96,19 +100,10 @@ impl Known {
 
     /// Looks at what lies there.
     #[inline(always)]
-    pub fn look_closely(
-        &mut self,
-        groups: &Chains<'_, Group>,
-        ids: &Ids<'_>,
-        group: [u64; 2],
-        id: &IdKey,
-    ) {
-        self.group = self.group.filter(|at| {
+    pub fn look_closely(&mut self, ids: &Ids<'s>, group: [u64; 2], id: &IdKey) {
+        self.group = self.group.filter(|(_, entry)| {
             // A group's own list is open between two looks at its key, as in `group_by`.
-            let entry = groups.elements.get(*at);
-            entry.is_some_and(|entry| {
-                entry.is(group) && entry.first().next() != Next::Closed && entry.is(group)
-            })
+            entry.is(group) && entry.first().next() != Next::Closed && entry.is(group)
         });
         if self.absent.is_none() {
             self.absent = ids.absent(id);
@@ -270,16 +265,25 @@ struct Coming<'s> {
     group: [u64; 2],
 }
 
-impl Store<'_> {
+impl<'s> Store<'s> {
     /// Looks at what a send of a message with this group and this id will need.
     #[inline(always)]
-    pub fn look_up(&self, group: [u64; 2], id: &IdKey) -> Known {
+    pub fn look_up(&self, group: [u64; 2], id: &IdKey) -> Known<'s> {
         let (groups, ids) = (self.groups(), self.ids_table());
         let mut known = Known::look_ahead(&groups, &ids.entries, group, id);
-        known.look_closely(&groups, &ids, group, id);
+        known.look_closely(&ids, group, id);
         known
     }
 
+    /// The entry of a group, and itself.
+    #[inline(never)]
+    fn entry_of_group(&self, group: [u64; 2], owner: u32) -> Option<Entry<'s>> {
+        let index = self.group_of(group, owner)?;
+        Some((index, self.groups().elements.get(index)?))
+    }
+}
+
+impl Store<'_> {
     /// [`send_in_order`](Self::send_in_order) with what the caller has looked up before: the
     /// message's number. `None`: see [`Own::instead`].
     ///
@@ -291,7 +295,7 @@ impl Store<'_> {
         &self,
         claimed: Claimed,
         message: &Ordered<'_>,
-        known: &Known,
+        known: &Known<'_>,
         behind: Option<Behind>,
         own: &mut Own<'_>,
     ) -> Option<u64> {
@@ -301,7 +305,11 @@ impl Store<'_> {
             return own.leave(Sent::Unfinished(0)); // no claim is of a slot that there is not
         };
         // So that nothing that others finish for this sender can fail for want of an entry.
-        let Some(group) = known.group.or_else(|| self.group_of(message.group, owner)) else {
+        let known_or_made = match known.group {
+            None => self.entry_of_group(message.group, owner),
+            known => known,
+        };
+        let Some((group, its)) = known_or_made else {
             self.abort(claimed);
             return own.leave(Sent::GroupsFull);
         };
@@ -313,12 +321,15 @@ impl Store<'_> {
         let (_, stamp) = self.write_head(claimed, size, attributes, message.sent_ms);
         let (id, named) = (message.id, Named::new(index as u32, stamp));
         let window = (message.sent_ms, message.until_ms);
-        let entry = match own.cursor.remember(id, &named, window, known.absent) {
-            Remember::New(entry) => entry,
-            other => match self.remember_late(other, run, &named, message, &mut own.cursor) {
-                Ok(entry) => entry,
-                Err(sent) => return own.leave(sent),
-            },
+        let mine = match own.cursor.remember(id, &named, window, known.absent) {
+            Remember::New(mine) => mine,
+            other => {
+                let at = (index, run, stamp);
+                match self.remember_late(other, at, id, window, &mut own.cursor) {
+                    Ok(mine) => mine,
+                    Err(sent) => return own.leave(sent),
+                }
+            }
         };
         let coming = Coming {
             spot,
@@ -326,9 +337,9 @@ impl Store<'_> {
             number,
             group: message.group,
         };
-        let (number, was_empty) = match self.append_own(group, &coming, behind, own) {
+        let (number, was_empty) = match self.append_own((group, its), &coming, behind, own) {
             Some((number, was_empty)) => {
-                own.cursor.ids.accept_own(entry, number);
+                mine.accept(number);
                 let ready = sealed(stamp_generation(stamp), message.delay_ms);
                 if !self.seal_seen((index, spot.word), claim, ready) {
                     self.seal_ordered(index, stamp, message.delay_ms); // unless a helper has
@@ -336,20 +347,20 @@ impl Store<'_> {
                 (Some(number), was_empty)
             }
             None => {
-                let named = (entry, index, stamp);
+                let named = (mine.index, index, stamp);
                 let sent = self.send_late(group, message.delay_ms, named, own);
                 (own.leave(sent), false)
             }
         };
-        own.cursor.ids.settle(entry);
+        mine.settle();
         let block = index / BLOCK_SLOTS;
         own.note_block(self, block);
         if message.delay_ms != 0 {
             self.lower_due(block, message.sent_ms + message.delay_ms);
         }
-        if was_empty && let Some(of) = self.groups().elements.get(group) {
+        if was_empty {
             match message.delay_ms {
-                0 => self.issue_in_row((group, of), &mut own.row), // the only one, or was
+                0 => self.issue_in_row((group, its), &mut own.row), // the only one, or was
                 _ => self.offer_late(group, owner),
             }
         }
@@ -393,12 +404,11 @@ impl Store<'_> {
     #[inline(always)]
     fn append_own(
         &self,
-        index: usize,
+        (index, group): Entry<'_>,
         coming: &Coming<'_>,
         behind: Option<Behind>,
         own: &mut Own<'_>,
     ) -> Option<(u64, bool)> {
-        let group = self.groups().elements.get(index)?;
         let first = group.first();
         if !group.is(coming.group) {
             return None;

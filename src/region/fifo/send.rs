@@ -38,7 +38,7 @@
 //! nobody receives a message whose number is forgotten: the receiver drops it (`purge`).
 
 use super::cursor::Cursor;
-use super::ids::{First, IdKey, Named, Remember};
+use super::ids::{First, IdKey, Mine, Named, Remember};
 use super::layout::{Link, MOVED, UNORDERED};
 use super::list::Order;
 use super::own::Own;
@@ -132,18 +132,18 @@ impl Store<'_> {
     /// is remembered, and then gives its entry; or takes the claim back.
     #[cold]
     #[inline(never)]
-    pub(super) fn remember_late(
+    pub(super) fn remember_late<'c>(
         &self,
-        mut remembered: Remember,
-        run: usize,
-        named: &Named,
-        message: &Ordered<'_>,
-        cursor: &mut Cursor<'_>,
-    ) -> Result<u32, Sent> {
-        let owner = cursor.owner;
+        mut remembered: Remember<'c>,
+        (index, run, stamp): (usize, usize, u64),
+        id: &IdKey,
+        window: (u64, u64),
+        cursor: &mut Cursor<'c>,
+    ) -> Result<Mine<'c>, Sent> {
+        let (owner, named) = (cursor.owner, Named::new(index as u32, stamp));
         let sent = loop {
             match remembered {
-                Remember::New(entry) => return Ok(entry),
+                Remember::New(mine) => return Ok(mine),
                 Remember::Duplicate(first) => {
                     #[cfg(feature = "mapped")]
                     self.mark_first(&first);
@@ -153,9 +153,7 @@ impl Store<'_> {
                 Remember::Pending { entry, slot, stamp } => {
                     let sequence = match self.finish_send(entry, slot, stamp, owner) {
                         Finished::InOrder(sequence) => Some(sequence),
-                        Finished::Unknown => {
-                            self.ids_table().void(entry, (slot, stamp), message.id)
-                        }
+                        Finished::Unknown => self.ids_table().void(entry, (slot, stamp), id),
                         Finished::NoPlace => break Sent::GroupsFull,
                     };
                     // What a purge has forgotten meanwhile does not come: the id is a new one.
@@ -168,10 +166,9 @@ impl Store<'_> {
                     }
                 }
             }
-            let window = (message.sent_ms, message.until_ms);
-            remembered = cursor.remember(message.id, named, window, None);
+            remembered = cursor.remember(id, &named, window, None);
         };
-        self.take_back(named.slot as usize, run);
+        self.take_back(index, run);
         Err(sent)
     }
 
@@ -193,7 +190,7 @@ impl Store<'_> {
         let named = Named::new(index as u32, stamp);
         let mut cursor = self.ids_table().cursor(owner);
         let remembered = cursor.remember(message.id, &named, window, None);
-        let Remember::New(entry) = remembered else {
+        let Remember::New(mine) = remembered else {
             panic!("{remembered:?}, and nobody else is at it");
         };
         let word = &self.words()[index];
@@ -218,7 +215,7 @@ impl Store<'_> {
             );
         }
         if steps > 1 {
-            self.ids_table().accept_own(entry, number);
+            mine.accept(number);
         }
         if steps > 2 {
             self.seal_ordered(index, stamp, message.delay_ms);

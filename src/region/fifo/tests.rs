@@ -531,9 +531,9 @@ fn calls_side_by_side_fill_the_table() {
         let remembered = cursor.remember(&id(number), &named, (now_ms, until_ms), None);
         taken.retain(|until_ms| *until_ms > now_ms);
         match remembered {
-            Remember::New(entry) => {
-                ids.accept(u64::from(entry) + 1, slot, number, number);
-                ids.settle(entry);
+            Remember::New(mine) => {
+                ids.accept(u64::from(mine.index) + 1, slot, number, number);
+                mine.settle();
                 taken.push(until_ms);
             }
             Remember::Full => {
