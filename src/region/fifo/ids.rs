@@ -167,20 +167,6 @@ pub struct Mine<'a> {
 }
 
 impl Mine<'_> {
-    /// Writes it; then it is coming.
-    #[inline(always)]
-    fn write(&mut self, key: &IdKey, named: &Named, until_ms: u64, claimed: u64) {
-        let entry = self.entry;
-        entry.hash.store(key.hash, Ordering::Release);
-        entry.write_words(key);
-        entry.stamp.store(named.stamp, Ordering::Release);
-        entry.sequence.store(named.name, Ordering::Release);
-        entry.until_ms.store(until_ms, Ordering::Release);
-        self.state = self.state.then_as(claimed, named.slot);
-        // ORDERING: Release; who sees it sees what was written.
-        entry.state.store(self.state.0, Ordering::Release);
-    }
-
     /// Accepts its message, while it is coming: nobody else uses it again before it is settled.
     /// Others who accept it do so as the same number.
     #[inline(always)]
@@ -340,13 +326,22 @@ impl<'a> Ids<'a> {
         self.entries.elements[index].hash.load(Ordering::Acquire)
     }
 
-    /// Writes an entry for the message that it is to name.
+    /// Writes an entry that the caller has claimed; then it is coming.
     #[inline(always)]
     fn write(&self, mine: &mut Mine<'_>, key: &IdKey, named: &Named, until_ms: u64, claimed: u64) {
+        let entry = mine.entry;
+        entry.hash.store(key.hash, Ordering::Release);
+        entry.write_words(key);
+        entry.stamp.store(named.stamp, Ordering::Release);
+        entry.sequence.store(named.name, Ordering::Release);
+        entry.until_ms.store(until_ms, Ordering::Release);
         if let Some(link) = self.links.get(named.slot as usize) {
+            // ORDERING: Release; who comes to the entry by this link sees what was written.
             link.id.store(u64::from(mine.index) + 1, Ordering::Release);
         }
-        mine.write(key, named, until_ms, claimed);
+        mine.state = mine.state.then_as(claimed, named.slot);
+        // ORDERING: Release; who sees it sees what was written.
+        entry.state.store(mine.state.0, Ordering::Release);
     }
 
     /// Accepts the message with this slot and stamp as number `mine`, unless it has been: the
